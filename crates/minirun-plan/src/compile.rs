@@ -1,0 +1,160 @@
+//! From a configuration to a plan: the order of a container, once, with the reasons.
+
+mod cgroup_path;
+pub(crate) mod devices;
+mod mount_options;
+mod mounts;
+mod namespaces;
+mod nodes;
+mod process;
+mod refusals;
+mod resources;
+mod sysctl;
+
+use std::ffi::CString;
+use std::path::Path;
+
+use crate::spec::Spec;
+use crate::{
+    CgroupPlan, Handle, HostFacts, HostStep, IdMaps, Namespaces, Op, Origin, Payload, Plan, Problems, Source, Step,
+};
+
+/// What the command line adds to the configuration.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// The bundle's directory, absolute.
+    pub bundle: &'a Path,
+    /// What the root file system is made of.
+    pub root: RootSource,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+    /// `--no-new-keyring`.
+    pub no_new_keyring: bool,
+    /// How many descriptors from 3 on stay open: `--preserve-fds` and `LISTEN_FDS` together.
+    pub preserve_fds: u32,
+}
+
+/// What the root file system is made of.
+#[derive(Debug, Clone)]
+pub enum RootSource {
+    /// `root.path`, absolute.
+    Directory(String),
+    /// The steps that mount an overlay.
+    Overlay(Vec<Step>),
+}
+
+/// The plan while it is being made.
+pub(crate) struct Draft<'a> {
+    pub(crate) facts: &'a HostFacts,
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) cgroup: CgroupPlan,
+    pub(crate) host: Vec<HostStep>,
+    pub(crate) handles: Vec<Handle>,
+    pub(crate) idmaps: Vec<IdMaps>,
+    pub(crate) init: Vec<Step>,
+    pub(crate) payload: Payload,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) problems: Problems,
+}
+
+impl Draft<'_> {
+    /// Adds a step of init.
+    pub(crate) fn step(&mut self, op: Op, origin: Origin) {
+        self.init.push(Step { op, origin });
+    }
+
+    /// A problem at this place.
+    pub(crate) fn problem(&mut self, origin: &Origin, text: impl Into<String>) {
+        self.problems.add(origin, text);
+    }
+
+    /// A warning about this place.
+    pub(crate) fn warn(&mut self, origin: &Origin, text: impl std::fmt::Display) {
+        self.warnings.push(format!("{origin}: {text}"));
+    }
+
+    /// The text as a C string; a NUL inside is a problem.
+    pub(crate) fn c_string(&mut self, text: &str, origin: &Origin) -> CString {
+        CString::new(text).unwrap_or_else(|_| {
+            self.problem(origin, "must not contain a NUL byte");
+            CString::default()
+        })
+    }
+
+    /// Does init run in a user namespace of its own?
+    pub(crate) fn in_user_namespace(&self) -> bool {
+        self.namespaces.has(libc::CLONE_NEWUSER)
+    }
+
+    /// A source of a bind mount: opened by init, or by the parent where init's user namespace may not reach it.
+    pub(crate) fn source(&mut self, path: &str, recursive: bool, origin: &Origin) -> Source {
+        let path = self.c_string(path, origin);
+        if !self.in_user_namespace() {
+            return Source::Path(path);
+        }
+        self.handles.push(Handle { path: path.clone(), recursive, origin: origin.clone() });
+        Source::Handle(self.handles.len() - 1, path)
+    }
+}
+
+/// Compiles a configuration for this host.
+///
+/// # Errors
+/// Everything that is wrong with the configuration, or cannot be done on this host, each with its place.
+pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<Plan, Problems> {
+    let none = Default::default();
+    let linux = spec.linux.as_ref().unwrap_or(&none);
+    let mut draft = Draft {
+        facts,
+        request,
+        namespaces: Namespaces::default(),
+        cgroup: CgroupPlan::default(),
+        host: Vec::new(),
+        handles: Vec::new(),
+        idmaps: Vec::new(),
+        init: Vec::with_capacity(64),
+        payload: Payload { args: Vec::new(), env: Vec::new() },
+        warnings: Vec::new(),
+        problems: Problems::new(),
+    };
+    refusals::refuse_unsupported(&mut draft, spec, linux);
+
+    // Namespaces come first, because what the rest may do depends on them.
+    namespaces::namespaces(&mut draft, linux);
+    cgroup_path::cgroup_path(&mut draft, linux);
+    let limits = resources_of(linux);
+    resources::resources(limits, facts, &mut draft.cgroup, &mut draft.problems, &mut draft.warnings);
+
+    // Kernel parameters are written through the host's own /proc, before any file of the container is looked at.
+    namespaces::session_keyring(&mut draft);
+    namespaces::names(&mut draft, spec);
+    sysctl::sysctl(&mut draft, spec, linux);
+
+    // What must see the host's files happens before the root changes, everything else after it.
+    mounts::root(&mut draft, linux);
+    mounts::mounts(&mut draft, spec);
+    nodes::host_nodes(&mut draft, spec, linux);
+    mounts::change_root(&mut draft);
+    nodes::own_nodes(&mut draft, spec, linux);
+    process::make_working_directory(&mut draft, spec);
+    mounts::views(&mut draft, spec, linux);
+    process::process(&mut draft, spec);
+
+    if !draft.problems.is_empty() {
+        return Err(draft.problems);
+    }
+    let Draft { namespaces, cgroup, host, handles, idmaps, init, payload, warnings, .. } = draft;
+    Ok(Plan { cgroup, namespaces, host, handles, idmaps, init, payload, warnings })
+}
+
+/// The resources section, or an empty one: an absent section still means the default device rules.
+fn resources_of(linux: &crate::spec::Linux) -> &crate::spec::Resources {
+    static NONE: std::sync::OnceLock<crate::spec::Resources> = std::sync::OnceLock::new();
+    linux.resources.as_ref().unwrap_or_else(|| NONE.get_or_init(Default::default))
+}
+
+pub(crate) use namespaces::name_of as namespaces_name;
+pub(crate) use process::limit_name;

@@ -1,0 +1,184 @@
+//! Device rules of `linux.resources.devices`, and the filter program that the kernel asks about each access.
+//!
+//! Rules are applied in order and the last one that matches decides, *for each of read, write and mknod by itself*: a
+//! request to open for reading and writing is allowed when the last rule about reading allows it and the last rule about
+//! writing does. So cgroup v1 did it, whose semantics the specification refers to; runc refuses rule sets in which the
+//! bits part ways, minirun does not need to. What no rule is about is denied.
+
+mod program;
+
+use std::fmt;
+
+use crate::spec::{LinuxDeviceCgroup, LinuxDeviceType};
+use crate::{Origin, Problems};
+
+/// The kinds of device, as bits with the kernel's values (`BPF_DEVCG_DEV_*`).
+pub(crate) const BLOCK: u8 = 1;
+pub(crate) const CHAR: u8 = 2;
+const ANY_KIND: u8 = BLOCK | CHAR;
+
+/// What may be asked for, as bits with the kernel's values (`BPF_DEVCG_ACC_*`).
+pub(crate) const MKNOD: u8 = 1;
+pub(crate) const READ: u8 = 2;
+pub(crate) const WRITE: u8 = 4;
+const ANY_ACCESS: u8 = MKNOD | READ | WRITE;
+
+/// A rule about devices, parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceRule {
+    /// Does the rule allow or deny?
+    pub allow: bool,
+    /// Block devices (1), character devices (2) or both (3).
+    pub kinds: u8,
+    /// The major number; none means every one.
+    pub major: Option<u32>,
+    /// The minor number; none means every one.
+    pub minor: Option<u32>,
+    /// Mknod (1), read (2), write (4), added up.
+    pub access: u8,
+}
+
+/// The rules of a container with the program that decides by them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceFilter {
+    /// The rules in the order of application: the configuration's, then the runtime's own.
+    pub rules: Vec<DeviceRule>,
+    /// A `BPF_PROG_TYPE_CGROUP_DEVICE` program, one instruction per element as a little-endian kernel has it.
+    pub program: Vec<u64>,
+}
+
+/// What every container may use, whatever the configuration says: runc's list, which engines count on.
+///
+/// Making nodes is harmless as long as they cannot be opened. 136:* are the pseudo terminals, 5:2 is `ptmx`. 10:200 is
+/// `/dev/net/tun`: runc 1.2.0 dropped it, VPN containers broke, and it came back in 1.2.1.
+const DEFAULTS: [DeviceRule; 11] = [
+    allow(CHAR, None, None, MKNOD),
+    allow(BLOCK, None, None, MKNOD),
+    allow(CHAR, Some(1), Some(3), ANY_ACCESS),
+    allow(CHAR, Some(1), Some(8), ANY_ACCESS),
+    allow(CHAR, Some(1), Some(7), ANY_ACCESS),
+    allow(CHAR, Some(5), Some(0), ANY_ACCESS),
+    allow(CHAR, Some(1), Some(5), ANY_ACCESS),
+    allow(CHAR, Some(1), Some(9), ANY_ACCESS),
+    allow(CHAR, Some(136), None, ANY_ACCESS),
+    allow(CHAR, Some(5), Some(2), ANY_ACCESS),
+    allow(CHAR, Some(10), Some(200), ANY_ACCESS),
+];
+
+const fn allow(kinds: u8, major: Option<u32>, minor: Option<u32>, access: u8) -> DeviceRule {
+    DeviceRule { allow: true, kinds, major, minor, access }
+}
+
+impl DeviceRule {
+    /// Is this about every device that the other is about?
+    fn covers(&self, other: &DeviceRule) -> bool {
+        self.kinds & other.kinds == other.kinds
+            && (self.major.is_none() || self.major == other.major)
+            && (self.minor.is_none() || self.minor == other.minor)
+    }
+
+    /// Is there a device and an access that both are about?
+    fn meets(&self, other: &DeviceRule) -> bool {
+        let meet = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
+        self.kinds & other.kinds != 0
+            && self.access & other.access != 0
+            && meet(self.major, other.major)
+            && meet(self.minor, other.minor)
+    }
+}
+
+/// The filter of a container without rules of its own: the defaults, and nothing else.
+impl Default for DeviceFilter {
+    fn default() -> DeviceFilter {
+        DeviceFilter { rules: DEFAULTS.to_vec(), program: program::assemble(&DEFAULTS).unwrap_or_default() }
+    }
+}
+
+/// As cgroup v1's `devices.list` has it, with the verdict in front: `allow c 1:3 rwm`.
+impl fmt::Display for DeviceRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = |n: Option<u32>| n.map_or_else(|| "*".to_owned(), |n| n.to_string());
+        f.write_str(if self.allow { "allow " } else { "deny " })?;
+        f.write_str(match self.kinds {
+            BLOCK => "b",
+            CHAR => "c",
+            _ => "a",
+        })?;
+        write!(f, " {}:{} ", number(self.major), number(self.minor))?;
+        [(READ, "r"), (WRITE, "w"), (MKNOD, "m")]
+            .iter()
+            .filter(|(bit, _)| self.access & bit != 0)
+            .try_for_each(|(_, letter)| f.write_str(letter))
+    }
+}
+
+/// The filter for `linux.resources.devices` and the defaults; none when every device is allowed.
+pub(crate) fn device_filter(rules: Option<&[LinuxDeviceCgroup]>, problems: &mut Problems) -> Option<DeviceFilter> {
+    let list = Origin::of("linux.resources.devices");
+    let mut parsed = Vec::new();
+    for (i, rule) in rules.unwrap_or_default().iter().enumerate() {
+        parsed.extend(parse(rule, || list.index(i), problems));
+    }
+    parsed.extend(DEFAULTS);
+    let program = program::assemble(&parsed)?;
+    if program.len() > program::MAX_INSTRUCTIONS {
+        problems.add(&list, format!("{} rules make a longer program than the kernel accepts", parsed.len()));
+        return None;
+    }
+    Some(DeviceFilter { rules: parsed, program })
+}
+
+fn parse(rule: &LinuxDeviceCgroup, origin: impl Fn() -> Origin, problems: &mut Problems) -> Option<DeviceRule> {
+    let kinds = match rule.typ().unwrap_or_default() {
+        LinuxDeviceType::A => Some(ANY_KIND),
+        LinuxDeviceType::B => Some(BLOCK),
+        LinuxDeviceType::C => Some(CHAR),
+        other => {
+            let text = format!("invalid cgroup device type {:?}; it may be a, b or c", other.as_str());
+            problems.add(&origin().field("type"), text);
+            None
+        }
+    };
+    let major = number(rule.major(), || origin().field("major"), problems);
+    let minor = number(rule.minor(), || origin().field("minor"), problems);
+    let access = access(rule.access().as_deref().unwrap_or(""), || origin().field("access"), problems);
+    Some(DeviceRule { allow: rule.allow(), kinds: kinds?, major: major?, minor: minor?, access: access? })
+}
+
+/// A device number, where absent and -1 mean every one.
+fn number(value: Option<i64>, origin: impl Fn() -> Origin, problems: &mut Problems) -> Option<Option<u32>> {
+    match value {
+        None | Some(-1) => Some(None),
+        Some(value) => match u32::try_from(value) {
+            Ok(number) => Some(Some(number)),
+            Err(_) => {
+                problems.add(&origin(), format!("{value} is not a device number; -1 means every one"));
+                None
+            }
+        },
+    }
+}
+
+fn access(letters: &str, origin: impl Fn() -> Origin, problems: &mut Problems) -> Option<u8> {
+    let mut access = 0;
+    for letter in letters.chars() {
+        access |= match letter {
+            'r' => READ,
+            'w' => WRITE,
+            'm' => MKNOD,
+            _ => {
+                problems.add(&origin(), format!("{letters:?} has letters other than r, w and m"));
+                return None;
+            }
+        };
+    }
+    if access == 0 {
+        // An empty one could be meant as nothing or as everything; runc refuses it too.
+        problems.add(&origin(), "device access cannot be empty; it is made of r, w and m");
+        return None;
+    }
+    Some(access)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! Device rules as a short eBPF program.
+//!
+//! The program keeps the set of accesses that were asked for and are not yet decided, and walks the rules from the last
+//! to the first. An allowing rule that matches takes its accesses off the set, and once the set is empty the request is
+//! allowed. A denying rule that matches denies when one of its accesses is still in the set. What is left at the end
+//! gets the default. Where a rule is about everything that can still be in the set, both come down to one jump.
+
+use std::collections::BTreeMap;
+
+use super::{ANY_ACCESS, ANY_KIND, BLOCK, CHAR, DeviceRule};
+
+/// The longest program that the kernel takes from anybody (`BPF_MAXINSNS`).
+pub(super) const MAX_INSTRUCTIONS: usize = 4096;
+
+/// The program for these rules, which are in the order of application; none when it would allow everything.
+pub(super) fn assemble(rules: &[DeviceRule]) -> Option<Vec<u64>> {
+    let (rules, default) = reduce(rules);
+    let mut program = Program::new();
+    for run in rules.chunk_by(|a, b| a.allow == b.allow) {
+        if let Some(verdict) = program.run(run) {
+            return program.finish(verdict);
+        }
+    }
+    program.finish(default)
+}
+
+/// The rules in the order of evaluation (last first) without those that make no difference, and the verdict on what
+/// none of them decides.
+fn reduce(rules: &[DeviceRule]) -> (Vec<DeviceRule>, bool) {
+    let about_all =
+        |rule: &DeviceRule| (rule.kinds, rule.major, rule.minor, rule.access) == (ANY_KIND, None, None, ANY_ACCESS);
+    let mut default = false;
+    let mut reachable: Vec<DeviceRule> = Vec::new();
+    for rule in rules.iter().rev() {
+        if about_all(rule) {
+            default = rule.allow;
+            break;
+        }
+        if !reachable.iter().any(|sooner| sooner.covers(rule) && sooner.access & rule.access == rule.access) {
+            reachable.push(*rule);
+        }
+    }
+    // A rule that says what the default says is needed only to keep a later one from saying the opposite.
+    let mut needed: Vec<DeviceRule> = Vec::new();
+    for rule in reachable.into_iter().rev() {
+        if rule.allow != default || needed.iter().any(|later| later.allow != default && later.meets(&rule)) {
+            needed.push(rule);
+        }
+    }
+    needed.reverse();
+    (needed, default)
+}
+
+/// Rules with the same verdict that follow each other: their order does not matter, so they are sorted from wide to
+/// narrow, with equal devices made one rule. A wider rule stands before each rule that it covers.
+fn sorted(run: &[DeviceRule]) -> Vec<DeviceRule> {
+    let mut devices: BTreeMap<(Option<u32>, Option<u32>), (u8, u8)> = BTreeMap::new();
+    for rule in run {
+        let (block, char) = devices.entry((rule.major, rule.minor)).or_default();
+        *block |= if rule.kinds & BLOCK != 0 { rule.access } else { 0 };
+        *char |= if rule.kinds & CHAR != 0 { rule.access } else { 0 };
+    }
+    let pick = |kinds: u8| {
+        devices.iter().filter_map(move |(&(major, minor), &(block, char))| {
+            let access = match kinds {
+                ANY_KIND if block == char => block,
+                CHAR if block != char => char,
+                BLOCK if block != char => block,
+                _ => 0,
+            };
+            (access != 0).then_some(DeviceRule { allow: run[0].allow, kinds, major, minor, access })
+        })
+    };
+    pick(ANY_KIND).chain(pick(CHAR)).chain(pick(BLOCK)).collect()
+}
+
+/// Registers: the context comes in r1; the other names are ours.
+const CONTEXT: u8 = 1;
+const KIND: u8 = 2;
+const ACCESS: u8 = 3;
+const MAJOR: u8 = 4;
+const MINOR: u8 = 5;
+
+/// Operation codes of the instruction set (RFC 9669).
+pub(super) const LOAD_HALF: u8 = 0x69;
+pub(super) const LOAD_WORD: u8 = 0x61;
+pub(super) const SET: u8 = 0xb7;
+pub(super) const AND: u8 = 0x54;
+pub(super) const EXIT: u8 = 0x95;
+/// Jumps that compare 32 bits (Linux 5.1), so that no constant is sign-extended.
+pub(super) const JUMP_EQUAL: u8 = 0x16;
+pub(super) const JUMP_UNEQUAL: u8 = 0x56;
+pub(super) const JUMP_ANY_BIT: u8 = 0x46;
+
+/// A program that is being written. Every jump goes forward, and none is unconditional, so nothing is unreachable,
+/// which the verifier would refuse.
+struct Program {
+    code: Vec<u64>,
+    /// Jumps that still have to be pointed at a verdict.
+    verdicts: Vec<(usize, bool)>,
+    /// Accesses that can still be undecided here, of block and of character devices.
+    open: [u8; 2],
+}
+
+impl Program {
+    fn new() -> Program {
+        let mut program = Program { code: Vec::new(), verdicts: Vec::new(), open: [ANY_ACCESS; 2] };
+        // struct bpf_cgroup_dev_ctx: the kind in the low half of the first word, the access in its high half.
+        program.push(LOAD_HALF, KIND, CONTEXT, 0, 0);
+        program.push(LOAD_HALF, ACCESS, CONTEXT, 2, 0);
+        program.push(LOAD_WORD, MAJOR, CONTEXT, 4, 0);
+        program.push(LOAD_WORD, MINOR, CONTEXT, 8, 0);
+        program
+    }
+
+    /// Writes rules with one verdict. The answer is a verdict when nothing can be undecided afterwards.
+    fn run(&mut self, run: &[DeviceRule]) -> Option<bool> {
+        let mut kept: Vec<(DeviceRule, bool)> = Vec::new();
+        for rule in sorted(run) {
+            let before = kept.iter().filter(|(wider, _)| wider.covers(&rule));
+            let before = before.fold(0, |access, (wider, _)| access | wider.access);
+            let open = self.open_for(rule.kinds) & !before;
+            if rule.access & open != 0 {
+                kept.push((rule, open & !rule.access == 0));
+            }
+        }
+        for (rule, decides_all) in &kept {
+            if rule.major.is_none() && rule.minor.is_none() {
+                if *decides_all && rule.kinds == ANY_KIND {
+                    return Some(rule.allow);
+                }
+                self.close(rule);
+            }
+        }
+        for of_kind in kept.chunk_by(|a, b| a.0.kinds == b.0.kinds) {
+            self.kind(of_kind);
+        }
+        None
+    }
+
+    fn open_for(&self, kinds: u8) -> u8 {
+        [BLOCK, CHAR]
+            .iter()
+            .zip(self.open)
+            .fold(0, |all, (kind, open)| if kinds & kind != 0 { all | open } else { all })
+    }
+
+    fn close(&mut self, rule: &DeviceRule) {
+        for (kind, open) in [BLOCK, CHAR].iter().zip(&mut self.open) {
+            if rule.kinds & kind != 0 {
+                *open &= !rule.access;
+            }
+        }
+    }
+
+    /// Writes rules of one kind; the flag says that a rule decides whatever can be undecided.
+    fn kind(&mut self, rules: &[(DeviceRule, bool)]) {
+        let (first, decides_all) = rules[0];
+        let for_every_kind = first.kinds == ANY_KIND;
+        if !for_every_kind && decides_all && first.major.is_none() && first.minor.is_none() {
+            return self.jump_to(JUMP_EQUAL, KIND, first.kinds as u32, first.allow);
+        }
+        let skip = (!for_every_kind).then(|| self.jump(JUMP_UNEQUAL, KIND, first.kinds as u32));
+        for of_major in rules.chunk_by(|a, b| a.0.major == b.0.major) {
+            self.major(of_major);
+        }
+        self.land(skip);
+    }
+
+    /// Writes rules of one kind and one major number.
+    fn major(&mut self, rules: &[(DeviceRule, bool)]) {
+        let (first, decides_all) = rules[0];
+        if let (Some(major), None, true) = (first.major, first.minor, decides_all) {
+            return self.jump_to(JUMP_EQUAL, MAJOR, major, first.allow);
+        }
+        let skip = first.major.map(|major| self.jump(JUMP_UNEQUAL, MAJOR, major));
+        for (rule, decides_all) in rules {
+            match rule.minor {
+                Some(minor) if *decides_all => self.jump_to(JUMP_EQUAL, MINOR, minor, rule.allow),
+                minor => {
+                    let skip = minor.map(|minor| self.jump(JUMP_UNEQUAL, MINOR, minor));
+                    self.part(rule);
+                    self.land(skip);
+                }
+            }
+        }
+        self.land(skip);
+    }
+
+    /// Writes what is done about the accesses of a rule that matches but leaves others undecided.
+    fn part(&mut self, rule: &DeviceRule) {
+        if rule.allow {
+            self.push(AND, ACCESS, 0, 0, (ANY_ACCESS & !rule.access) as u32);
+            self.jump_to(JUMP_EQUAL, ACCESS, 0, true);
+        } else {
+            self.jump_to(JUMP_ANY_BIT, ACCESS, rule.access as u32, false);
+        }
+    }
+
+    /// Writes the verdicts, the default first because the code runs into it; none when there is no way to a denial.
+    fn finish(mut self, default: bool) -> Option<Vec<u64>> {
+        let verdicts = std::mem::take(&mut self.verdicts);
+        if default && verdicts.iter().all(|(_, verdict)| *verdict) {
+            return None;
+        }
+        for to_verdict in [default, !default] {
+            let jumps: Vec<usize> = verdicts.iter().filter(|(_, v)| *v == to_verdict).map(|(at, _)| *at).collect();
+            if to_verdict == default || !jumps.is_empty() {
+                jumps.into_iter().for_each(|at| self.land(Some(at)));
+                self.push(SET, 0, 0, 0, to_verdict as u32);
+                self.push(EXIT, 0, 0, 0, 0);
+            }
+        }
+        Some(self.code)
+    }
+
+    fn push(&mut self, operation: u8, to: u8, from: u8, offset: u16, value: u32) {
+        let registers = to | from << 4;
+        self.code.push(u64::from_le_bytes({
+            let ([o0, o1], [v0, v1, v2, v3]) = (offset.to_le_bytes(), value.to_le_bytes());
+            [operation, registers, o0, o1, v0, v1, v2, v3]
+        }));
+    }
+
+    /// Writes a jump whose target comes later, and says where it stands.
+    fn jump(&mut self, operation: u8, register: u8, value: u32) -> usize {
+        self.push(operation, register, 0, 0, value);
+        self.code.len() - 1
+    }
+
+    fn jump_to(&mut self, operation: u8, register: u8, value: u32, verdict: bool) {
+        let at = self.jump(operation, register, value);
+        self.verdicts.push((at, verdict));
+    }
+
+    /// Points a jump at what is written next. Too far a jump for its 16 bits is in too long a program anyway.
+    fn land(&mut self, jump: Option<usize>) {
+        if let Some(at) = jump {
+            let distance = (self.code.len() - at - 1) as u16;
+            self.code[at] |= (distance as u64) << 16;
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The root file system, `mounts`, and the views of it that the container must not have.
+
+use std::ffi::CString;
+
+use super::mount_options::{MountOptions, NODEV, NOEXEC, NOSUID, RDONLY};
+use super::{Draft, RootSource, namespaces};
+use crate::spec::{Linux, Mount, Spec};
+use crate::{Attributes, FsOption, IdMaps, InRoot, MountPoint, Op, Origin, PointKind, Step};
+
+/// Files below /proc that a mount may cover: what LXCFS and its like provide (runc's list).
+const COVERABLE_PROC_FILES: [&str; 10] = [
+    "proc/cpuinfo",
+    "proc/diskstats",
+    "proc/meminfo",
+    "proc/stat",
+    "proc/swaps",
+    "proc/uptime",
+    "proc/loadavg",
+    "proc/slabinfo",
+    "proc/sys/kernel/ns_last_pid",
+    "proc/sys/crypto/fips_enabled",
+];
+
+/// `linux.rootfsPropagation` as `MS_*` flags; none when it is absent or unknown.
+fn root_propagation(linux: &Linux) -> Option<u64> {
+    let word = linux.rootfs_propagation.as_deref()?;
+    let (recursive, kind) = match word.strip_prefix('r') {
+        Some(kind) => (libc::MS_REC, kind),
+        None => (0, word),
+    };
+    let flags = match kind {
+        "shared" => libc::MS_SHARED,
+        "slave" => libc::MS_SLAVE,
+        "private" => libc::MS_PRIVATE,
+        "unbindable" => libc::MS_UNBINDABLE,
+        _ => return None,
+    };
+    Some(flags | recursive)
+}
+
+/// Cuts the new mount namespace off from the host's and mounts the root file system.
+pub(super) fn root(draft: &mut Draft<'_>, linux: &Linux) {
+    let propagation = root_propagation(linux);
+    let origin = Origin::of(if propagation.is_some() { "linux.rootfsPropagation" } else { "default propagation" });
+    if let Some(word) = linux.rootfs_propagation.as_deref().filter(|word| !word.is_empty() && propagation.is_none()) {
+        let text = format!("unknown propagation {word:?}: shared, slave, private and unbindable are known");
+        draft.problem(&Origin::of("linux.rootfsPropagation"), text);
+    }
+    // The root is mounted over `/`, so that mount must not be shared, or the host would see it. When what the container
+    // mounts shall reach the host, everything else stays connected.
+    let flags = match propagation {
+        Some(flags) if flags & libc::MS_SHARED != 0 => libc::MS_PRIVATE,
+        Some(flags) if flags & libc::MS_UNBINDABLE == 0 => flags | libc::MS_REC,
+        _ => libc::MS_SLAVE | libc::MS_REC,
+    };
+    draft.step(Op::Propagation(flags), origin);
+    match draft.request.root.clone() {
+        RootSource::Directory(path) => {
+            let origin = Origin::of("root.path");
+            let source = draft.source(&path, true, &origin);
+            draft.step(Op::BindRoot(source), origin);
+        }
+        RootSource::Overlay(steps) => draft.init.extend(steps),
+    }
+}
+
+/// `mounts`, in their order, except for the overlay at `/` which is the root.
+pub(super) fn mounts(draft: &mut Draft<'_>, spec: &Spec) {
+    let list = Origin::of("mounts");
+    let mut delayed = Vec::new();
+    for (i, mount) in spec.mounts.iter().enumerate() {
+        let is_root = InRoot::new(&mount.destination().to_string_lossy()).is_some_and(|path| path.path().is_empty());
+        if is_root && mount.typ().as_deref() == Some("overlay") {
+            continue;
+        }
+        one_mount(draft, mount, &list.index(i), &mut delayed);
+    }
+    // Read-only file systems of our own are filled first: mount points of later mounts, device nodes.
+    draft.init.append(&mut delayed);
+}
+
+fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mut Vec<Step>) {
+    let words = mount.options().as_deref().unwrap_or(&[]);
+    let Some(mut options) = MountOptions::parse(words) else {
+        return draft.problem(&origin.field("options"), "must not contain a NUL byte");
+    };
+    let destination = mount.destination().to_string_lossy();
+    let Some(target) = destination_of(draft, &destination, &origin.field("destination")) else { return };
+    let typ = mount.typ().as_deref().unwrap_or("");
+    if typ == "bind" && options.bind.is_none() {
+        options.bind = Some(false);
+    }
+    // A recursive attribute holds for the mount itself as well.
+    let point = |kind, options: &MountOptions| MountPoint {
+        target: target.clone(),
+        kind,
+        attributes: options.attributes,
+        recursive: options.recursive,
+        propagation: options.propagation.clone(),
+    };
+    if mount.uid_mappings().is_some() != mount.gid_mappings().is_some() {
+        draft.problem(origin, "uidMappings and gidMappings must be given together");
+    }
+    let wants_idmap = options.idmap.is_some() || mount.uid_mappings().is_some();
+    if wants_idmap && options.bind.is_none() {
+        draft.problem(origin, "only bind mounts can map ids");
+    }
+    if options.remount {
+        let op = Op::Remount {
+            bind: options.bind.is_some(),
+            point: point(PointKind::Directory, &options),
+            options: with_read_only_flag(&options),
+        };
+        return draft.step(op, origin.clone());
+    }
+    if let Some(recursive) = options.bind {
+        if options.has_data() || options.copy_up {
+            let text = "bind mounts cannot have any filesystem-specific options applied";
+            draft.problem(&origin.field("options"), text);
+        }
+        return bind(draft, mount, origin, recursive, point(PointKind::LikeSource, &options), &options);
+    }
+    if typ.is_empty() {
+        return draft.problem(&origin.field("type"), "a mount that is not a bind mount needs a type");
+    }
+    refuse_over_proc(draft, &target, typ, None, &origin.field("destination"));
+    let kind = if typ == "proc" || typ == "sysfs" { PointKind::RealDirectory } else { PointKind::Directory };
+    if typ == "cgroup" || typ == "cgroup2" {
+        return cgroup(draft, point(kind, &options), origin);
+    }
+    if options.copy_up && typ != "tmpfs" {
+        draft.problem(&origin.field("options"), "tmpcopyup works with tmpfs alone");
+    }
+    let mut place = point(kind, &options);
+    if typ == "tmpfs" && options.attributes.set & RDONLY != 0 {
+        place.attributes.set &= !RDONLY;
+        let attributes = Attributes { set: RDONLY, clear: 0 };
+        let last =
+            MountPoint { attributes, recursive: Attributes::default(), propagation: Vec::new(), ..place.clone() };
+        let op = Op::Remount { options: Vec::new(), bind: true, point: last };
+        delayed.push(Step { op, origin: origin.field("options") });
+    }
+    let filesystem = draft.c_string(typ, &origin.field("type"));
+    let source = mount.source().as_ref().map_or(typ.to_owned(), |source| source.to_string_lossy().into_owned());
+    let source = draft.c_string(&source, &origin.field("source"));
+    let op = match options.classic {
+        Some(flags) => Op::ClassicMount {
+            filesystem,
+            source,
+            flags: flags | classic_flags(&place.attributes),
+            data: joined(&options.filesystem),
+            point: place,
+        },
+        None => Op::Mount {
+            filesystem,
+            source,
+            inherit_mode: typ == "tmpfs" && options.find("mode").is_none(),
+            copy_up: options.copy_up,
+            options: if typ == "tmpfs" { options.filesystem } else { with_read_only_flag(&options) },
+            point: place,
+        },
+    };
+    draft.step(op, origin.clone());
+}
+
+/// The cgroup hierarchy. A mount of cgroup2 outside a cgroup namespace would change the flags of the host's own mount
+/// (`nsdelegate`, cgroup-v2.rst), so without a namespace the host's mount is shown instead.
+fn cgroup(draft: &mut Draft<'_>, point: MountPoint, origin: &Origin) {
+    let Some(mount) = draft.facts.cgroup_mount.clone() else { return };
+    if !draft.namespaces.has(libc::CLONE_NEWCGROUP) {
+        let source = draft.source(&mount.to_string_lossy(), false, origin);
+        let op = Op::Bind { source, recursive: false, idmap: None, idmap_recursive: false, point };
+        return draft.step(op, origin.clone());
+    }
+    let own = format!("{}{}", mount.display(), draft.cgroup.path.display());
+    let host = draft.c_string(&own, origin);
+    draft.step(Op::MountCgroup { host, point }, origin.clone());
+}
+
+/// `ro` on a file system of its own means its superblock as well, as with mount(2).
+fn with_read_only_flag(options: &MountOptions) -> Vec<FsOption> {
+    let mut list = options.filesystem.clone();
+    if options.attributes.set & RDONLY != 0 && options.bind.is_none() {
+        list.push(FsOption { key: c"ro".to_owned(), value: None, index: 0 });
+    }
+    list
+}
+
+/// The same attributes as `MS_*` flags.
+fn classic_flags(attributes: &Attributes) -> u64 {
+    let pairs =
+        [(RDONLY, libc::MS_RDONLY), (NOSUID, libc::MS_NOSUID), (NODEV, libc::MS_NODEV), (NOEXEC, libc::MS_NOEXEC)];
+    pairs.iter().filter(|(attribute, _)| attributes.set & attribute != 0).fold(0, |all, (_, flag)| all | flag)
+}
+
+fn joined(options: &[FsOption]) -> CString {
+    let mut data = Vec::new();
+    for option in options {
+        if !data.is_empty() {
+            data.push(b',');
+        }
+        data.extend_from_slice(option.key.to_bytes());
+        if let Some(value) = &option.value {
+            data.push(b'=');
+            data.extend_from_slice(value.to_bytes());
+        }
+    }
+    // The parts are C strings, so there is no NUL inside.
+    CString::new(data).unwrap_or_default()
+}
+
+/// Where a mount goes. A relative destination counts from `/`: deprecated, and accepted as runc does.
+fn destination_of(draft: &mut Draft<'_>, destination: &str, origin: &Origin) -> Option<InRoot> {
+    if !destination.starts_with('/') {
+        draft.warn(origin, format!("{destination:?} is not an absolute path; it counts from the root"));
+    }
+    let Some(target) = InRoot::new(destination) else {
+        draft.problem(origin, "must not contain a NUL byte");
+        return None;
+    };
+    if target.path().is_empty() {
+        draft.problem(origin, "only a mount of type \"overlay\" can be the root: others would hide it");
+        return None;
+    }
+    Some(target)
+}
+
+fn bind(
+    draft: &mut Draft<'_>,
+    mount: &Mount,
+    origin: &Origin,
+    recursive: bool,
+    point: MountPoint,
+    options: &MountOptions,
+) {
+    let place = origin.field("source");
+    let source = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned()).unwrap_or_default();
+    if source.is_empty() {
+        return draft.problem(&place, "a bind mount needs a source");
+    }
+    let source = match source.starts_with('/') {
+        true => source,
+        false => format!("{}/{source}", draft.request.bundle.display()),
+    };
+    refuse_over_proc(draft, &point.target, "bind", Some(&source), &origin.field("destination"));
+    let idmap = match (mount.uid_mappings(), mount.gid_mappings()) {
+        (Some(uids), Some(gids)) => {
+            let convert = |list: &[oci_spec::runtime::LinuxIdMapping]| -> Vec<crate::spec::IdMapping> {
+                list.iter()
+                    .map(|map| crate::spec::IdMapping {
+                        container_id: map.container_id(),
+                        host_id: map.host_id(),
+                        size: map.size(),
+                    })
+                    .collect()
+            };
+            let uids = namespaces::map_lines(draft, &convert(uids), &origin.field("uidMappings"));
+            let gids = namespaces::map_lines(draft, &convert(gids), &origin.field("gidMappings"));
+            draft.idmaps.push(IdMaps { uids, gids, origin: origin.clone() });
+            Some(draft.idmaps.len() - 1)
+        }
+        _ if options.idmap.is_some() => {
+            // Without maps of its own the mount uses the container's (runtime-spec, "idmap").
+            own_maps(draft, origin)
+        }
+        _ => None,
+    };
+    let source = draft.source(&source, recursive, &place);
+    let idmap_recursive = options.idmap == Some(true);
+    draft.step(Op::Bind { source, recursive, idmap, idmap_recursive, point }, origin.clone());
+}
+
+/// The maps of the container's own new user namespace.
+fn own_maps(draft: &mut Draft<'_>, origin: &Origin) -> Option<usize> {
+    let find = |draft: &Draft<'_>, name: &str| {
+        draft.host.iter().find_map(|step| match &step.op {
+            crate::HostOp::WriteProc { file, value } if *file == name => Some(value.clone()),
+            _ => None,
+        })
+    };
+    match (find(draft, "uid_map"), find(draft, "gid_map")) {
+        (Some(uids), Some(gids)) => {
+            draft.idmaps.push(IdMaps { uids, gids, origin: origin.clone() });
+            Some(draft.idmaps.len() - 1)
+        }
+        _ => {
+            draft.problem(origin, "idmap without uidMappings and gidMappings needs a new user namespace");
+            None
+        }
+    }
+}
+
+/// A mount over /proc could make later writes of labels and parameters go elsewhere (CVE-2019-16884).
+fn refuse_over_proc(draft: &mut Draft<'_>, target: &InRoot, typ: &str, source: Option<&str>, origin: &Origin) {
+    let path = target.path().to_string_lossy();
+    if path == "proc" && (typ == "proc" || source == Some("/proc")) {
+        return;
+    }
+    let below = path == "proc" || path.starts_with("proc/");
+    if below && !(typ == "bind" && COVERABLE_PROC_FILES.contains(&&*path)) {
+        draft.problem(origin, format!("\"/{path}\" cannot be mounted because it is inside /proc"));
+    }
+}
+
+/// Makes the mounted root the root directory.
+pub(super) fn change_root(draft: &mut Draft<'_>) {
+    match draft.request.no_pivot {
+        false => draft.step(Op::PivotRoot, Origin::of("root.path")),
+        true => draft.step(Op::ChangeRoot, Origin::of("--no-pivot")),
+    }
+}
+
+/// Read-only and masked paths, and the root itself.
+pub(super) fn views(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+    let lists = [("linux.readonlyPaths", &linux.readonly_paths), ("linux.maskedPaths", &linux.masked_paths)];
+    for (place, paths) in lists {
+        for (i, path) in paths.iter().enumerate() {
+            let origin = Origin::of(place).index(i);
+            match InRoot::new(path) {
+                Some(_) if !path.starts_with('/') => {
+                    draft.problem(&origin, format!("{path:?} must be an absolute path"))
+                }
+                Some(target) if target.path().is_empty() => draft.problem(&origin, "cannot be the root"),
+                Some(target) if place == "linux.readonlyPaths" => draft.step(Op::ReadonlyPath(target), origin),
+                Some(target) => draft.step(Op::MaskedPath(target), origin),
+                None => draft.problem(&origin, "must not contain a NUL byte"),
+            }
+        }
+    }
+    if let Some(flags) = root_propagation(linux) {
+        draft.step(Op::RootPropagation(flags), Origin::of("linux.rootfsPropagation"));
+    }
+    if spec.root.as_ref().is_some_and(|root| root.readonly) {
+        draft.step(Op::ReadonlyRoot, Origin::of("root.readonly"));
+    }
+}

@@ -1,0 +1,172 @@
+//! `linux.namespaces`, the id maps and clocks that belong to new ones, and the names in the UTS namespace.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::Draft;
+use crate::spec::{IdMapping, Linux, LinuxNamespaceType, Spec};
+use crate::{HostOp, HostStep, JoinedNamespace, Op, Origin};
+
+/// The name of a namespace type in the configuration.
+pub(crate) fn name_of(kind: u64) -> &'static str {
+    match kind as i32 {
+        libc::CLONE_NEWPID => "pid",
+        libc::CLONE_NEWNET => "network",
+        libc::CLONE_NEWNS => "mount",
+        libc::CLONE_NEWIPC => "ipc",
+        libc::CLONE_NEWUTS => "uts",
+        libc::CLONE_NEWUSER => "user",
+        libc::CLONE_NEWCGROUP => "cgroup",
+        _ => "time",
+    }
+}
+
+fn kind_of(typ: LinuxNamespaceType) -> i32 {
+    match typ {
+        LinuxNamespaceType::Pid => libc::CLONE_NEWPID,
+        LinuxNamespaceType::Network => libc::CLONE_NEWNET,
+        LinuxNamespaceType::Mount => libc::CLONE_NEWNS,
+        LinuxNamespaceType::Ipc => libc::CLONE_NEWIPC,
+        LinuxNamespaceType::Uts => libc::CLONE_NEWUTS,
+        LinuxNamespaceType::User => libc::CLONE_NEWUSER,
+        LinuxNamespaceType::Cgroup => libc::CLONE_NEWCGROUP,
+        LinuxNamespaceType::Time => libc::CLONE_NEWTIME,
+    }
+}
+
+/// Sorts the namespaces into new and joined ones, and emits what entering them takes.
+pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
+    let list = Origin::of("linux.namespaces");
+    for (i, namespace) in linux.namespaces.iter().enumerate() {
+        let kind = kind_of(namespace.typ());
+        let origin = list.index(i);
+        if draft.namespaces.has(kind) {
+            draft.problem(&origin.field("type"), format!("duplicate namespace type {:?}", name_of(kind as u64)));
+            continue;
+        }
+        match namespace.path().as_deref().filter(|path| *path != Path::new("")) {
+            None => draft.namespaces.new |= kind as u64,
+            Some(path) if !path.is_absolute() => {
+                draft.problem(&origin.field("path"), format!("{} must be an absolute path", path.display()));
+            }
+            Some(path) => {
+                let origin = origin.field("path");
+                draft.namespaces.join.push(JoinedNamespace { kind: kind as u64, path: PathBuf::from(path), origin });
+            }
+        }
+    }
+    if !draft.namespaces.has(libc::CLONE_NEWNS) {
+        draft.problem(&list, "a mount namespace is needed: without one the container would change the host's mounts");
+    }
+    user_namespace(draft, linux);
+    time_offsets(draft, linux);
+    if draft.in_user_namespace() {
+        draft.step(Op::BecomeRoot, Origin::of("linux.namespaces (user)"));
+    }
+    // The parent enters the others for init and comes back; these two it could not leave again, or not enter alone.
+    for kind in [libc::CLONE_NEWNS, libc::CLONE_NEWTIME] {
+        if let Some(i) = draft.namespaces.join.iter().position(|joined| joined.kind == kind as u64) {
+            let origin = draft.namespaces.join[i].origin.clone();
+            draft.step(Op::Join(i), origin);
+        }
+    }
+}
+
+/// The id maps of a new user namespace.
+fn user_namespace(draft: &mut Draft<'_>, linux: &Linux) {
+    let maps =
+        [("linux.uidMappings", "uid_map", &linux.uid_mappings), ("linux.gidMappings", "gid_map", &linux.gid_mappings)];
+    for (place, file, mappings) in maps {
+        let origin = Origin::of(place);
+        if !draft.in_user_namespace() {
+            if !mappings.is_empty() {
+                draft.problem(&origin, "id mappings need a user namespace in linux.namespaces");
+            }
+            continue;
+        }
+        if draft.namespaces.is_joined(libc::CLONE_NEWUSER) {
+            // containerd and CRI-O send the mappings of a namespace that they made: they are there already.
+            continue;
+        }
+        if mappings.is_empty() {
+            draft.problem(&origin, "a new user namespace needs at least one mapping");
+        }
+        let value = map_lines(draft, mappings, &origin);
+        if file == "gid_map" && draft.facts.euid != 0 {
+            // An ordinary user may write gid_map only after giving up setgroups (user_namespaces(7)).
+            let value = "deny".to_owned();
+            draft.host.push(HostStep { op: HostOp::WriteProc { file: "setgroups", value }, origin: origin.clone() });
+        }
+        draft.host.push(HostStep { op: HostOp::WriteProc { file, value }, origin });
+    }
+}
+
+/// The mappings as lines for `uid_map` and `gid_map`.
+pub(super) fn map_lines(draft: &mut Draft<'_>, mappings: &[IdMapping], origin: &Origin) -> String {
+    let mut lines = String::new();
+    for (i, mapping) in mappings.iter().enumerate() {
+        let origin = origin.index(i);
+        let ends = [mapping.container_id.checked_add(mapping.size), mapping.host_id.checked_add(mapping.size)];
+        if mapping.size == 0 || ends.contains(&None) {
+            draft.problem(&origin.field("size"), format!("{} is out of range", mapping.size));
+        }
+        for (j, other) in mappings[..i].iter().enumerate() {
+            let overlap = |a: u32, b: u32| {
+                u64::from(a) < u64::from(b) + u64::from(other.size)
+                    && u64::from(b) < u64::from(a) + u64::from(mapping.size)
+            };
+            if overlap(mapping.container_id, other.container_id) || overlap(mapping.host_id, other.host_id) {
+                draft.problem(&origin, format!("overlaps element {j}"));
+            }
+        }
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(lines, "{} {} {}", mapping.container_id, mapping.host_id, mapping.size);
+    }
+    lines
+}
+
+/// The clocks of a new time namespace (time_namespaces(7)).
+fn time_offsets(draft: &mut Draft<'_>, linux: &Linux) {
+    let Some(offsets) = linux.time_offsets.as_ref().filter(|offsets| !offsets.is_empty()) else { return };
+    let origin = Origin::of("linux.timeOffsets");
+    if !draft.namespaces.is_new(libc::CLONE_NEWTIME) {
+        draft.problem(&origin, "clock offsets need a new time namespace in linux.namespaces");
+    }
+    let mut lines = String::new();
+    for (clock, offset) in offsets {
+        if clock != "monotonic" && clock != "boottime" {
+            draft.problem(&origin.key(clock), "unknown clock: monotonic and boottime are known");
+        }
+        let (seconds, nanoseconds) = (offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
+        if nanoseconds >= 1_000_000_000 {
+            draft.problem(&origin.key(clock).field("nanosecs"), format!("{nanoseconds} is not below 1000000000"));
+        }
+        let _infallible = writeln!(lines, "{clock} {seconds} {nanoseconds}");
+    }
+    draft.namespaces.time_offsets = Some(lines);
+}
+
+/// A session keyring of the container's own, so that it cannot see the caller's keys.
+pub(super) fn session_keyring(draft: &mut Draft<'_>) {
+    if !draft.request.no_new_keyring {
+        let origin = Origin::of("default session keyring");
+        let name = draft.c_string(&format!("_ses.{}", draft.request.id), &origin);
+        draft.step(Op::SessionKeyring(name), origin);
+    }
+}
+
+/// `hostname` and `domainname`.
+pub(super) fn names(draft: &mut Draft<'_>, spec: &Spec) {
+    for (place, name) in [("hostname", &spec.hostname), ("domainname", &spec.domainname)] {
+        let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else { continue };
+        let origin = Origin::of(place);
+        if !draft.namespaces.has(libc::CLONE_NEWUTS) {
+            draft.problem(&origin, format!("unable to set {place} without a private UTS namespace"));
+        }
+        if name.len() > 64 {
+            draft.problem(&origin, format!("{} bytes are too many: the kernel keeps 64", name.len()));
+        }
+        let name = draft.c_string(name, &origin);
+        draft.step(if place == "hostname" { Op::Hostname(name) } else { Op::Domainname(name) }, origin);
+    }
+}

@@ -1,0 +1,147 @@
+//! Device nodes and the links beside them: the specification's default ones, and `linux.devices`.
+
+use super::Draft;
+use super::mount_options::MountOptions;
+use crate::spec::{Device, Linux, LinuxDeviceType, Spec};
+use crate::{InRoot, NodeKind, Op, Origin};
+
+/// The devices that every container has (runtime-spec, "Default Devices"): path, major, minor.
+const DEFAULT_DEVICES: [(&str, u32, u32); 6] = [
+    ("dev/null", 1, 3),
+    ("dev/zero", 1, 5),
+    ("dev/full", 1, 7),
+    ("dev/random", 1, 8),
+    ("dev/urandom", 1, 9),
+    ("dev/tty", 5, 0),
+];
+
+/// The links that every container has (runtime-spec, "Dev symbolic links").
+const DEFAULT_LINKS: [(&str, &str); 4] = [
+    ("dev/fd", "/proc/self/fd"),
+    ("dev/stdin", "/proc/self/fd/0"),
+    ("dev/stdout", "/proc/self/fd/1"),
+    ("dev/stderr", "/proc/self/fd/2"),
+];
+
+/// A node to be made.
+struct Node {
+    path: InRoot,
+    kind: NodeKind,
+    device: u64,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    origin: Origin,
+}
+
+/// In a user namespace nodes cannot be made (mknod(2)): the host's are mounted instead, while they can be seen.
+pub(super) fn host_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+    if !draft.in_user_namespace() {
+        return;
+    }
+    for node in all_nodes(draft, spec, linux) {
+        let host = format!("/{}", node.path.path().to_string_lossy());
+        if node.kind == NodeKind::Fifo {
+            draft.problem(
+                &node.origin,
+                "named pipes in a user namespace are not supported: there is no host node to mount",
+            );
+            continue;
+        }
+        let source = draft.source(&host, false, &node.origin);
+        draft.step(Op::BindDevice { source, path: node.path, device: node.device }, node.origin);
+    }
+}
+
+/// Nodes and links that init makes once the root is the container's, so that no path can lead out of it.
+pub(super) fn own_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+    if !draft.in_user_namespace() {
+        for Node { path, kind, device, mode, uid, gid, origin } in all_nodes(draft, spec, linux) {
+            draft.step(Op::Device { path, kind, device, mode, uid, gid }, origin);
+        }
+    }
+    if !sets_up_dev(spec) {
+        return;
+    }
+    let kcore = [("dev/core", "/proc/kcore")];
+    let links = DEFAULT_LINKS.iter().chain(kcore.iter().filter(|_| draft.facts.kcore));
+    for (path, target) in links.copied().chain([("dev/ptmx", "pts/ptmx")]) {
+        let origin = Origin::of("default links");
+        let (Some(path), target) = (InRoot::new(path), draft.c_string(target, &origin)) else { continue };
+        let replace = path.name() == c"ptmx";
+        draft.step(Op::Symlink { path, target, replace }, origin);
+    }
+}
+
+/// Whether /dev is the container's own: a bind-mounted one is left as it is.
+fn sets_up_dev(spec: &Spec) -> bool {
+    !spec.mounts.iter().any(|mount| {
+        let words = mount.options().as_deref().unwrap_or(&[]);
+        let bind = mount.typ().as_deref() == Some("bind")
+            || MountOptions::parse(words).is_some_and(|options| options.bind.is_some());
+        bind && InRoot::new(&mount.destination().to_string_lossy()).is_some_and(|path| path.path() == c"dev")
+    })
+}
+
+fn all_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) -> Vec<Node> {
+    let mut nodes: Vec<Node> = Vec::with_capacity(DEFAULT_DEVICES.len() + linux.devices.len());
+    if sets_up_dev(spec) {
+        for (path, major, minor) in DEFAULT_DEVICES {
+            let Some(path) = InRoot::new(path) else { continue };
+            let device = libc::makedev(major, minor);
+            let origin = Origin::of("default devices");
+            nodes.push(Node { path, kind: NodeKind::Char, device, mode: 0o666, uid: 0, gid: 0, origin });
+        }
+    }
+    for (i, device) in linux.devices.iter().enumerate() {
+        if let Some(node) = listed_node(draft, device, Origin::of("linux.devices").index(i)) {
+            // A listed device replaces the default one: its mode and owner were chosen.
+            nodes.retain(|other| other.path != node.path);
+            nodes.push(node);
+        }
+    }
+    nodes
+}
+
+fn listed_node(draft: &mut Draft<'_>, device: &Device, origin: Origin) -> Option<Node> {
+    let place = origin.field("path");
+    if !device.path.starts_with('/') {
+        draft.problem(&place, format!("{:?} must be an absolute path", device.path));
+    }
+    let kind = match device.typ {
+        LinuxDeviceType::C | LinuxDeviceType::U => NodeKind::Char,
+        LinuxDeviceType::B => NodeKind::Block,
+        LinuxDeviceType::P => NodeKind::Fifo,
+        LinuxDeviceType::A => {
+            draft.problem(&origin.field("type"), "\"a\" is for device rules: a node is c, b, u or p");
+            return None;
+        }
+    };
+    let mut number = |name: &'static str, value: Option<i64>| match value {
+        _ if kind == NodeKind::Fifo => 0,
+        Some(value @ 0..=0xffff_ffff) => value as u32,
+        Some(value) => {
+            draft.problem(&origin.field(name), format!("{value} is out of range"));
+            0
+        }
+        None => {
+            draft.problem(&origin.field(name), "is required for a device node");
+            0
+        }
+    };
+    let device_number = libc::makedev(number("major", device.major), number("minor", device.minor));
+    let Some(path) = InRoot::new(&device.path).filter(|path| !path.path().is_empty()) else {
+        draft.problem(&place, format!("{:?} is not the path of a node", device.path));
+        return None;
+    };
+    Some(Node {
+        path,
+        kind,
+        device: device_number,
+        // Docker sends the whole st_mode, with the bits of the file type.
+        mode: device.file_mode.unwrap_or(0o666) & 0o7777,
+        uid: device.uid.unwrap_or(0),
+        gid: device.gid.unwrap_or(0),
+        origin,
+    })
+}

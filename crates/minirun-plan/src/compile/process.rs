@@ -1,0 +1,285 @@
+//! `process`: who the container's process is, what it may do, and what it runs.
+
+use std::ffi::CString;
+
+use super::Draft;
+use crate::spec::{Capabilities, PosixRlimitType, Process, Spec};
+use crate::{HostOp, HostStep, InRoot, Op, Origin};
+
+/// `process.cwd` is made while the root can still be written.
+pub(super) fn make_working_directory(draft: &mut Draft<'_>, spec: &Spec) {
+    let Some(process) = &spec.process else { return };
+    let origin = Origin::of("process.cwd");
+    match InRoot::new(&process.cwd) {
+        _ if process.cwd.is_empty() => draft.problem(&origin, "Cwd property must not be empty"),
+        _ if !process.cwd.starts_with('/') => draft.problem(&origin, "Cwd must be an absolute path"),
+        Some(path) if path.path().is_empty() => {}
+        Some(path) => draft.step(Op::MakeDirectory(path), origin),
+        None => draft.problem(&origin, "must not contain a NUL byte"),
+    }
+}
+
+/// Everything from the last look of root to the program's first instruction. The order matters: limits and the working
+/// directory while still root, groups before the user, the capabilities after it, and no new privileges last.
+pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec) {
+    let Some(process) = &spec.process else {
+        return draft.problem(&Origin::of("process"), "process property must not be empty");
+    };
+    limits(draft, process);
+    oom_score(draft, process);
+    let cwd = draft.c_string(&process.cwd, &Origin::of("process.cwd"));
+    draft.step(Op::EnterDirectory(cwd.clone()), Origin::of("process.cwd"));
+    umask(draft, process);
+    let sets = capability_sets(draft, process.capabilities.as_ref());
+    // Dropping from the bounding set takes CAP_SETPCAP, which the change of user or the sets may take away.
+    let known = mask_up_to(draft.facts.last_capability);
+    draft.step(Op::DropBounding(known & !sets.bounding), sets.origin.field("bounding"));
+    user(draft, process);
+    if process.user.uid != 0 {
+        draft.step(Op::EnterDirectoryAsUser(cwd), Origin::of("process.cwd"));
+    }
+    let Sets { effective, permitted, inheritable, ambient, .. } = sets;
+    draft.step(Op::Capabilities { effective, permitted, inheritable, ambient }, sets.origin);
+    if process.no_new_privileges {
+        draft.step(Op::NoNewPrivileges, Origin::of("process.noNewPrivileges"));
+    }
+    home(draft, process);
+    program(draft, process);
+}
+
+/// HOME, where the configuration leaves it out or empty.
+fn home(draft: &mut Draft<'_>, process: &Process) {
+    let set = |entry: &&String| entry.strip_prefix("HOME=").is_some_and(|home| !home.is_empty());
+    if process.env.iter().flatten().filter(|entry| entry.starts_with("HOME=")).next_back().filter(set).is_none() {
+        draft.step(Op::FindHome(process.user.uid), Origin::of("default HOME"));
+    }
+}
+
+fn umask(draft: &mut Draft<'_>, process: &Process) {
+    let origin = Origin::of(if process.user.umask.is_some() { "process.user.umask" } else { "default umask" });
+    // The specification leaves an absent umask to the runtime; runc and crun use 0022, and images rely on it.
+    let mask = process.user.umask.unwrap_or(0o022);
+    if mask > 0o777 {
+        draft.problem(&origin, format!("{mask:#o} is not a umask: 0 to 0777 are"));
+    }
+    draft.step(Op::Umask(mask), origin);
+}
+
+/// `RLIMIT_*` number of a limit.
+pub(crate) fn resource_of(limit: PosixRlimitType) -> u32 {
+    use PosixRlimitType::*;
+    match limit {
+        RlimitCpu => libc::RLIMIT_CPU as u32,
+        RlimitFsize => libc::RLIMIT_FSIZE as u32,
+        RlimitData => libc::RLIMIT_DATA as u32,
+        RlimitStack => libc::RLIMIT_STACK as u32,
+        RlimitCore => libc::RLIMIT_CORE as u32,
+        RlimitRss => libc::RLIMIT_RSS as u32,
+        RlimitNproc => libc::RLIMIT_NPROC as u32,
+        RlimitNofile => libc::RLIMIT_NOFILE as u32,
+        RlimitMemlock => libc::RLIMIT_MEMLOCK as u32,
+        RlimitAs => libc::RLIMIT_AS as u32,
+        RlimitLocks => libc::RLIMIT_LOCKS as u32,
+        RlimitSigpending => libc::RLIMIT_SIGPENDING as u32,
+        RlimitMsgqueue => libc::RLIMIT_MSGQUEUE as u32,
+        RlimitNice => libc::RLIMIT_NICE as u32,
+        RlimitRtprio => libc::RLIMIT_RTPRIO as u32,
+        RlimitRttime => libc::RLIMIT_RTTIME as u32,
+    }
+}
+
+fn limits(draft: &mut Draft<'_>, process: &Process) {
+    let list = Origin::of("process.rlimits");
+    let mut seen = Vec::new();
+    for (i, limit) in process.rlimits.iter().flatten().enumerate() {
+        let origin = list.index(i);
+        let resource = resource_of(limit.typ);
+        if seen.contains(&resource) {
+            draft.problem(&origin.field("type"), format!("duplicate limit {}", limit_name(resource)));
+        }
+        seen.push(resource);
+        if limit.soft > limit.hard {
+            let text = format!("{} is more than the hard limit, {}", limit.soft, limit.hard);
+            draft.problem(&origin.field("soft"), text);
+        }
+        if draft.in_user_namespace() {
+            let op = HostOp::RaiseLimit { resource, hard: limit.hard };
+            draft.host.push(HostStep { op, origin: origin.clone() });
+        }
+        draft.step(Op::Limit { resource, soft: limit.soft, hard: limit.hard }, origin);
+    }
+}
+
+/// The name of a limit in the configuration.
+pub(crate) fn limit_name(resource: u32) -> &'static str {
+    const NAMES: [&str; 16] = [
+        "RLIMIT_CPU",
+        "RLIMIT_FSIZE",
+        "RLIMIT_DATA",
+        "RLIMIT_STACK",
+        "RLIMIT_CORE",
+        "RLIMIT_RSS",
+        "RLIMIT_NPROC",
+        "RLIMIT_NOFILE",
+        "RLIMIT_MEMLOCK",
+        "RLIMIT_AS",
+        "RLIMIT_LOCKS",
+        "RLIMIT_SIGPENDING",
+        "RLIMIT_MSGQUEUE",
+        "RLIMIT_NICE",
+        "RLIMIT_RTPRIO",
+        "RLIMIT_RTTIME",
+    ];
+    NAMES.get(resource as usize).copied().unwrap_or("RLIMIT_?")
+}
+
+fn oom_score(draft: &mut Draft<'_>, process: &Process) {
+    let Some(score) = process.oom_score_adj else { return };
+    let origin = Origin::of("process.oomScoreAdj");
+    if !(-1000..=1000).contains(&score) {
+        draft.problem(&origin, format!("{score} is out of range: -1000 to 1000"));
+    }
+    let op = HostOp::WriteProc { file: "oom_score_adj", value: score.to_string() };
+    draft.host.push(HostStep { op, origin });
+}
+
+fn user(draft: &mut Draft<'_>, process: &Process) {
+    let user = &process.user;
+    let origin = Origin::of("process.user");
+    for (name, id) in [("uid", user.uid), ("gid", user.gid)] {
+        // setresuid(2) takes it for "leave as it is".
+        if id == u32::MAX {
+            draft.problem(&origin.field(name), format!("{id} is not an id"));
+        }
+    }
+    for (i, gid) in user.additional_gids.iter().enumerate() {
+        if *gid == u32::MAX {
+            draft.problem(&origin.field("additionalGids").index(i), format!("{gid} is not an id"));
+        }
+    }
+    let denied = draft.host.iter().any(|step| matches!(step.op, HostOp::WriteProc { file: "setgroups", .. }));
+    if !denied {
+        draft.step(Op::Groups(user.additional_gids.clone()), origin.field("additionalGids"));
+    } else if !user.additional_gids.is_empty() {
+        let text = "cannot set any additional groups in a rootless container";
+        draft.problem(&origin.field("additionalGids"), text);
+    }
+    draft.step(Op::User { uid: user.uid, gid: user.gid }, origin);
+}
+
+/// The five sets as masks.
+struct Sets {
+    bounding: u64,
+    effective: u64,
+    permitted: u64,
+    inheritable: u64,
+    ambient: u64,
+    origin: Origin,
+}
+
+fn mask_up_to(last: u32) -> u64 {
+    if last >= 63 { u64::MAX } else { (1 << (last + 1)) - 1 }
+}
+
+/// No capabilities section means none at all, the bounding set included.
+fn capability_sets(draft: &mut Draft<'_>, capabilities: Option<&Capabilities>) -> Sets {
+    let origin =
+        Origin::of(if capabilities.is_some() { "process.capabilities" } else { "default capabilities (none)" });
+    let none = Capabilities::default();
+    let capabilities = capabilities.unwrap_or(&none);
+    let mut ignored = Vec::new();
+    // Whoever makes a user namespace has every capability in it (user_namespaces(7)).
+    let available = match draft.in_user_namespace() {
+        true => mask_up_to(draft.facts.last_capability),
+        false => draft.facts.bounding,
+    };
+    let mut mask = |names: &[String]| -> u64 {
+        let mut mask = 0;
+        for name in names {
+            match name.parse::<caps::Capability>() {
+                Ok(capability) if capability.bitmask() & available != 0 => mask |= capability.bitmask(),
+                _ if ignored.contains(name) => {}
+                _ => ignored.push(name.clone()),
+            }
+        }
+        mask
+    };
+    let bounding = mask(&capabilities.bounding);
+    let permitted = mask(&capabilities.permitted);
+    let effective = mask(&capabilities.effective);
+    let inheritable = mask(&capabilities.inheritable);
+    let ambient = mask(&capabilities.ambient);
+    if !ignored.is_empty() {
+        draft.warn(&origin, format!("ignoring unknown or unavailable capabilities: {}", ignored.join(" ")));
+    }
+    if effective & !permitted != 0 {
+        draft.problem(&origin.field("effective"), "must be among the permitted ones: capset(2) refuses others");
+    }
+    // The kernel raises an ambient capability only if it is permitted and inheritable (capabilities(7)); runc warns and
+    // goes on, and so do engines' configurations expect.
+    let possible = ambient & permitted & inheritable;
+    if possible != ambient {
+        draft.warn(&origin.field("ambient"), "those that are not both permitted and inheritable are left out");
+    }
+    Sets { bounding, effective, permitted, inheritable, ambient: possible, origin }
+}
+
+/// Arguments, environment and the program.
+fn program(draft: &mut Draft<'_>, process: &Process) {
+    let origin = Origin::of("process.args");
+    let args = process.args.as_deref().unwrap_or(&[]);
+    for (i, arg) in args.iter().enumerate() {
+        let arg = draft.c_string(arg, &origin.index(i));
+        draft.payload.args.push(arg);
+    }
+    environment(draft, process);
+    let first = origin.index(0);
+    match args.first().map(String::as_str) {
+        None => draft.problem(&origin, "args must not be empty"),
+        Some("") => draft.problem(&first, "must not be empty"),
+        Some(name) if name.contains('/') => {
+            let candidate = draft.c_string(name, &first);
+            draft.step(Op::FindProgram(vec![candidate]), first.clone());
+        }
+        Some(name) => {
+            let candidates = candidates_of(draft, name);
+            draft.step(Op::FindProgram(candidates), first.clone());
+        }
+    }
+    draft.step(Op::AwaitStart, Origin::of("start"));
+    let keep = Origin::of(if draft.request.preserve_fds > 0 { "--preserve-fds" } else { "default descriptors" });
+    draft.step(Op::CloseDescriptors(3 + draft.request.preserve_fds), keep);
+    draft.step(Op::Execute, first);
+}
+
+/// Where execvp(3) would look: each directory of the container's PATH.
+fn candidates_of(draft: &Draft<'_>, name: &str) -> Vec<CString> {
+    let path = draft.payload.env.iter().find_map(|entry| entry.to_str().ok()?.strip_prefix("PATH="));
+    path.unwrap_or("")
+        .split(':')
+        .filter(|directory| !directory.is_empty())
+        .filter_map(|directory| CString::new(format!("{directory}/{name}")).ok())
+        .collect()
+}
+
+/// The environment without duplicates: the last one wins, at the place of the first, as runc has it.
+fn environment(draft: &mut Draft<'_>, process: &Process) {
+    let list = Origin::of("process.env");
+    for (i, entry) in process.env.iter().flatten().enumerate() {
+        let origin = list.index(i);
+        let Some(end) = entry.find('=').filter(|end| *end > 0) else {
+            draft.problem(&origin, format!("{entry:?} is not of the form NAME=value"));
+            continue;
+        };
+        if entry == "HOME=" {
+            draft.payload.env.retain(|other| !other.to_bytes().starts_with(b"HOME="));
+            continue;
+        }
+        let value = draft.c_string(entry, &origin);
+        let key = &entry.as_bytes()[..=end];
+        match draft.payload.env.iter_mut().find(|other| other.to_bytes().starts_with(key)) {
+            Some(place) => *place = value,
+            None => draft.payload.env.push(value),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Fields that minirun knows and does not apply: each is refused by name, because a container without a confinement that
+//! was asked for is not the container that was asked for.
+
+use super::Draft;
+use crate::Origin;
+use crate::spec::{Linux, Spec};
+
+/// Adds a problem for each field that is set and not supported.
+pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+    let origin = Origin::of("ociVersion");
+    if !spec.oci_version.starts_with("1.") {
+        draft.problem(&origin, format!("version {:?} is not supported: 1.0.0 to 1.3.x are", spec.oci_version));
+    }
+    let mut refuse = |set: bool, place: &'static str| {
+        if set {
+            draft.problem(&Origin::of(place), "not supported by this version of minirun");
+        }
+    };
+    let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    refuse(linux.seccomp.is_some(), "linux.seccomp");
+    refuse(linux.intel_rdt.is_some(), "linux.intelRdt");
+    refuse(linux.memory_policy.is_some(), "linux.memoryPolicy");
+    refuse(linux.personality.is_some(), "linux.personality");
+    refuse(linux.net_devices.as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices");
+    refuse(given(&linux.mount_label), "linux.mountLabel");
+    if let Some(process) = &spec.process {
+        refuse(process.terminal, "process.terminal");
+        refuse(given(&process.apparmor_profile), "process.apparmorProfile");
+        refuse(given(&process.selinux_label), "process.selinuxLabel");
+        refuse(process.io_priority.is_some(), "process.ioPriority");
+        refuse(process.scheduler.is_some(), "process.scheduler");
+    }
+    if let Some(hooks) = &spec.hooks {
+        refuse(hooks.create_runtime().as_ref().is_some_and(|list| !list.is_empty()), "hooks.createRuntime");
+        refuse(hooks.create_container().as_ref().is_some_and(|list| !list.is_empty()), "hooks.createContainer");
+        refuse(hooks.start_container().as_ref().is_some_and(|list| !list.is_empty()), "hooks.startContainer");
+        refuse(hooks.poststart().as_ref().is_some_and(|list| !list.is_empty()), "hooks.poststart");
+        refuse(hooks.poststop().as_ref().is_some_and(|list| !list.is_empty()), "hooks.poststop");
+        #[allow(deprecated, reason = "the specification keeps prestart, and engines use it")]
+        let prestart = hooks.prestart();
+        refuse(prestart.as_ref().is_some_and(|list| !list.is_empty()), "hooks.prestart");
+    }
+}

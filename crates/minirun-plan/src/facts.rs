@@ -1,0 +1,56 @@
+//! What the compiler may know about the host. A value of this type is made by the program, or by a test.
+
+use std::path::PathBuf;
+
+/// The host as far as plans depend on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// Where cgroup2 is mounted; none when the host has no cgroup2 mount.
+    pub cgroup_mount: Option<PathBuf>,
+    /// The controllers that the cgroup2 mount offers (`cgroup.controllers` of its root).
+    pub controllers: Vec<String>,
+    /// Controllers that a cgroup v1 hierarchy holds, with its mount point.
+    pub v1_controllers: Vec<(String, PathBuf)>,
+    /// Are the cgroup's files there for `io.bfq.weight` (the bfq scheduler) rather than `io.weight`?
+    pub bfq: bool,
+    /// Huge page sizes as the hugetlb controller names them: `2MB`, `1GB`.
+    pub huge_page_sizes: Vec<String>,
+    /// The size of a page in bytes, in whose multiples memory limits are kept; 0 counts as 4096.
+    pub page_size: u64,
+    /// The number of the newest capability that the kernel knows (`/proc/sys/kernel/cap_last_cap`).
+    pub last_capability: u32,
+    /// What the runtime has in its bounding and its permitted set: what it can grant at most.
+    pub bounding: u64,
+    /// Does the host have /proc/kcore, so that containers get /dev/core?
+    pub kcore: bool,
+    /// The effective user id of the runtime.
+    pub euid: u32,
+    /// Is the runtime in the host's first user namespace?
+    pub initial_user_namespace: bool,
+}
+
+/// Where a controller can be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControllerHome {
+    /// In the cgroup2 hierarchy, where minirun can use it.
+    V2,
+    /// In a cgroup v1 hierarchy mounted there.
+    V1(PathBuf),
+    /// Nowhere: not built into this kernel, or switched off.
+    Absent,
+}
+
+impl HostFacts {
+    /// Where `controller` can be had.
+    pub fn home_of(&self, controller: &str) -> ControllerHome {
+        if self.controllers.iter().any(|name| name == controller) {
+            return ControllerHome::V2;
+        }
+        // The io controller was called blkio in cgroup v1.
+        let v1_name = if controller == "io" { "blkio" } else { controller };
+        match self.v1_controllers.iter().find(|(name, _)| name == v1_name) {
+            Some((_, mount)) => ControllerHome::V1(mount.clone()),
+            None => ControllerHome::Absent,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What a container is made of, as data, and the compiler that gets there from an OCI runtime configuration.
+//!
+//! [`compile`] turns a [`Spec`], the [`HostFacts`] and a [`Request`] into a [`Plan`]: an ordered list of steps, each the
+//! smallest thing that a user would recognise in an error message. Nothing here asks the host anything or changes
+//! anything: the same inputs give the same plan.
+
+#![forbid(unsafe_code)]
+
+mod compile;
+mod facts;
+mod op;
+mod origin;
+mod plan;
+mod problem;
+mod show;
+pub mod spec;
+
+pub use compile::devices::{DeviceFilter, DeviceRule};
+pub use compile::{Request, RootSource, compile};
+pub use facts::{ControllerHome, HostFacts};
+pub use op::*;
+pub use origin::Origin;
+pub use plan::*;
+pub use problem::{Problem, Problems};
+pub use show::Line;
+pub use spec::Spec;

@@ -1,0 +1,334 @@
+//! The operations of init: a closed list, each the smallest thing that a user would recognise in an error message.
+//!
+//! Strings are C strings and paths are names still to be resolved, so that the executor neither allocates nor relies on a
+//! check made earlier. No operation looks at another's result and none holds a condition, with two exceptions that the
+//! specification itself has: a path to mask that does not exist, and a working directory that only the container's user
+//! may enter.
+
+use std::ffi::{CStr, CString};
+
+/// A path inside the container's root, without a leading slash, with the ends of its components.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InRoot {
+    path: CString,
+    /// The path up to its first, second, … component; the last one is the path itself.
+    prefixes: Vec<CString>,
+}
+
+impl InRoot {
+    /// Splits an absolute or relative path; empty components and `.` vanish, and `..` takes its predecessor away, as
+    /// runc has it. None when it holds a NUL.
+    pub fn new(path: &str) -> Option<InRoot> {
+        let mut prefixes: Vec<CString> = Vec::new();
+        for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            if part == ".." {
+                prefixes.pop();
+                continue;
+            }
+            let mut so_far = prefixes.last().map_or(Vec::new(), |prefix| prefix.to_bytes().to_vec());
+            if !so_far.is_empty() {
+                so_far.push(b'/');
+            }
+            so_far.extend_from_slice(part.as_bytes());
+            prefixes.push(CString::new(so_far).ok()?);
+        }
+        let path = prefixes.last().cloned().unwrap_or_default();
+        Some(InRoot { path, prefixes })
+    }
+
+    /// The whole path; empty for the root itself.
+    pub fn path(&self) -> &CStr {
+        &self.path
+    }
+
+    /// The path of each ancestor below the root, outermost first, and then the path itself.
+    pub fn prefixes(&self) -> &[CString] {
+        &self.prefixes
+    }
+
+    /// The last component.
+    pub fn name(&self) -> &CStr {
+        let bytes = self.path.to_bytes_with_nul();
+        let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        CStr::from_bytes_with_nul(&bytes[start..]).unwrap_or(c"")
+    }
+}
+
+/// Which existing thing is mounted by a bind mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A path on the host, opened by init.
+    Path(CString),
+    /// A path on the host, opened by the parent, because init in its user namespace may not reach it. The number counts
+    /// the handles of the plan.
+    Handle(usize, CString),
+}
+
+impl Source {
+    /// The path, for a message.
+    pub fn path(&self) -> &CStr {
+        match self {
+            Source::Path(path) | Source::Handle(_, path) => path,
+        }
+    }
+}
+
+/// What a mount point must be, and is made as when it is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PointKind {
+    /// A directory.
+    Directory,
+    /// What the source of the bind mount is.
+    LikeSource,
+    /// A real directory, not a link: `proc` and `sysfs` (CVE-2019-19921 and its kin).
+    RealDirectory,
+}
+
+/// `MOUNT_ATTR_*` bits of a mount, for mount_setattr(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attributes {
+    /// Bits to set.
+    pub set: u64,
+    /// Bits to clear.
+    pub clear: u64,
+}
+
+impl Attributes {
+    /// Would setting these change anything?
+    pub fn is_empty(&self) -> bool {
+        *self == Attributes::default()
+    }
+}
+
+/// Everything about a mount that is the same for every kind of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountPoint {
+    /// Where it goes.
+    pub target: InRoot,
+    /// What the place must be.
+    pub kind: PointKind,
+    /// Attributes of this mount alone.
+    pub attributes: Attributes,
+    /// Attributes of this mount and everything beneath it (`rro` and its family).
+    pub recursive: Attributes,
+    /// Propagation changes in order: `MS_SHARED` and so on, with `MS_REC`.
+    pub propagation: Vec<u64>,
+}
+
+/// One option of a file system: `size=64k` or `newinstance`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FsOption {
+    /// Its name.
+    pub key: CString,
+    /// Its value, if it has one.
+    pub value: Option<CString>,
+    /// Its index in the `options` array, for the message.
+    pub index: usize,
+}
+
+/// A kind of device node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A character device.
+    Char,
+    /// A block device.
+    Block,
+    /// A named pipe.
+    Fifo,
+}
+
+/// An operation of init.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// Enter a namespace that the parent cannot enter for init: mount, time. The number counts `namespaces.join`.
+    Join(usize),
+    /// Become user and group 0 of the user namespace.
+    BecomeRoot,
+    /// A new session keyring of this name (keyctl(2)).
+    SessionKeyring(CString),
+    /// sethostname(2).
+    Hostname(CString),
+    /// setdomainname(2).
+    Domainname(CString),
+    /// Change the propagation of every mount in the new mount namespace: `MS_SLAVE | MS_REC` and so on.
+    Propagation(u64),
+    /// The root file system is this directory, bind-mounted over `/`.
+    BindRoot(Source),
+    /// A tmpfs of the container's own, mounted over `/`: it holds the mount point of the root's overlay, and its upper
+    /// directory unless there is another one.
+    OverlayStage,
+    /// The next lower directory of the root's overlay, top first.
+    OverlayLower(CString),
+    /// The upper directory of the root's overlay.
+    OverlayUpper(CString),
+    /// The work directory of the root's overlay.
+    OverlayWork(CString),
+    /// Mount the overlay of the directories opened so far, with these options; it becomes the root file system.
+    OverlayRoot {
+        /// `index=off,…`.
+        options: CString,
+        /// Attributes of the mount: nosuid, nodev and so on.
+        attributes: Attributes,
+    },
+    /// Mount a new instance of a file system.
+    Mount {
+        /// Its type, as in /proc/filesystems.
+        filesystem: CString,
+        /// The name that mountinfo shows as source.
+        source: CString,
+        /// Options of the file system.
+        options: Vec<FsOption>,
+        /// Give the new file system's root the permission bits that the mount point has (tmpfs without `mode=`).
+        inherit_mode: bool,
+        /// Copy what the mount point held into the new file system (`tmpcopyup`).
+        copy_up: bool,
+        /// Where.
+        point: MountPoint,
+    },
+    /// As `Mount`, by the older mount(2): for options that fsconfig(2) cannot say (`iversion`, `silent`).
+    ClassicMount {
+        /// Its type.
+        filesystem: CString,
+        /// Its source.
+        source: CString,
+        /// `MS_*` flags.
+        flags: u64,
+        /// Options of the file system, joined by commas.
+        data: CString,
+        /// Where.
+        point: MountPoint,
+    },
+    /// Mount an existing directory or file a second time.
+    Bind {
+        /// What.
+        source: Source,
+        /// With everything mounted beneath it (`rbind`)?
+        recursive: bool,
+        /// The user namespace to map ids by: counts the idmaps of the plan.
+        idmap: Option<usize>,
+        /// Map what is mounted beneath it as well (`ridmap`)?
+        idmap_recursive: bool,
+        /// Where.
+        point: MountPoint,
+    },
+    /// Mount cgroup2 as the container's cgroup namespace shows it, or bind-mount the container's cgroup where the kernel
+    /// refuses that.
+    MountCgroup {
+        /// The container's cgroup on the host.
+        host: CString,
+        /// Where.
+        point: MountPoint,
+    },
+    /// Change a mount that is there already.
+    Remount {
+        /// Options of its superblock; unused when `bind`.
+        options: Vec<FsOption>,
+        /// Only this mount, not its superblock?
+        bind: bool,
+        /// Which and how.
+        point: MountPoint,
+    },
+    /// Make a device node.
+    Device {
+        /// Where.
+        path: InRoot,
+        /// What.
+        kind: NodeKind,
+        /// `makedev` of its numbers.
+        device: u64,
+        /// Permission bits.
+        mode: u32,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
+    /// Mount the host's device node, since a user namespace may not make one.
+    BindDevice {
+        /// The host's node.
+        source: Source,
+        /// Where.
+        path: InRoot,
+        /// `makedev` of its numbers, to compare.
+        device: u64,
+    },
+    /// Make a symbolic link; an existing entry is left if it is a link to the same place.
+    Symlink {
+        /// Where.
+        path: InRoot,
+        /// Its text.
+        target: CString,
+        /// Take away what is there (`/dev/ptmx`)?
+        replace: bool,
+    },
+    /// pivot_root(2): the root file system becomes `/`, the host's is detached.
+    PivotRoot,
+    /// chroot(2) into the root file system, which was mounted over `/`: `--no-pivot`.
+    ChangeRoot,
+    /// Write a kernel parameter of the container's namespaces, by its path below /proc/sys.
+    Sysctl {
+        /// `net/ipv4/ip_forward`.
+        path: CString,
+        /// Its value.
+        value: CString,
+    },
+    /// Nothing of this path may be read: /dev/null over a file, an empty read-only directory over a directory.
+    MaskedPath(InRoot),
+    /// This path and what is beneath it may not be written.
+    ReadonlyPath(InRoot),
+    /// The propagation of `/` in the container.
+    RootPropagation(u64),
+    /// Nothing in the root file system itself may be written.
+    ReadonlyRoot,
+    /// setrlimit(2).
+    Limit {
+        /// `RLIMIT_*` number.
+        resource: u32,
+        /// Soft limit.
+        soft: u64,
+        /// Hard limit.
+        hard: u64,
+    },
+    /// Make this directory and its parents where they are missing.
+    MakeDirectory(InRoot),
+    /// Enter the working directory, if it lets root in.
+    EnterDirectory(CString),
+    /// Enter the working directory as the container's user, if root was denied.
+    EnterDirectoryAsUser(CString),
+    /// umask(2).
+    Umask(u32),
+    /// Look up the home directory of this user in the container's /etc/passwd, for HOME.
+    FindHome(u32),
+    /// Take these capabilities out of the bounding set.
+    DropBounding(u64),
+    /// setgroups(2).
+    Groups(Vec<u32>),
+    /// Change group and user, keeping the permitted capabilities.
+    User {
+        /// User id.
+        uid: u32,
+        /// Group id.
+        gid: u32,
+    },
+    /// The effective, permitted, inheritable and ambient capabilities.
+    Capabilities {
+        /// Mask by capability number.
+        effective: u64,
+        /// Mask by capability number.
+        permitted: u64,
+        /// Mask by capability number.
+        inheritable: u64,
+        /// Mask by capability number.
+        ambient: u64,
+    },
+    /// `prctl(PR_SET_NO_NEW_PRIVS)`.
+    NoNewPrivileges,
+    /// Find the program among these, as execvp(3) would with the container's PATH.
+    FindProgram(Vec<CString>),
+    /// Say that the container is created, and wait for the word to start.
+    AwaitStart,
+    /// Close what is not the program's on execve: every descriptor from this number on.
+    CloseDescriptors(u32),
+    /// execve(2) of the program found.
+    Execute,
+}

@@ -1,0 +1,177 @@
+//! A compiled container: what the parent does, what init does, and what is executed at the end.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+
+use crate::{DeviceFilter, Op, Origin};
+
+/// An operation of init and where it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What is done.
+    pub op: Op,
+    /// Why.
+    pub origin: Origin,
+}
+
+/// Everything that makes one container, in the order in which it is done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The container's cgroup.
+    pub cgroup: CgroupPlan,
+    /// New and joined namespaces.
+    pub namespaces: Namespaces,
+    /// What the parent does to the new process before it may go on.
+    pub host: Vec<HostStep>,
+    /// Sources of bind mounts that the parent opens for init: see [`crate::Source::Handle`].
+    pub handles: Vec<Handle>,
+    /// User namespaces made only to map the ids of mounts by.
+    pub idmaps: Vec<IdMaps>,
+    /// What init does, first to last.
+    pub init: Vec<Step>,
+    /// What runs in the container.
+    pub payload: Payload,
+    /// What the specification wants logged without refusing the configuration.
+    pub warnings: Vec<String>,
+}
+
+/// The cgroup of a container and what is written to its files.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CgroupPlan {
+    /// The directory, as a path from the root of the cgroup2 mount; it starts with `/`.
+    pub path: PathBuf,
+    /// Controllers that the limits below need; they are enabled from the root down.
+    pub controllers: Vec<String>,
+    /// Interface files with their values, in the order of writing.
+    pub knobs: Vec<Knob>,
+    /// Which devices may be used; none when every device may.
+    pub devices: Option<DeviceFilter>,
+}
+
+/// A cgroup interface file and the value that it gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Knob {
+    /// The file's name: `memory.max`.
+    pub file: String,
+    /// What is written.
+    pub value: String,
+    /// What must be read afterwards.
+    pub expect: Expect,
+    /// The field that asked for it.
+    pub origin: Origin,
+}
+
+/// What reading a knob back must show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// The text that was written.
+    Same,
+    /// The text that was written; or the file is absent, where that means that the value holds anyway (no swap at all).
+    SameOrAbsent,
+    /// The number that was written, rounded down to a multiple of this many bytes (a page, a huge page).
+    Rounded(u64),
+    /// The CPUs or memory nodes that were written, however the ranges are spelt.
+    Set,
+    /// A line that begins with the word that was written first (`8:0`, `default`) and has the others as well (`rbps=1`).
+    DeviceLine,
+    /// Anything, so that it is not read: a file that minirun does not know, written through `unified`.
+    Readable,
+}
+
+/// The namespaces of a container.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Namespaces {
+    /// `CLONE_NEW*` bits of the new ones.
+    pub new: u64,
+    /// The ones joined by path.
+    pub join: Vec<JoinedNamespace>,
+    /// Offsets of the clocks in a new time namespace, as lines for `/proc/PID/timens_offsets`.
+    pub time_offsets: Option<String>,
+}
+
+/// A namespace that exists already.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinedNamespace {
+    /// Its `CLONE_NEW*` bit.
+    pub kind: u64,
+    /// The file that stands for it (`/proc/PID/ns/net`, a bind mount of that).
+    pub path: PathBuf,
+    /// The field that names it.
+    pub origin: Origin,
+}
+
+impl Namespaces {
+    /// Is there a namespace of this kind, new or joined?
+    pub fn has(&self, kind: i32) -> bool {
+        self.is_new(kind) || self.is_joined(kind)
+    }
+
+    /// Is there a new namespace of this kind?
+    pub fn is_new(&self, kind: i32) -> bool {
+        self.new & kind as u64 != 0
+    }
+
+    /// Is a namespace of this kind joined?
+    pub fn is_joined(&self, kind: i32) -> bool {
+        self.join.iter().any(|joined| joined.kind == kind as u64)
+    }
+}
+
+/// Something that the parent does to init between `clone3` and the word to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostStep {
+    /// What is done.
+    pub op: HostOp,
+    /// Why.
+    pub origin: Origin,
+}
+
+/// The kinds of [`HostStep`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum HostOp {
+    /// Write a file of `/proc/PID`: `uid_map`, `gid_map`, `setgroups`, `oom_score_adj`.
+    WriteProc {
+        /// The file's name.
+        file: &'static str,
+        /// What is written, in one write.
+        value: String,
+    },
+    /// Raise a hard limit to at least this, which init cannot do in a user namespace of its own.
+    RaiseLimit {
+        /// `RLIMIT_*` number.
+        resource: u32,
+        /// The hard limit, as setrlimit(2) takes it.
+        hard: u64,
+    },
+}
+
+/// A source of a bind mount that the parent opens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Handle {
+    /// The path on the host.
+    pub path: CString,
+    /// With everything mounted beneath it?
+    pub recursive: bool,
+    /// The field that names it.
+    pub origin: Origin,
+}
+
+/// The two maps of a user namespace, as lines for `uid_map` and `gid_map` (user_namespaces(7)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdMaps {
+    /// For `uid_map`.
+    pub uids: String,
+    /// For `gid_map`.
+    pub gids: String,
+    /// The field that asks for it.
+    pub origin: Origin,
+}
+
+/// The process of the container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Payload {
+    /// Argument vector; the first is what the user named.
+    pub args: Vec<CString>,
+    /// Environment, `KEY=value`, without duplicates.
+    pub env: Vec<CString>,
+}

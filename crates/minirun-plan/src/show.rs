@@ -1,0 +1,325 @@
+//! A plan as text and as JSON: one line for each thing that is done, with the field that asks for it.
+
+use std::ffi::CStr;
+use std::fmt::{self, Write as _};
+
+use crate::compile::limit_name;
+use crate::compile::namespaces_name as name_of;
+use crate::{Attributes, FsOption, HostOp, InRoot, MountPoint, NodeKind, Op, Origin, Plan, Source};
+
+/// One line of a printed plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Who does it: `cgroup`, `namespace`, `host` or `init`.
+    pub part: &'static str,
+    /// What is done, in a word: `mount`, `memory.max`.
+    pub verb: String,
+    /// To what, and how.
+    pub subject: String,
+    /// The field that asks for it.
+    pub origin: Origin,
+}
+
+impl Plan {
+    /// The plan line by line, in the order of execution.
+    pub fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let mut add = |part, verb: &str, subject: String, origin: &Origin| {
+            lines.push(Line { part, verb: verb.to_owned(), subject, origin: origin.clone() });
+        };
+        let cgroup = Origin::of("linux.cgroupsPath");
+        add("cgroup", "make", self.cgroup.path.display().to_string(), &cgroup);
+        if !self.cgroup.controllers.is_empty() {
+            add("cgroup", "enable", self.cgroup.controllers.join(" "), &Origin::of("linux.resources"));
+        }
+        for knob in &self.cgroup.knobs {
+            add("cgroup", &knob.file, knob.value.clone(), &knob.origin);
+        }
+        if let Some(filter) = &self.cgroup.devices {
+            let subject = format!("{} rules, {} instructions", filter.rules.len(), filter.program.len());
+            add("cgroup", "devices", subject, &Origin::of("linux.resources.devices"));
+        }
+        for bit in 0..64 {
+            if self.namespaces.new & 1 << bit != 0 {
+                add("namespace", "new", name_of(1 << bit).to_owned(), &Origin::of("linux.namespaces"));
+            }
+        }
+        for joined in &self.namespaces.join {
+            add("namespace", "join", format!("{} {}", name_of(joined.kind), joined.path.display()), &joined.origin);
+        }
+        if let Some(offsets) = &self.namespaces.time_offsets {
+            add("namespace", "clocks", offsets.trim_end().replace('\n', ", "), &Origin::of("linux.timeOffsets"));
+        }
+        for handle in &self.handles {
+            add("host", "open", show(&handle.path), &handle.origin);
+        }
+        for maps in &self.idmaps {
+            let subject = format!("uids {}; gids {}", maps.uids.trim_end(), maps.gids.trim_end()).replace('\n', ", ");
+            add("host", "idmap", subject, &maps.origin);
+        }
+        for step in &self.host {
+            let (verb, subject) = match &step.op {
+                HostOp::WriteProc { file, value } => (*file, value.trim_end().replace('\n', ", ")),
+                HostOp::RaiseLimit { resource, hard } => {
+                    ("raise", format!("{} to {}", limit_name(*resource), limit(*hard)))
+                }
+            };
+            add("host", verb, subject, &step.origin);
+        }
+        for step in &self.init {
+            add("init", step.op.verb(), self.subject(&step.op), &step.origin);
+        }
+        lines
+    }
+
+    /// What an operation works on, for a person.
+    fn subject(&self, op: &Op) -> String {
+        match op {
+            Op::Join(i) => self
+                .namespaces
+                .join
+                .get(*i)
+                .map_or(String::new(), |joined| format!("{} {}", name_of(joined.kind), joined.path.display())),
+            Op::Execute => {
+                let args: Vec<String> = self.payload.args.iter().map(|arg| show(arg)).collect();
+                args.join(" ")
+            }
+            other => other.subject(),
+        }
+    }
+}
+
+impl Op {
+    /// The operation in a word, as it stands in printed plans and in error messages.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Op::Join(_) => "join",
+            Op::BecomeRoot => "become-root",
+            Op::SessionKeyring(_) => "keyring",
+            Op::Hostname(_) => "hostname",
+            Op::Domainname(_) => "domainname",
+            Op::Propagation(_) => "propagation",
+            Op::BindRoot(_) => "root",
+            Op::OverlayStage => "overlay-stage",
+            Op::OverlayLower(_) => "lower",
+            Op::OverlayUpper(_) => "upper",
+            Op::OverlayWork(_) => "work",
+            Op::OverlayRoot { .. } => "overlay",
+            Op::Mount { .. } | Op::ClassicMount { .. } | Op::MountCgroup { .. } => "mount",
+            Op::Bind { .. } => "bind",
+            Op::Remount { .. } => "remount",
+            Op::Device { .. } => "device",
+            Op::BindDevice { .. } => "bind-device",
+            Op::Symlink { .. } => "symlink",
+            Op::PivotRoot => "pivot-root",
+            Op::ChangeRoot => "change-root",
+            Op::Sysctl { .. } => "sysctl",
+            Op::MaskedPath(_) => "mask",
+            Op::ReadonlyPath(_) => "read-only",
+            Op::RootPropagation(_) => "root-propagation",
+            Op::ReadonlyRoot => "read-only-root",
+            Op::Limit { .. } => "limit",
+            Op::MakeDirectory(_) => "make-directory",
+            Op::EnterDirectory(_) => "enter",
+            Op::EnterDirectoryAsUser(_) => "enter-as-user",
+            Op::Umask(_) => "umask",
+            Op::FindHome(_) => "find-home",
+            Op::DropBounding(_) => "drop-bounding",
+            Op::Groups(_) => "groups",
+            Op::User { .. } => "user",
+            Op::Capabilities { .. } => "capabilities",
+            Op::NoNewPrivileges => "no-new-privileges",
+            Op::FindProgram(_) => "find-program",
+            Op::AwaitStart => "await-start",
+            Op::CloseDescriptors(_) => "close-descriptors",
+            Op::Execute => "execute",
+        }
+    }
+
+    /// What the operation works on.
+    pub fn subject(&self) -> String {
+        match self {
+            Op::Join(_) | Op::BecomeRoot | Op::PivotRoot | Op::NoNewPrivileges | Op::AwaitStart | Op::Execute => {
+                String::new()
+            }
+            Op::OverlayStage | Op::ChangeRoot | Op::ReadonlyRoot => "/".to_owned(),
+            Op::SessionKeyring(text) | Op::Hostname(text) | Op::Domainname(text) => show(text),
+            Op::OverlayLower(path) | Op::OverlayUpper(path) | Op::OverlayWork(path) => show(path),
+            Op::EnterDirectory(path) | Op::EnterDirectoryAsUser(path) => show(path),
+            Op::Propagation(flags) | Op::RootPropagation(flags) => format!("/ {}", propagation(*flags)),
+            Op::BindRoot(source) => show(source.path()),
+            Op::OverlayRoot { options, attributes } => format!("/ {}{}", show(options), words(attributes, "")),
+            Op::Mount { filesystem, options, copy_up, point, .. } => {
+                let copy = if *copy_up { " tmpcopyup" } else { "" };
+                format!("{} {}{copy}{}", point, show(filesystem), fs_options(options))
+            }
+            Op::ClassicMount { filesystem, flags, data, point, .. } => {
+                format!("{point} {} flags {flags:#x} {}", show(filesystem), show(data))
+            }
+            Op::Bind { source, recursive, idmap, idmap_recursive, point } => {
+                let recursive = if *recursive { " recursive" } else { "" };
+                let idmap = match idmap {
+                    Some(_) if *idmap_recursive => " ridmap",
+                    Some(_) => " idmap",
+                    None => "",
+                };
+                format!("{point} from {}{recursive}{idmap}{}", show(source.path()), handle(source))
+            }
+            Op::MountCgroup { point, .. } => format!("{point} cgroup2"),
+            Op::Remount { options, bind, point } => {
+                format!("{point}{}{}", if *bind { " bind" } else { "" }, fs_options(options))
+            }
+            Op::Device { path, kind, device, mode, uid, gid } => {
+                let kind = match kind {
+                    NodeKind::Char => "c",
+                    NodeKind::Block => "b",
+                    NodeKind::Fifo => "p",
+                };
+                format!(
+                    "{path} {kind} {}:{} mode {mode:04o} owner {uid}:{gid}",
+                    libc::major(*device),
+                    libc::minor(*device)
+                )
+            }
+            Op::BindDevice { path, .. } => path.to_string(),
+            Op::Symlink { path, target, .. } => format!("{path} to {}", show(target)),
+            Op::Sysctl { path, value } => format!("{} = {}", show(path), show(value)),
+            Op::MaskedPath(path) | Op::ReadonlyPath(path) | Op::MakeDirectory(path) => path.to_string(),
+            Op::Limit { resource, soft, hard } => {
+                format!("{} {} {}", limit_name(*resource), limit(*soft), limit(*hard))
+            }
+            Op::Umask(mask) => format!("{mask:04o}"),
+            Op::FindHome(uid) => format!("of user {uid}"),
+            Op::DropBounding(mask) => capabilities(*mask),
+            Op::Groups(groups) if groups.is_empty() => "none".to_owned(),
+            Op::Groups(groups) => groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" "),
+            Op::User { uid, gid } => format!("{uid}:{gid}"),
+            Op::Capabilities { effective, permitted, inheritable, ambient } => format!(
+                "effective {}; permitted {}; inheritable {}; ambient {}",
+                capabilities(*effective),
+                capabilities(*permitted),
+                capabilities(*inheritable),
+                capabilities(*ambient)
+            ),
+            Op::FindProgram(paths) => paths.iter().map(|path| show(path)).collect::<Vec<_>>().join(" "),
+            Op::CloseDescriptors(from) => format!("from {from}"),
+        }
+    }
+}
+
+/// A C string with everything that is not plain text escaped.
+fn show(text: &CStr) -> String {
+    text.to_string_lossy().escape_debug().to_string()
+}
+
+fn handle(source: &Source) -> &'static str {
+    if matches!(source, Source::Handle(..)) { " (opened by the parent)" } else { "" }
+}
+
+fn limit(value: u64) -> String {
+    if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() }
+}
+
+fn capabilities(mask: u64) -> String {
+    if mask == 0 {
+        return "none".to_owned();
+    }
+    let mut text = String::new();
+    for bit in (0..64).filter(|bit| mask & 1 << bit != 0) {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        let name = caps::all().into_iter().find(|capability| capability.bitmask() == 1 << bit);
+        let _infallible = match name {
+            Some(name) => write!(text, "{name}"),
+            None => write!(text, "{bit}"),
+        };
+    }
+    text
+}
+
+fn propagation(flags: u64) -> String {
+    let kind = match flags & !libc::MS_REC {
+        libc::MS_SHARED => "shared",
+        libc::MS_SLAVE => "slave",
+        libc::MS_PRIVATE => "private",
+        _ => "unbindable",
+    };
+    format!("{}{kind}", if flags & libc::MS_REC != 0 { "r" } else { "" })
+}
+
+fn fs_options(options: &[FsOption]) -> String {
+    options.iter().fold(String::new(), |mut text, option| {
+        text.push(' ');
+        text.push_str(&show(&option.key));
+        if let Some(value) = &option.value {
+            text.push('=');
+            text.push_str(&show(value));
+        }
+        text
+    })
+}
+
+/// Attributes as the words of mount options, with a prefix for the recursive ones.
+fn words(attributes: &Attributes, prefix: &str) -> String {
+    const WORDS: [(u64, &str, &str); 6] = [
+        (0x01, "ro", "rw"),
+        (0x02, "nosuid", "suid"),
+        (0x04, "nodev", "dev"),
+        (0x08, "noexec", "exec"),
+        (0x80, "nodiratime", "diratime"),
+        (0x20_0000, "nosymfollow", "symfollow"),
+    ];
+    let mut text = String::new();
+    let mut add = |word: &str| {
+        text.push(' ');
+        text.push_str(prefix);
+        text.push_str(word);
+    };
+    for (bit, set, clear) in WORDS {
+        if attributes.set & bit != 0 {
+            add(set);
+        } else if attributes.clear & bit != 0 {
+            add(clear);
+        }
+    }
+    match (attributes.set & 0x70, attributes.clear & 0x70) {
+        (0x10, _) => add("noatime"),
+        (0x20, _) => add("strictatime"),
+        (_, 0x70) => add("relatime"),
+        _ => {}
+    }
+    text
+}
+
+impl fmt::Display for InRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}", show(self.path()))
+    }
+}
+
+impl fmt::Display for MountPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{}", self.target, words(&self.attributes, ""), words(&self.recursive, "r"))?;
+        self.propagation.iter().try_for_each(|flags| write!(f, " {}", propagation(*flags)))
+    }
+}
+
+/// Text: the parts under headings, numbers for init's steps, the origin behind each line.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut part = "";
+        let mut number = 0;
+        for line in self.lines() {
+            if line.part != part {
+                part = line.part;
+                writeln!(f, "{part}")?;
+            }
+            number += usize::from(part == "init");
+            let step = if part == "init" { format!("{number:3} ") } else { "    ".to_owned() };
+            let what = format!("{:<18} {}", line.verb, line.subject);
+            writeln!(f, "{step}{:<76} [{}]", what.trim_end(), line.origin)?;
+        }
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
+    }
+}

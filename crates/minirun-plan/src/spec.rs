@@ -1,0 +1,249 @@
+//! `config.json` as the OCI runtime specification 1.3 has it, for Linux.
+//!
+//! Unknown members are ignored, as the specification demands. The leaf types come from the `oci-spec` crate where that
+//! says what the specification says; where it turns a missing member into zero, or refuses what the specification
+//! allows (unknown capabilities, absent `pids.limit`), the type is our own.
+
+use std::collections::BTreeMap;
+
+pub use oci_spec::runtime::{
+    Hooks, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxNamespace, LinuxNamespaceType, LinuxRdma,
+    LinuxTimeOffset, Mount, PosixRlimitType,
+};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// The whole configuration.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct Spec {
+    pub oci_version: String,
+    pub root: Option<Root>,
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
+    pub process: Option<Process>,
+    pub hostname: Option<String>,
+    pub domainname: Option<String>,
+    pub hooks: Option<Hooks>,
+    pub annotations: Option<BTreeMap<String, String>>,
+    pub linux: Option<Linux>,
+}
+
+/// `root`.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct Root {
+    pub path: String,
+    #[serde(default)]
+    pub readonly: bool,
+}
+
+/// `process`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct Process {
+    #[serde(default)]
+    pub terminal: bool,
+    pub console_size: Option<ConsoleSize>,
+    #[serde(default)]
+    pub user: User,
+    pub args: Option<Vec<String>>,
+    pub env: Option<Vec<String>>,
+    #[serde(default)]
+    pub cwd: String,
+    pub capabilities: Option<Capabilities>,
+    pub rlimits: Option<Vec<Rlimit>>,
+    #[serde(default)]
+    pub no_new_privileges: bool,
+    pub apparmor_profile: Option<String>,
+    pub oom_score_adj: Option<i32>,
+    pub selinux_label: Option<String>,
+    pub io_priority: Option<IgnoredAny>,
+    pub scheduler: Option<IgnoredAny>,
+    #[serde(rename = "execCPUAffinity")]
+    pub exec_cpu_affinity: Option<IgnoredAny>,
+}
+
+/// `process.consoleSize`.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct ConsoleSize {
+    pub height: u16,
+    pub width: u16,
+}
+
+/// `process.user`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+    pub umask: Option<u32>,
+    #[serde(default)]
+    pub additional_gids: Vec<u32>,
+}
+
+/// `process.capabilities`: names, because the specification wants unknown ones warned about and not refused.
+#[derive(Debug, Default, Deserialize)]
+#[allow(missing_docs)]
+pub struct Capabilities {
+    #[serde(default)]
+    pub bounding: Vec<String>,
+    #[serde(default)]
+    pub effective: Vec<String>,
+    #[serde(default)]
+    pub inheritable: Vec<String>,
+    #[serde(default)]
+    pub permitted: Vec<String>,
+    #[serde(default)]
+    pub ambient: Vec<String>,
+}
+
+/// An element of `process.rlimits`.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct Rlimit {
+    #[serde(rename = "type")]
+    pub typ: PosixRlimitType,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// `linux`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct Linux {
+    #[serde(default)]
+    pub namespaces: Vec<LinuxNamespace>,
+    #[serde(default)]
+    pub uid_mappings: Vec<IdMapping>,
+    #[serde(default)]
+    pub gid_mappings: Vec<IdMapping>,
+    pub time_offsets: Option<BTreeMap<String, LinuxTimeOffset>>,
+    #[serde(default)]
+    pub devices: Vec<Device>,
+    pub net_devices: Option<BTreeMap<String, IgnoredAny>>,
+    pub cgroups_path: Option<String>,
+    pub resources: Option<Resources>,
+    pub intel_rdt: Option<IgnoredAny>,
+    pub memory_policy: Option<IgnoredAny>,
+    pub sysctl: Option<BTreeMap<String, String>>,
+    pub seccomp: Option<IgnoredAny>,
+    pub rootfs_propagation: Option<String>,
+    #[serde(default)]
+    pub masked_paths: Vec<String>,
+    #[serde(default)]
+    pub readonly_paths: Vec<String>,
+    pub mount_label: Option<String>,
+    pub personality: Option<IgnoredAny>,
+}
+
+/// An element of `linux.uidMappings` or `linux.gidMappings`.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct IdMapping {
+    #[serde(rename = "containerID")]
+    pub container_id: u32,
+    #[serde(rename = "hostID")]
+    pub host_id: u32,
+    pub size: u32,
+}
+
+/// An element of `linux.devices`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct Device {
+    #[serde(rename = "type")]
+    pub typ: LinuxDeviceType,
+    pub path: String,
+    pub major: Option<i64>,
+    pub minor: Option<i64>,
+    pub file_mode: Option<u32>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+}
+
+/// `linux.resources`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct Resources {
+    pub devices: Option<Vec<LinuxDeviceCgroup>>,
+    pub memory: Option<LinuxMemory>,
+    pub cpu: Option<LinuxCpu>,
+    pub pids: Option<Pids>,
+    #[serde(rename = "blockIO")]
+    pub block_io: Option<BlockIo>,
+    #[serde(default)]
+    pub hugepage_limits: Vec<HugepageLimit>,
+    pub network: Option<Network>,
+    pub rdma: Option<BTreeMap<String, LinuxRdma>>,
+    pub unified: Option<BTreeMap<String, String>>,
+}
+
+/// `linux.resources.pids`. An absent limit is not zero: since 1.3 zero is a limit.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct Pids {
+    pub limit: Option<i64>,
+}
+
+/// `linux.resources.blockIO`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[allow(missing_docs)]
+pub struct BlockIo {
+    pub weight: Option<u16>,
+    pub leaf_weight: Option<u16>,
+    pub weight_device: Option<Vec<WeightDevice>>,
+    pub throttle_read_bps_device: Option<Vec<ThrottleDevice>>,
+    pub throttle_write_bps_device: Option<Vec<ThrottleDevice>>,
+    #[serde(rename = "throttleReadIOPSDevice")]
+    pub throttle_read_iops_device: Option<Vec<ThrottleDevice>>,
+    #[serde(rename = "throttleWriteIOPSDevice")]
+    pub throttle_write_iops_device: Option<Vec<ThrottleDevice>>,
+}
+
+/// An element of `linux.resources.blockIO.weightDevice`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct WeightDevice {
+    pub major: u32,
+    pub minor: u32,
+    pub weight: Option<u16>,
+    pub leaf_weight: Option<u16>,
+}
+
+/// An element of the `throttle…Device` lists: bytes or operations per second.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct ThrottleDevice {
+    pub major: u32,
+    pub minor: u32,
+    pub rate: u64,
+}
+
+/// An element of `linux.resources.hugepageLimits`; the limit is in bytes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct HugepageLimit {
+    pub page_size: String,
+    pub limit: u64,
+}
+
+/// `linux.resources.network`: cgroup v1 only.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct Network {
+    #[serde(rename = "classID")]
+    pub class_id: Option<u32>,
+    pub priorities: Option<Vec<IgnoredAny>>,
+}
