@@ -1,0 +1,212 @@
+//! Making a container's cgroup: the directories, and the controllers on the way down.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use minirun_plan::{CgroupPlan, Origin};
+use minirun_sys::Errno;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use crate::{Cgroup, CgroupError, Result, files};
+
+const SUBTREE: &str = "cgroup.subtree_control";
+
+/// Controllers that are enabled along with needed ones where they can be had, so that engines see statistics.
+const USUAL: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
+
+/// How often making starts anew when somebody removes a directory above meanwhile.
+const ATTEMPTS: usize = 8;
+
+impl Cgroup {
+    /// Makes the cgroup of a plan with its controllers. The knobs are not written yet ([`Cgroup::apply`]).
+    ///
+    /// A directory that is there is used if nothing lives in it. On an error nothing that was made stays.
+    ///
+    /// # Errors
+    ///
+    /// A directory cannot be made, a controller that the plan needs cannot be enabled, or the cgroup is in use.
+    pub fn create(mount: &Path, plan: &CgroupPlan) -> Result<Cgroup> {
+        let root = files::open_mount(mount)?;
+        let path = files::inside(mount, &plan.path)?;
+        let mut making = Making { root: root.as_fd(), mount, plan, made: None, found: false };
+        let mut attempt = 0;
+        let dir = loop {
+            attempt += 1;
+            match making.all(&path) {
+                Ok(dir) => break dir,
+                Err(error) => {
+                    making.undo(&path);
+                    if attempt == ATTEMPTS || !error.errno().is_some_and(files::gone) {
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        let (made, found) = (making.made.take(), making.found);
+        let cgroup = Cgroup { root, dir, mount: mount.to_owned(), path, made };
+        if found {
+            cgroup.must_be_unused()?;
+        }
+        Ok(cgroup)
+    }
+
+    fn must_be_unused(&self) -> Result<()> {
+        let events = self.read("cgroup.events")?.unwrap_or_default();
+        if files::value_of(&events, "populated") == Some("1") {
+            let text = format!("container's cgroup is not empty: {} process(es) found", self.pids()?.len());
+            return Err(CgroupError::new("use", self.path(), text));
+        }
+        if files::value_of(&events, "frozen") == Some("1") {
+            return Err(CgroupError::new("use", self.path(), "container's cgroup is frozen"));
+        }
+        Ok(())
+    }
+}
+
+/// A cgroup in the making.
+struct Making<'a> {
+    root: BorrowedFd<'a>,
+    mount: &'a Path,
+    plan: &'a CgroupPlan,
+    /// The topmost directory that was made so far.
+    made: Option<PathBuf>,
+    /// Was the container's own directory there?
+    found: bool,
+}
+
+impl Making<'_> {
+    fn all(&mut self, path: &Path) -> Result<OwnedFd> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        let above = match self.ready(parent)? {
+            Some(above) => above,
+            None => self.walk(parent)?,
+        };
+        self.enter(above.as_fd(), path, true)
+    }
+
+    /// The shortcut: a cgroup that is there and hands down all that is needed. A controller enabled here is enabled in
+    /// every cgroup above, so nobody else needs to be asked.
+    fn ready(&self, parent: &Path) -> Result<Option<OwnedFd>> {
+        match files::open_dir(self.root, parent) {
+            Ok(dir) if self.plan.controllers.is_empty() => Ok(Some(dir)),
+            Ok(dir) => {
+                let enabled = self.read(dir.as_fd(), parent, SUBTREE)?;
+                let all = self.plan.controllers.iter().all(|name| has(&enabled, name));
+                Ok(all.then_some(dir))
+            }
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(CgroupError::new("open", self.mount.join(parent), errno)),
+        }
+    }
+
+    /// Makes the cgroups down to `parent` and enables the controllers in each of them, the root included.
+    fn walk(&mut self, parent: &Path) -> Result<OwnedFd> {
+        let mut here = PathBuf::new();
+        let mut dir = files::open_dir(self.root, &here).map_err(|errno| CgroupError::new("open", self.mount, errno))?;
+        self.enable(dir.as_fd(), &here)?;
+        for name in parent {
+            here.push(name);
+            dir = self.enter(dir.as_fd(), &here, false)?;
+            self.enable(dir.as_fd(), &here)?;
+        }
+        Ok(dir)
+    }
+
+    /// Opens the cgroup at `path`, whose parent is `above`; makes it if need be. A container's own is expected not to
+    /// be there, one on the way to it is.
+    fn enter(&mut self, above: BorrowedFd<'_>, path: &Path, own: bool) -> Result<OwnedFd> {
+        let mount = self.mount;
+        let failed = |operation: &'static str| move |errno| CgroupError::new(operation, mount.join(path), errno);
+        let name = Path::new(path.file_name().unwrap_or_default());
+        if !own {
+            match files::open_dir(above, name) {
+                Err(Errno::ENOENT) => {}
+                answer => return answer.map_err(failed("open")),
+            }
+        }
+        match files::c_path(name).and_then(|name| minirun_sys::mkdirat(above, &name, 0o755)) {
+            Ok(()) => {}
+            Err(Errno::EEXIST) => {
+                self.found |= own;
+                return files::open_dir(above, name).map_err(failed("open"));
+            }
+            Err(errno) => {
+                let hint = match errno {
+                    Errno::EACCES | Errno::EPERM => "this part of the hierarchy is not delegated to this user",
+                    Errno::EROFS => "cgroup2 is mounted read-only here",
+                    Errno::EAGAIN => "a limit on the number or depth of cgroups (cgroup.max.*) is reached above",
+                    _ => "",
+                };
+                return Err(failed("make")(errno).hint(hint));
+            }
+        }
+        self.made.get_or_insert_with(|| path.to_owned());
+        files::open_dir(above, name).map_err(failed("open"))
+    }
+
+    /// Enables what is missing of the needed and the usual controllers for the children of `dir`, in one write.
+    fn enable(&self, dir: BorrowedFd<'_>, path: &Path) -> Result<()> {
+        if self.plan.controllers.is_empty() {
+            return Ok(());
+        }
+        let enabled = self.read(dir, path, SUBTREE)?;
+        let needed = self.plan.controllers.iter().map(String::as_str).filter(|name| !has(&enabled, name));
+        let needed: Vec<&str> = needed.collect();
+        if needed.is_empty() {
+            return Ok(());
+        }
+        let available = self.read(dir, path, "cgroup.controllers")?;
+        if let Some(missing) = needed.iter().find(|name| !has(&available, name)) {
+            let text = format!("the {missing} controller is not available in this cgroup");
+            let error = CgroupError::new("enable a controller in", self.mount.join(path), text);
+            return Err(error.origin(self.asked_by(missing)));
+        }
+        let usual = USUAL.into_iter().filter(|name| has(&available, name) && !has(&enabled, name));
+        let mut wanted = needed.clone();
+        wanted.extend(usual.filter(|name| !needed.contains(name)));
+        let line = |names: &[&str]| names.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
+        match files::write_file(dir, SUBTREE, &line(&wanted)) {
+            Ok(()) => Ok(()),
+            // One that is only usual may be the obstacle.
+            Err(_) if wanted.len() > needed.len() && files::write_file(dir, SUBTREE, &line(&needed)).is_ok() => Ok(()),
+            Err(errno) => Err(self.not_enabled(path, needed[0], &line(&needed), errno)),
+        }
+    }
+
+    fn not_enabled(&self, path: &Path, controller: &str, line: &str, errno: Errno) -> CgroupError {
+        let hint = match errno {
+            Errno::EBUSY => "a cgroup that has processes of its own cannot hand down controllers; move them to a child",
+            Errno::EOPNOTSUPP => "threaded cgroups take threaded controllers only",
+            Errno::EINVAL => "the cpu controller refuses while real-time processes run outside of the root cgroup",
+            Errno::EACCES | Errno::EPERM => "this part of the hierarchy is not delegated to this user",
+            _ => "",
+        };
+        let file = self.mount.join(path).join(SUBTREE);
+        CgroupError::new(format!("write {line:?} to"), file, errno).hint(hint).origin(self.asked_by(controller))
+    }
+
+    /// The first field that needs this controller.
+    fn asked_by(&self, controller: &str) -> &Origin {
+        const SOME: &Origin = &Origin::of("linux.resources");
+        let of_controller = |file: &str| file.split('.').next() == Some(controller);
+        self.plan.knobs.iter().find(|knob| of_controller(&knob.file)).map_or(SOME, |knob| &knob.origin)
+    }
+
+    fn read(&self, dir: BorrowedFd<'_>, path: &Path, file: &str) -> Result<String> {
+        files::read_record(dir, file).map_err(|errno| CgroupError::new("read", self.mount.join(path).join(file), errno))
+    }
+
+    /// Removes what was made, from the leaf up. What does not exist or is in use by now stays as it is.
+    fn undo(&mut self, path: &Path) {
+        if let Some(top) = self.made.take() {
+            for made in path.ancestors().take_while(|made| made.starts_with(&top)) {
+                let _best_effort = unlinkat(self.root, made, UnlinkatFlags::RemoveDir);
+            }
+        }
+    }
+}
+
+/// Is this name among the words?
+fn has(words: &str, name: &str) -> bool {
+    words.split_whitespace().any(|word| word == name)
+}

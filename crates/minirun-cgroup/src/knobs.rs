@@ -1,0 +1,135 @@
+//! Writing knobs, and seeing that they hold.
+
+use std::os::fd::AsFd;
+
+use minirun_plan::{Expect, Knob};
+use minirun_sys::Errno;
+
+use crate::{Cause, Cgroup, CgroupError, Result, files};
+
+impl Cgroup {
+    /// Writes the knobs in their order and reads each back: a limit that does not hold is an error.
+    ///
+    /// # Errors
+    ///
+    /// A knob cannot be written, or shows another value afterwards. The later ones are not written then.
+    pub fn apply(&self, knobs: &[Knob]) -> Result<()> {
+        knobs.iter().try_for_each(|knob| self.write(knob))
+    }
+
+    fn write(&self, knob: &Knob) -> Result<()> {
+        let failed = |cause: Cause| {
+            let hint = cause_hint(knob, &cause);
+            let path = self.path().join(&knob.file);
+            CgroupError::new(format!("write {:?} to", knob.value), path, cause).origin(&knob.origin).hint(hint)
+        };
+        let read_back = knob.expect != Expect::Readable;
+        let flags = if read_back { libc::O_RDWR } else { libc::O_WRONLY };
+        let file = match files::open_file(self.dir.as_fd(), &knob.file, flags) {
+            Err(Errno::ENOENT) if knob.expect == Expect::SameOrAbsent => return Ok(()),
+            answer => answer.map_err(|errno| failed(errno.into()))?,
+        };
+        files::write(file.as_fd(), &knob.value).map_err(|errno| failed(errno.into()))?;
+        if read_back {
+            let text = files::read_short(file.as_fd()).map_err(|errno| failed(errno.into()))?;
+            if !holds(knob.expect, &knob.value, &text) {
+                return Err(failed(Cause::Reads(text.trim_end().to_owned())));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Does a file that was given `value` show what it should?
+fn holds(expect: Expect, value: &str, text: &str) -> bool {
+    let (value, text) = (value.trim(), text.trim());
+    match expect {
+        Expect::Readable => true,
+        Expect::Same | Expect::SameOrAbsent => value == text,
+        Expect::Rounded(granule) => match (value.parse::<u64>(), text) {
+            // The greatest number that the kernel can count.
+            (Ok(value), "max") => value / granule >= i64::MAX as u64 / granule,
+            (Ok(value), text) => text.parse() == Ok(value / granule * granule),
+            (Err(_), text) => value == text,
+        },
+        Expect::Set => matches!((ranges(value), ranges(text)), (Some(a), Some(b)) if a == b),
+        Expect::DeviceLine => text.lines().any(|line| {
+            let mut wanted = value.split_whitespace();
+            let mut shown = line.split_whitespace();
+            wanted.next() == shown.next() && wanted.all(|word| shown.clone().any(|other| other == word))
+        }),
+    }
+}
+
+/// A list of numbers and ranges as ranges that are in order and do not touch.
+fn ranges(list: &str) -> Option<Vec<(u32, u32)>> {
+    let mut parts = Vec::new();
+    for part in list.split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        parts.push((first.parse::<u32>().ok()?, last.parse::<u32>().ok()?));
+    }
+    parts.sort_unstable();
+    let mut merged: Vec<(u32, u32)> = Vec::new();
+    for (first, last) in parts {
+        match merged.last_mut() {
+            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+            _ => merged.push((first, last)),
+        }
+    }
+    Some(merged)
+}
+
+/// What may be behind a knob that did not take its value.
+fn cause_hint(knob: &Knob, cause: &Cause) -> &'static str {
+    let file = knob.file.as_str();
+    match cause {
+        Cause::Errno(Errno::ENOENT) if file.starts_with("memory.swap.") => "this kernel does not account for swap",
+        Cause::Errno(Errno::ENOENT) => "this kernel has no such file",
+        Cause::Errno(Errno::ENODEV) if file.starts_with("io.") => "there is no such block device; a partition is none",
+        Cause::Errno(Errno::ENODEV) if file == "rdma.max" => "there is no such RDMA device",
+        Cause::Errno(Errno::ENODEV) => "somebody removed the cgroup",
+        Cause::Errno(Errno::EINVAL | Errno::ERANGE) if file.starts_with("cpuset.") => {
+            "the host may not have all of these"
+        }
+        Cause::Errno(Errno::EOPNOTSUPP) if file.starts_with("io.") => "the device does not use this policy",
+        Cause::Errno(Errno::EACCES | Errno::EPERM) => "this part of the hierarchy is not delegated to this user",
+        Cause::Errno(Errno::EBUSY) if file == "memory.max" => "the cgroup uses more than that",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds() {
+        for (expect, value, text, answer) in [
+            (Expect::Same, "100", "100\n", true),
+            (Expect::Same, "100", "1000\n", false),
+            (Expect::Same, "root", "root invalid (Parent is not a partition root)\n", false),
+            (Expect::SameOrAbsent, "max", "max\n", true),
+            (Expect::Rounded(4096), "5000", "4096\n", true),
+            (Expect::Rounded(4096), "8192", "8192\n", true),
+            (Expect::Rounded(4096), "8192", "4096\n", false),
+            (Expect::Rounded(4096), "8192", "max\n", false),
+            (Expect::Rounded(4096), "1", "0\n", true),
+            (Expect::Rounded(4096), "9223372036854771712", "max\n", true),
+            (Expect::Rounded(4096), "max", "max\n", true),
+            (Expect::Set, "0,1,2,7", "0-2,7\n", true),
+            (Expect::Set, "2,0-1", "0-2\n", true),
+            (Expect::Set, "0-4294967295", "0-3\n", false),
+            (Expect::Set, "", "\n", true),
+            (Expect::Set, "0", "\n", false),
+            (Expect::DeviceLine, "8:0 rbps=5", "8:16 rbps=5\n8:0 rbps=5 wbps=max\n", true),
+            (Expect::DeviceLine, "8:0 rbps=5", "8:0 rbps=50 wbps=max\n", false),
+            (Expect::DeviceLine, "8:0 rbps=5", "8:16 rbps=5\n", false),
+            (Expect::DeviceLine, "8:0 rbps=5", "", false),
+            (Expect::DeviceLine, "default 50", "default 50\n8:0 70\n", true),
+            (Expect::DeviceLine, "rxe3 hca_object=3", "rxe3 hca_handle=max hca_object=3\n", true),
+            (Expect::Readable, "1", "2", true),
+        ] {
+            assert_eq!(holds(expect, value, text), answer, "{expect:?} {value:?} {text:?}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The limiter on cgroup v2, through its file system: makes the cgroup of a container, writes its knobs and sees that
+//! they hold, filters its devices, and in the end kills, waits and removes.
+//!
+//! Everything is done relative to a descriptor of the cgroup2 mount, so that no path leaves it. What the files mean is
+//! in the kernel's `Documentation/admin-guide/cgroup-v2.rst`.
+
+#![forbid(unsafe_code)]
+
+mod ancestry;
+mod create;
+mod error;
+mod files;
+mod knobs;
+mod mount;
+mod processes;
+mod remove;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use minirun_plan::{DeviceFilter, Origin};
+use minirun_sys::{Errno, bpf_attach_device_filter, bpf_load_device_filter};
+
+pub use error::{Cause, CgroupError};
+pub use mount::{CgroupMount, controllers, locate, v1_controllers};
+
+/// What every function here answers with.
+pub type Result<T> = std::result::Result<T, CgroupError>;
+
+/// A cgroup of a container, held open.
+#[derive(Debug)]
+pub struct Cgroup {
+    /// The cgroup2 mount.
+    root: OwnedFd,
+    /// The cgroup's directory.
+    dir: OwnedFd,
+    /// Where the mount is, for messages.
+    mount: PathBuf,
+    /// The cgroup as a path from the mount, without a slash at its start.
+    path: PathBuf,
+    /// The topmost directory that was made for it, likewise; none for one that was there.
+    made: Option<PathBuf>,
+}
+
+impl Cgroup {
+    /// Opens the cgroup at `path`, from the root of the cgroup2 mount; none when it is gone.
+    ///
+    /// A cgroup inside the container's (`exec --cgroup`) is opened in the same way, with its whole path.
+    ///
+    /// # Errors
+    ///
+    /// `path` has a `..`, or the directory cannot be opened.
+    pub fn open(mount: &Path, path: &Path) -> Result<Option<Cgroup>> {
+        let root = files::open_mount(mount)?;
+        let path = files::inside(mount, path)?;
+        match files::open_dir(root.as_fd(), &path) {
+            Ok(dir) => Ok(Some(Cgroup { root, dir, mount: mount.to_owned(), path, made: None })),
+            Err(errno) if files::gone(errno) => Ok(None),
+            Err(errno) => Err(CgroupError::new("open", mount.join(path), errno)),
+        }
+    }
+
+    /// The descriptor to be born in (`CLONE_INTO_CGROUP`).
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// The topmost directory that [`Cgroup::create`] made, as a path from the mount: what [`Cgroup::remove`] wants to
+    /// hear to leave nothing behind. None when the cgroup was there.
+    pub fn made(&self) -> Option<&Path> {
+        self.made.as_deref()
+    }
+
+    /// Where the cgroup is.
+    pub fn path(&self) -> PathBuf {
+        self.mount.join(&self.path)
+    }
+
+    /// Reads an interface file; none when the cgroup has no such file, or is gone.
+    ///
+    /// # Errors
+    ///
+    /// The file can be opened or read not at all.
+    pub fn read(&self, file: &str) -> Result<Option<String>> {
+        match files::read_file(self.dir.as_fd(), file) {
+            Ok(text) => Ok(Some(text)),
+            Err(errno) if files::gone(errno) => Ok(None),
+            Err(errno) => Err(CgroupError::new("read", self.path().join(file), errno)),
+        }
+    }
+
+    /// Loads the filter of devices and attaches it, beside those that are there: each of them must allow an access.
+    ///
+    /// # Errors
+    ///
+    /// bpf(2) fails, for want of privileges or of `CONFIG_CGROUP_BPF`.
+    pub fn attach_devices(&self, filter: &DeviceFilter) -> Result<()> {
+        let failed = |operation: &'static str| {
+            move |errno: Errno| {
+                let hint = match errno {
+                    Errno::EPERM => "it takes root in the first user namespace",
+                    Errno::EINVAL | Errno::ENOSYS => "the kernel needs CONFIG_CGROUP_BPF",
+                    _ => "",
+                };
+                let error = CgroupError::new(operation, self.path(), errno).hint(hint);
+                error.origin(&Origin::of("linux.resources.devices"))
+            }
+        };
+        let program = bpf_load_device_filter(&filter.program).map_err(failed("load the device filter for"))?;
+        bpf_attach_device_filter(self.dir.as_fd(), program.as_fd()).map_err(failed("attach the device filter to"))
+    }
+
+    /// How often the OOM killer struck in this cgroup and below (`memory.events`, `oom_kill`); none when the memory
+    /// controller is not enabled for it.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn oom_kills(&self) -> Result<Option<u64>> {
+        let events = self.read("memory.events")?;
+        Ok(events.and_then(|events| files::value_of(&events, "oom_kill")?.parse().ok()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

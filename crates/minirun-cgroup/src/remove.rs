@@ -1,0 +1,87 @@
+//! Removing a cgroup with everything below it, and what was made above it.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use minirun_sys::Errno;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use crate::files::{self, Answer};
+use crate::processes::{children, wait_for};
+use crate::{Cgroup, CgroupError, Result};
+
+/// How long removing may take in all.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+impl Cgroup {
+    /// Removes the cgroup and the ones that were made in it, depth first, then the empty directories above up to
+    /// `made_from` ([`Cgroup::made`] at its creation; none leaves them). One that is gone is removed.
+    ///
+    /// Processes are not killed: [`Cgroup::kill`] comes before. Their end is waited for, ten seconds at most.
+    ///
+    /// # Errors
+    ///
+    /// Processes are left after that time, or a directory cannot be removed.
+    pub fn remove(&self, made_from: Option<&Path>) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        if let Err(errno) = remove_at(self.root.as_fd(), &self.path, deadline) {
+            let left = if errno == Errno::EBUSY { self.pids().unwrap_or_default() } else { Vec::new() };
+            if left.is_empty() {
+                return Err(CgroupError::new("remove", self.path(), errno));
+            }
+            let text = format!("{} process(es) are left in it: {left:?}", left.len());
+            return Err(CgroupError::new("remove", self.path(), text));
+        }
+        if let Some(top) = made_from.filter(|top| !top.as_os_str().is_empty()) {
+            for above in self.path.ancestors().skip(1).take_while(|above| above.starts_with(top)) {
+                // Another container may have moved in: then it stays.
+                if rmdir(self.root.as_fd(), above).is_err() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes the cgroup at `path`, which is relative to `at`, with all below it.
+fn remove_at(at: BorrowedFd<'_>, path: &Path, deadline: Instant) -> Answer<()> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match rmdir(at, path) {
+            Err(Errno::EBUSY) => {}
+            answer => return answer,
+        }
+        let dir = match files::open_dir(at, path) {
+            Err(errno) if files::gone(errno) => return Ok(()),
+            answer => answer?,
+        };
+        for child in children(dir.as_fd())? {
+            remove_at(dir.as_fd(), &child, deadline)?;
+        }
+        // Busy for its processes, or only for the last moments of one.
+        match wait_for(dir.as_fd(), "populated", "0", deadline) {
+            Ok(true) => {}
+            Ok(false) => return Err(Errno::EBUSY),
+            Err(errno) if files::gone(errno) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+        match rmdir(at, path) {
+            Err(Errno::EBUSY) if Instant::now() < deadline => {}
+            answer => return answer,
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// rmdir, where gone is as good as removed.
+pub(crate) fn rmdir(at: BorrowedFd<'_>, path: &Path) -> Answer<()> {
+    match unlinkat(at, path, UnlinkatFlags::RemoveDir) {
+        Err(errno) if files::gone(errno) => Ok(()),
+        answer => answer,
+    }
+}
