@@ -1,0 +1,255 @@
+//! What can go wrong while a container is made, in words: the field, the operation, the call, the error number, a hint.
+
+use std::fmt;
+use std::io;
+
+use minirun_plan::{Op, Origin, Plan, Step};
+use minirun_sys::Errno;
+use nix::sys::wait::WaitStatus;
+
+use crate::wire::{Call, Record};
+
+/// Why a container could not be made.
+#[derive(Debug)]
+pub enum SpawnError {
+    /// An operation failed.
+    Failed(Box<Failure>),
+    /// Init ended without a word.
+    Died {
+        /// How, if that is known.
+        status: Option<WaitStatus>,
+    },
+}
+
+/// An operation that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// The field that asked for it.
+    pub origin: Origin,
+    /// What was being done.
+    pub doing: String,
+    /// The system call; empty when a check failed.
+    pub call: String,
+    /// Its error number.
+    pub errno: Option<Errno>,
+    /// What the kernel or the check says beyond that.
+    pub detail: String,
+    /// What may help.
+    pub hint: &'static str,
+}
+
+/// Why a created container did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The program could not be executed.
+    Execute {
+        /// Its path in the container.
+        path: String,
+        /// execve's error number.
+        errno: Errno,
+    },
+    /// Another step after the start failed.
+    Step(String),
+    /// Init could not be reached.
+    Unreachable(Errno),
+}
+
+/// The kernel's text for an error number, as it stands inside a sentence.
+pub(crate) fn words(errno: Errno) -> String {
+    let text = errno.desc();
+    let mut letters = text.chars();
+    match letters.next() {
+        // "I/O error" and the like keep their capitals.
+        Some(first) if letters.as_str().starts_with(|second: char| second.is_lowercase()) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SpawnError::Failed(failure) => failure.fmt(f),
+            SpawnError::Died { status: Some(WaitStatus::Signaled(_, signal, _)) } => {
+                write!(f, "container init was ended by {signal} before it was ready")
+            }
+            SpawnError::Died { .. } => f.write_str("container init ended before it was ready"),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.origin, self.doing)?;
+        if !self.call.is_empty() {
+            write!(f, ": {}", self.call)?;
+        }
+        if let Some(errno) = self.errno {
+            write!(f, ": {}", words(errno))?;
+        }
+        if !self.detail.is_empty() {
+            let glue = if self.detail.starts_with([' ', ';']) { "" } else { ": " };
+            write!(f, "{glue}{}", self.detail)?;
+        }
+        if !self.hint.is_empty() {
+            write!(f, " ({})", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Execute { path, errno } => {
+                write!(f, "exec {path}: {}", words(*errno))?;
+                match errno {
+                    Errno::ENOENT => f.write_str(" (its interpreter or dynamic loader is missing in the container)"),
+                    Errno::ENOEXEC => f.write_str(" (built for another architecture, or a script without a #! line)"),
+                    _ => Ok(()),
+                }
+            }
+            StartError::Step(text) => f.write_str(text),
+            StartError::Unreachable(errno) => write!(f, "container init does not answer: {}", words(*errno)),
+        }
+    }
+}
+
+impl std::error::Error for SpawnError {}
+impl std::error::Error for StartError {}
+
+impl StartError {
+    pub(crate) fn of_record(record: &Record) -> StartError {
+        let detail = String::from_utf8_lossy(record.detail.as_bytes()).into_owned();
+        let errno = Errno::from_raw(record.errno);
+        if record.call == Call::Execve as u32 {
+            return StartError::Execute { path: detail, errno };
+        }
+        let call = Call::name_of(record.call);
+        StartError::Step(if call.is_empty() { detail } else { format!("{call}: {}{detail}", words(errno)) })
+    }
+}
+
+impl SpawnError {
+    /// A record of init, explained by the plan that it carried out.
+    pub(crate) fn of_record(plan: &Plan, record: &Record) -> SpawnError {
+        let Some(step) = plan.init.get(record.step as usize) else {
+            return SpawnError::Died { status: None };
+        };
+        let errno = (record.errno != 0).then(|| Errno::from_raw(record.errno));
+        let detail = String::from_utf8_lossy(record.detail.as_bytes()).into_owned();
+        if let Op::FindProgram(_) = step.op {
+            return program_not_found(plan, step, errno, &detail);
+        }
+        let subject = step.op.subject();
+        let doing = format!("{}{}{subject}", step.op.verb(), if subject.is_empty() { "" } else { " " });
+        let call = Call::name_of(record.call).to_owned();
+        let hint = errno.map_or("", |errno| hint(&step.op, errno));
+        SpawnError::Failed(Box::new(Failure { origin: step.origin.clone(), doing, call, errno, detail, hint }))
+    }
+}
+
+/// In runc's words, which Docker, Podman and containerd look for.
+fn program_not_found(plan: &Plan, step: &Step, errno: Option<Errno>, detail: &str) -> SpawnError {
+    let name = plan.payload.args.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let why = match errno {
+        Some(errno) => format!("stat {name}: {}", words(errno)),
+        None => detail.to_owned(),
+    };
+    SpawnError::Failed(Box::new(Failure {
+        origin: step.origin.clone(),
+        doing: format!("exec: {name:?}: {why}"),
+        call: String::new(),
+        errno: None,
+        detail: String::new(),
+        hint: "",
+    }))
+}
+
+/// What often is the reason.
+fn hint(op: &Op, errno: Errno) -> &'static str {
+    match (op, errno) {
+        (Op::Bind { .. } | Op::BindRoot(_), Errno::ENOENT) => "the source must exist",
+        (Op::Bind { recursive: false, .. }, Errno::EINVAL) => {
+            "in a user namespace a directory with mounts beneath it can only be bound with rbind"
+        }
+        (Op::Bind { idmap: Some(_), .. }, Errno::EINVAL) => "this file system may not support mapped ids",
+        (Op::Bind { .. } | Op::Remount { .. }, Errno::EPERM) => {
+            "in a user namespace flags of the host's mounts cannot be cleared"
+        }
+        (Op::Mount { .. }, Errno::ENODEV) => "this kernel has no such file system",
+        (Op::Mount { .. }, Errno::EPERM) => "in a user namespace this may take namespaces of the container's own",
+        (Op::Mount { .. } | Op::Bind { .. }, Errno::ENOTDIR) => {
+            "the mount point is not a directory, or a parent is not"
+        }
+        (Op::Mount { .. }, Errno::ELOOP) => "the mount point must be a real directory, not a link",
+        (Op::OverlayLower(_) | Op::OverlayUpper(_) | Op::OverlayWork(_), Errno::ENOENT) => {
+            "the layer's directory must exist"
+        }
+        (Op::OverlayLower(_), Errno::EACCES) => "the container's root must be allowed to reach the layer",
+        (Op::OverlayRoot { .. }, Errno::ENODEV) => "this kernel has no overlayfs, or its module is not loaded",
+        (Op::OverlayRoot { .. }, Errno::EINVAL) => {
+            "upper and work directory must be on one file system that can hold them; the kernel's log says more"
+        }
+        (Op::OverlayRoot { .. }, Errno::ELOOP) => "layers must not lie inside each other",
+        (Op::Limit { .. }, Errno::EPERM) => "raising a hard limit takes CAP_SYS_RESOURCE",
+        (Op::PivotRoot, Errno::EINVAL) => "the caller's root is an initial ramdisk or a chroot: use --no-pivot",
+        (Op::Device { .. }, Errno::EPERM) => "making nodes takes CAP_MKNOD, and a file system without nodev",
+        (Op::Sysctl { .. }, Errno::ENOENT) => "this kernel has no such parameter",
+        (Op::User { .. } | Op::Groups(_), Errno::EINVAL) => "the id is not mapped in the user namespace",
+        (Op::Capabilities { .. }, Errno::EPERM) => "the runtime itself lacks a capability that is asked for",
+        _ => "",
+    }
+}
+
+/// An operation of the parent, for its error.
+pub(crate) struct Doing {
+    origin: Origin,
+    doing: String,
+}
+
+impl Doing {
+    pub(crate) fn new(origin: &Origin, doing: String) -> Doing {
+        Doing { origin: origin.clone(), doing }
+    }
+
+    /// Something that no field asks for.
+    pub(crate) fn internal(doing: &str) -> Doing {
+        Doing { origin: Origin::of("container init"), doing: doing.to_owned() }
+    }
+
+    fn failure(&self, call: &str, errno: Option<Errno>, detail: &str, hint: &'static str) -> SpawnError {
+        SpawnError::Failed(Box::new(Failure {
+            origin: self.origin.clone(),
+            doing: self.doing.clone(),
+            call: call.to_owned(),
+            errno,
+            detail: detail.to_owned(),
+            hint,
+        }))
+    }
+
+    pub(crate) fn failed(&self, call: &str, errno: Errno) -> SpawnError {
+        self.failure(call, Some(errno), "", "")
+    }
+
+    pub(crate) fn failed_with(&self, call: &str, errno: Errno, hint: &'static str) -> SpawnError {
+        self.failure(call, Some(errno), "", hint)
+    }
+
+    pub(crate) fn failed_io(&self, call: &str, error: &io::Error) -> SpawnError {
+        self.failed_io_with(call, error, "")
+    }
+
+    pub(crate) fn failed_io_with(&self, call: &str, error: &io::Error, hint: &'static str) -> SpawnError {
+        match error.raw_os_error() {
+            Some(errno) => self.failure(call, Some(Errno::from_raw(errno)), "", hint),
+            None => self.failure(call, None, &error.to_string(), hint),
+        }
+    }
+
+    pub(crate) fn refused(&self, why: &str) -> SpawnError {
+        self.failure("", None, why, "")
+    }
+}

@@ -1,0 +1,228 @@
+//! Init: one loop over the steps of the plan, and one short function for each kind of step.
+//!
+//! From `clone3` to `execve` nothing here asks for memory, takes a lock or formats a text; a process that tried would end
+//! with a message (see [`minirun_sys::forbid_allocation`]).
+
+mod copy_up;
+mod mounts;
+mod nodes;
+mod overlay;
+mod path;
+mod program;
+mod root;
+mod user;
+mod views;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use minirun_plan::{Op, Plan};
+use minirun_sys as sys;
+use minirun_sys::Errno;
+
+use crate::parent::Gate;
+use crate::wire::{COMMIT, Call, Detail, Fault, GO, In, Kind, Record, START, await_word};
+
+/// What the parent opened for init before the clone.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The joined namespaces, in the order of the plan.
+    pub(crate) namespaces: Vec<OwnedFd>,
+    /// Detached copies of the mounts that are sources of bind mounts.
+    pub(crate) handles: Vec<OwnedFd>,
+    /// User namespaces to map mounts' ids by.
+    pub(crate) idmaps: Vec<OwnedFd>,
+    /// Argument vector of the program.
+    pub(crate) argv: sys::Argv,
+    /// Its environment, with a place for HOME.
+    pub(crate) envp: sys::Argv,
+}
+
+/// Init while it works.
+pub(crate) struct Executor<'a> {
+    plan: &'a Plan,
+    opened: &'a mut Opened,
+    channel: BorrowedFd<'a>,
+    gate: Gate<'a>,
+    /// The connection of whoever asked for the start, to be told if it fails.
+    starter: Option<OwnedFd>,
+    /// The root of the container's file system, once it is mounted.
+    root: Option<OwnedFd>,
+    overlay: overlay::Directories,
+    masks: views::Masks,
+    /// Which candidate is the program.
+    program: usize,
+    /// The working directory did not let root in.
+    cwd_denied: bool,
+    /// What the kernel says about the failure at hand.
+    detail: Detail,
+}
+
+/// The life of init. It ends in the program, or in `_exit` after a message.
+pub(crate) fn init(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>, gate: Gate<'_>) -> ! {
+    sys::forbid_allocation();
+    let mut executor = Executor {
+        plan,
+        opened,
+        channel,
+        gate,
+        starter: None,
+        root: None,
+        overlay: overlay::Directories::new(),
+        masks: views::Masks::default(),
+        program: 0,
+        cwd_denied: false,
+        detail: Detail::new(),
+    };
+    let (step, fault) = match executor.begin() {
+        Err(fault) => (0, fault),
+        Ok(()) => executor.run_steps(),
+    };
+    executor.report(step, fault);
+    sys::exit(1)
+}
+
+impl<'a> Executor<'a> {
+    /// What comes before the plan: dying with the parent, and its word to go on.
+    fn begin(&mut self) -> Result<(), Fault> {
+        arm_death_signal()?;
+        sys::set_name(c"minirun:[init]").in_call(Call::Prctl)?;
+        sys::setsid().in_call(Call::Setsid)?;
+        let gone = Record::of(Kind::Hello).send(self.channel).is_err();
+        if gone || !await_word(self.channel, GO) {
+            sys::exit(1);
+        }
+        // Not before the parent has written the id maps: /proc/PID would be root's alone.
+        make_unreadable()?;
+        // Modes are given as they are meant.
+        sys::umask(0);
+        Ok(())
+    }
+
+    /// The container is born here.
+    fn run_steps(&mut self) -> (usize, Fault) {
+        let plan = self.plan;
+        for (number, step) in plan.init.iter().enumerate() {
+            if let Err(fault) = self.step(&step.op) {
+                return (number, fault);
+            }
+        }
+        (plan.init.len(), Fault::check("the plan does not end in a program"))
+    }
+
+    fn step(&mut self, op: &Op) -> Result<(), Fault> {
+        match op {
+            Op::Join(i) => self.join(*i),
+            Op::BecomeRoot => user::become_root(),
+            Op::SessionKeyring(name) => user::session_keyring(name),
+            Op::Hostname(name) => sys::sethostname(name).in_call(Call::Sethostname),
+            Op::Domainname(name) => sys::setdomainname(name).in_call(Call::Setdomainname),
+            Op::Sysctl { path, value } => program::sysctl(path, value),
+            Op::Propagation(flags) => root::set_propagation(*flags),
+            Op::BindRoot(source) => self.bind_root(source),
+            Op::OverlayStage => self.overlay_stage(),
+            Op::OverlayLower(path) => self.overlay_lower(path),
+            Op::OverlayUpper(path) => self.overlay_upper(path),
+            Op::OverlayWork(path) => self.overlay_work(path),
+            Op::OverlayRoot { options, attributes } => self.overlay_root(options, attributes),
+            Op::Mount { filesystem, source, options, inherit_mode, copy_up, point } => {
+                let modes = mounts::TmpfsModes { inherit: *inherit_mode, copy_up: *copy_up };
+                self.mount(filesystem, source, options, modes, point)
+            }
+            Op::ClassicMount { filesystem, source, flags, data, point } => {
+                self.classic_mount(filesystem, source, *flags, data, point)
+            }
+            Op::Bind { source, recursive, idmap, idmap_recursive, point } => {
+                self.bind(source, *recursive, idmap.map(|i| (i, *idmap_recursive)), point)
+            }
+            Op::MountCgroup { host, point } => self.mount_cgroup(host, point),
+            Op::Remount { options, bind, point } => self.remount(options, *bind, point),
+            Op::Device { path, kind, device, mode, uid, gid } => {
+                self.device(path, *kind, nodes::Node { device: *device, mode: *mode, uid: *uid, gid: *gid })
+            }
+            Op::BindDevice { source, path, device } => self.bind_device(source, path, *device),
+            Op::Symlink { path, target, replace } => self.symlink(path, target, *replace),
+            Op::PivotRoot => self.pivot_root(),
+            Op::ChangeRoot => self.change_root(),
+            Op::MaskedPath(path) => self.mask(path),
+            Op::ReadonlyPath(path) => self.make_read_only(path),
+            Op::RootPropagation(flags) => root::set_propagation(*flags),
+            Op::ReadonlyRoot => self.make_root_read_only(),
+            Op::Limit { resource, soft, hard } => {
+                sys::prlimit(0, *resource, Some((*soft, *hard))).map(drop).in_call(Call::Setrlimit)
+            }
+            Op::MakeDirectory(path) => self.make_directory(path).map(drop),
+            Op::EnterDirectory(path) => self.enter_directory(path),
+            Op::EnterDirectoryAsUser(path) => self.enter_directory_as_user(path),
+            Op::Umask(mask) => Ok(sys::umask(*mask)),
+            Op::FindHome(uid) => self.find_home(*uid),
+            Op::DropBounding(mask) => user::drop_bounding(*mask),
+            Op::Groups(groups) => sys::setgroups(groups).in_call(Call::Setgroups),
+            Op::User { uid, gid } => user::change_user(*uid, *gid),
+            Op::Capabilities { effective, permitted, inheritable, ambient } => {
+                user::set_capabilities(*effective, *permitted, *inheritable, *ambient)
+            }
+            Op::NoNewPrivileges => sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop).in_call(Call::Prctl),
+            Op::FindProgram(candidates) => self.find_program(candidates),
+            Op::AwaitStart => self.await_start(),
+            Op::CloseDescriptors(from) => sys::cloexec_from(*from).in_call(Call::CloseRange),
+            Op::Execute => self.execute(),
+        }
+    }
+
+    fn join(&mut self, i: usize) -> Result<(), Fault> {
+        let kind = self.plan.namespaces.join[i].kind as libc::c_int;
+        sys::setns(self.opened.namespaces[i].as_fd(), kind).in_call(Call::Setns)
+    }
+
+    /// Tells the parent that the container is created, and waits: for the parent's word that the record is safe, and then
+    /// for the word to start, from the parent itself or from a peer that connects to the gate.
+    fn await_start(&mut self) -> Result<(), Fault> {
+        let gone = Record::of(Kind::Created).send(self.channel).is_err();
+        if gone || !await_word(self.channel, COMMIT) {
+            sys::exit(1);
+        }
+        sys::prctl(libc::PR_SET_PDEATHSIG, 0, 0).in_call(Call::Prctl)?;
+        let Gate::Listener(listener) = self.gate else {
+            return if await_word(self.channel, START) { Ok(()) } else { sys::exit(1) };
+        };
+        loop {
+            match sys::accept(listener) {
+                Ok(peer) if await_word(peer.as_fd(), START) => {
+                    self.starter = Some(peer);
+                    return Ok(());
+                }
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno).in_call(Call::Accept),
+            }
+        }
+    }
+
+    /// Tells whoever waits what failed.
+    fn report(&self, step: usize, fault: Fault) {
+        let mut record = Record::of(Kind::Failed);
+        record.step = step as u32;
+        record.call = fault.call as u32;
+        record.errno = fault.errno;
+        record.detail.push(fault.text.as_bytes());
+        record.detail.push(self.detail.as_bytes());
+        let listener = self.starter.as_ref().map_or(self.channel, |starter| starter.as_fd());
+        // Nobody is left to be told if this fails; the exit status still says that something did.
+        let _unheard = record.send(listener);
+    }
+
+    /// The root's descriptor. Steps inside the root come after the one that mounts it; a plan with another order is a bug.
+    fn root(&self) -> Result<BorrowedFd<'_>, Fault> {
+        self.root.as_ref().map(|root| root.as_fd()).ok_or(Fault::check("no root file system is mounted"))
+    }
+}
+
+/// Until the commit, init dies with its parent. A change of credentials disarms it (prctl(2)), so it is armed again after
+/// those; the end of file on the channel covers the moment between.
+pub(crate) fn arm_death_signal() -> Result<(), Fault> {
+    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0).map(drop).in_call(Call::Prctl)
+}
+
+/// No process of the container may trace init or read its descriptors before it has become the container's program.
+pub(crate) fn make_unreadable() -> Result<(), Fault> {
+    sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop).in_call(Call::Prctl)
+}

@@ -1,0 +1,234 @@
+//! Mounts: made detached, given their attributes, and only then attached to a descriptor of the mount point, so that no
+//! path is looked up twice and no half-made mount can be seen.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use minirun_plan::{Attributes, FsOption, MountPoint, PointKind, Source};
+use minirun_sys as sys;
+use minirun_sys::Errno;
+
+use super::path::Point;
+use super::{Executor, copy_up};
+use crate::wire::{Call, Decimal, Fault, In, Text};
+
+/// What a tmpfs takes over from the directory beneath it.
+#[derive(Clone, Copy)]
+pub(crate) struct TmpfsModes {
+    /// Its permission bits.
+    pub(crate) inherit: bool,
+    /// Its contents.
+    pub(crate) copy_up: bool,
+}
+
+/// Sets attributes, if there are any.
+fn set_attributes(mount: BorrowedFd<'_>, recursive: bool, attributes: Attributes) -> Result<(), Fault> {
+    if attributes.is_empty() {
+        return Ok(());
+    }
+    let attr = sys::MountAttr { set: attributes.set, clear: attributes.clear, propagation: 0 };
+    sys::mount_setattr(mount, recursive, attr, None).in_call(Call::MountSetattr)
+}
+
+/// What a mount gets besides its own attributes. Propagation last: it was asked for in this order.
+fn set_the_rest(mount: BorrowedFd<'_>, point: &MountPoint) -> Result<(), Fault> {
+    set_attributes(mount, true, point.recursive)?;
+    for flags in &point.propagation {
+        let attr = sys::MountAttr { propagation: flags & !libc::MS_REC, ..Default::default() };
+        sys::mount_setattr(mount, flags & libc::MS_REC != 0, attr, None).in_call(Call::MountSetattr)?;
+    }
+    Ok(())
+}
+
+impl Executor<'_> {
+    /// A new instance of a file system.
+    pub(crate) fn mount(
+        &mut self,
+        filesystem: &CStr,
+        source: &CStr,
+        options: &[FsOption],
+        modes: TmpfsModes,
+        point: &MountPoint,
+    ) -> Result<(), Fault> {
+        let place = self.mount_point(&point.target, point.kind, true)?;
+        let context = sys::fsopen(filesystem).in_call(Call::Fsopen)?;
+        if let Err(errno) = sys::fsconfig_set(context.as_fd(), c"source", Some(source)) {
+            return Err(self.explain(context.as_fd(), errno));
+        }
+        self.configure(context.as_fd(), options)?;
+        if modes.inherit && (!place.made || modes.copy_up) {
+            self.inherit_mode(context.as_fd(), place.fd.as_fd())?;
+        }
+        let mount = self.create(context.as_fd(), point.attributes.set)?;
+        if point.kind == PointKind::RealDirectory {
+            verify_kind(mount.as_fd(), filesystem)?;
+        }
+        if modes.copy_up {
+            copy_up::copy_up(place.fd.as_fd(), mount.as_fd())?;
+        }
+        sys::move_mount(mount.as_fd(), place.fd.as_fd()).in_call(Call::MoveMount)?;
+        set_the_rest(mount.as_fd(), point)
+    }
+
+    /// Passes options to a file system that is being made or changed.
+    fn configure(&mut self, context: BorrowedFd<'_>, options: &[FsOption]) -> Result<(), Fault> {
+        for option in options {
+            if let Err(errno) = sys::fsconfig_set(context, &option.key, option.value.as_deref()) {
+                self.detail.push(b" of option ");
+                self.detail.push(option.key.to_bytes());
+                return Err(self.explain(context, errno));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the superblock and a detached mount of it.
+    pub(crate) fn create(&mut self, context: BorrowedFd<'_>, attributes: u64) -> Result<OwnedFd, Fault> {
+        if let Err(errno) = sys::fsconfig_create(context) {
+            return Err(self.explain(context, errno));
+        }
+        sys::fsmount(context, attributes).in_call(Call::Fsmount)
+    }
+
+    /// What the kernel has to say about a failed configuration: it leaves messages in the context (fsopen(2)).
+    fn explain(&mut self, context: BorrowedFd<'_>, errno: Errno) -> Fault {
+        let mut message = [0u8; 200];
+        while let Ok(length) = sys::read(context, &mut message) {
+            // A message begins with its severity: "e tmpfs: Bad value for 'size'".
+            let text = message[..length].trim_ascii_end();
+            self.detail.push(b"; kernel: ");
+            self.detail.push(text.get(2..).unwrap_or(text));
+        }
+        Fault { call: Call::Fsconfig, errno: errno as i32, text: "" }
+    }
+
+    /// `mode=` as the mount point has it, in octal digits.
+    fn inherit_mode(&mut self, context: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(), Fault> {
+        let mode = sys::fstat(place).in_call(Call::Stat)?.st_mode & 0o7777;
+        let mut text = Text::<8>::new();
+        for shift in [9, 6, 3, 0] {
+            text.push(&[b'0' + (mode >> shift & 7) as u8])?;
+        }
+        sys::fsconfig_set(context, c"mode", Some(text.as_c_str())).in_call(Call::Fsconfig)
+    }
+
+    /// A mount whose flags only mount(2) can say. Its target is named through the host's /proc, where init's descriptors
+    /// are out of the container's reach.
+    pub(crate) fn classic_mount(
+        &mut self,
+        filesystem: &CStr,
+        source: &CStr,
+        flags: u64,
+        data: &CStr,
+        point: &MountPoint,
+    ) -> Result<(), Fault> {
+        let place = self.mount_point(&point.target, point.kind, true)?;
+        let path = descriptor_path(place.fd.as_fd())?;
+        sys::mount(source, path.as_c_str(), filesystem, flags, data).in_call(Call::Mount)?;
+        let mount = self.open_in_root(&point.target)?;
+        set_attributes(mount.as_fd(), false, point.attributes)?;
+        set_the_rest(mount.as_fd(), point)
+    }
+
+    /// A detached copy of the mount at the source of a bind mount.
+    pub(crate) fn tree_of(&self, source: &Source, recursive: bool) -> Result<OwnedFd, Fault> {
+        let flags = libc::OPEN_TREE_CLONE | if recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
+        match source {
+            Source::Path(path) => sys::open_tree(here(), path, flags).in_call(Call::OpenTree),
+            Source::Handle(i, _) => self.opened.handles[*i].try_clone().map_err(|error| Fault {
+                call: Call::OpenTree,
+                errno: error.raw_os_error().unwrap_or(0),
+                text: "",
+            }),
+        }
+    }
+
+    pub(crate) fn bind(
+        &mut self,
+        source: &Source,
+        recursive: bool,
+        idmap: Option<(usize, bool)>,
+        point: &MountPoint,
+    ) -> Result<(), Fault> {
+        let tree = self.tree_of(source, recursive)?;
+        let directory = sys::fstat(tree.as_fd()).in_call(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        let place = self.mount_point(&point.target, point.kind, directory)?;
+        if let Some((i, all)) = idmap {
+            let attr = sys::MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };
+            let userns = self.opened.idmaps[i].as_fd();
+            sys::mount_setattr(tree.as_fd(), all, attr, Some(userns)).in_call(Call::MountSetattr)?;
+        }
+        set_attributes(tree.as_fd(), false, point.attributes)?;
+        sys::move_mount(tree.as_fd(), place.fd.as_fd()).in_call(Call::MoveMount)?;
+        set_the_rest(tree.as_fd(), point)
+    }
+
+    /// cgroup2 in the container's cgroup namespace; a user namespace that does not own the cgroup namespace may not mount
+    /// it (EPERM), and some kernels answer EBUSY: then the container's own cgroup is shown.
+    pub(crate) fn mount_cgroup(&mut self, host: &CStr, point: &MountPoint) -> Result<(), Fault> {
+        let place = self.mount_point(&point.target, point.kind, true)?;
+        let context = sys::fsopen(c"cgroup2").in_call(Call::Fsopen)?;
+        let mount = match sys::fsconfig_create(context.as_fd()) {
+            Ok(()) => sys::fsmount(context.as_fd(), point.attributes.set).in_call(Call::Fsmount)?,
+            Err(Errno::EPERM | Errno::EBUSY) => {
+                let tree = sys::open_tree(here(), host, libc::OPEN_TREE_CLONE).in_call(Call::OpenTree)?;
+                set_attributes(tree.as_fd(), false, point.attributes)?;
+                tree
+            }
+            Err(errno) => return Err(self.explain(context.as_fd(), errno)),
+        };
+        sys::move_mount(mount.as_fd(), place.fd.as_fd()).in_call(Call::MoveMount)?;
+        set_the_rest(mount.as_fd(), point)
+    }
+
+    /// Changes what is mounted at a place already.
+    pub(crate) fn remount(&mut self, options: &[FsOption], bind: bool, point: &MountPoint) -> Result<(), Fault> {
+        let mount = self.open_in_root(&point.target)?;
+        if !bind {
+            let context = sys::fspick(mount.as_fd()).in_call(Call::Fspick)?;
+            self.configure(context.as_fd(), options)?;
+            if let Err(errno) = sys::fsconfig_reconfigure(context.as_fd()) {
+                return Err(self.explain(context.as_fd(), errno));
+            }
+        }
+        set_attributes(mount.as_fd(), false, point.attributes)?;
+        set_the_rest(mount.as_fd(), point)
+    }
+
+    /// Mounts the host's node where a user namespace may not make one.
+    pub(crate) fn bind_device(
+        &mut self,
+        source: &Source,
+        path: &minirun_plan::InRoot,
+        device: u64,
+    ) -> Result<(), Fault> {
+        let tree = self.tree_of(source, false)?;
+        let stat = sys::fstat(tree.as_fd()).in_call(Call::Stat)?;
+        let is_device = matches!(stat.st_mode & libc::S_IFMT, libc::S_IFCHR | libc::S_IFBLK);
+        if !is_device || stat.st_rdev != device {
+            return Err(Fault::check("the host has another node at that path"));
+        }
+        let Point { fd, .. } = self.mount_point(path, PointKind::LikeSource, false)?;
+        sys::move_mount(tree.as_fd(), fd.as_fd()).in_call(Call::MoveMount)
+    }
+}
+
+/// The working directory, for calls that take a descriptor to start from.
+pub(crate) fn here() -> BorrowedFd<'static> {
+    sys::working_directory()
+}
+
+/// `/proc/self/fd/N`.
+pub(crate) fn descriptor_path(fd: BorrowedFd<'_>) -> Result<Text<32>, Fault> {
+    let mut path = Text::new();
+    path.push(b"/proc/self/fd/")?;
+    path.push(Decimal::of(std::os::fd::AsRawFd::as_raw_fd(&fd) as u32).digits())?;
+    Ok(path)
+}
+
+/// What was mounted as proc or sysfs must be just that: labels and parameters are written there later.
+fn verify_kind(mount: BorrowedFd<'_>, filesystem: &CStr) -> Result<(), Fault> {
+    let magic = if filesystem == c"proc" { libc::PROC_SUPER_MAGIC } else { libc::SYSFS_MAGIC };
+    let found = sys::fstatfs(mount).in_call(Call::Statfs)?.magic;
+    if found == magic as i64 { Ok(()) } else { Err(Fault::check("another file system was mounted")) }
+}

@@ -1,0 +1,57 @@
+//! Who init is: user and group, capabilities, keyring.
+
+use std::ffi::CStr;
+
+use minirun_sys as sys;
+use minirun_sys::Errno;
+
+use super::{arm_death_signal, make_unreadable};
+use crate::wire::{Call, Fault, In};
+
+/// Becomes the root of a user namespace: files that init makes belong to the container's root.
+pub(crate) fn become_root() -> Result<(), Fault> {
+    sys::setgid(0).in_call(Call::Setgid)?;
+    sys::setuid(0).in_call(Call::Setuid)?;
+    arm_death_signal()?;
+    make_unreadable()
+}
+
+/// A session keyring that only the container has.
+pub(crate) fn session_keyring(name: &CStr) -> Result<(), Fault> {
+    // What a named keyring gets anyway (KEY_POS_ALL without SETATTR, KEY_USR_VIEW, READ and LINK), and searching for its
+    // owner, as runc grants it.
+    const PERMISSIONS: u32 = 0x3f1b_0000;
+    match sys::join_session_keyring(name) {
+        Ok(serial) => sys::set_key_permissions(serial, PERMISSIONS).in_call(Call::Keyctl),
+        // A kernel without keyrings has none to hide.
+        Err(Errno::ENOSYS) => Ok(()),
+        Err(errno) => Err(errno).in_call(Call::Keyctl),
+    }
+}
+
+pub(crate) fn drop_bounding(mask: u64) -> Result<(), Fault> {
+    for capability in (0..64).filter(|bit| mask & 1 << bit != 0) {
+        sys::prctl(libc::PR_CAPBSET_DROP, capability, 0).in_call(Call::Prctl)?;
+    }
+    Ok(())
+}
+
+/// Group first: an ordinary user may not change it any more. The permitted capabilities stay until they are set.
+pub(crate) fn change_user(uid: u32, gid: u32) -> Result<(), Fault> {
+    sys::setgid(gid).in_call(Call::Setgid)?;
+    sys::prctl(libc::PR_SET_KEEPCAPS, 1, 0).in_call(Call::Prctl)?;
+    sys::setuid(uid).in_call(Call::Setuid)?;
+    sys::prctl(libc::PR_SET_KEEPCAPS, 0, 0).in_call(Call::Prctl)?;
+    arm_death_signal()?;
+    make_unreadable()
+}
+
+pub(crate) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Result<(), Fault> {
+    sys::capset(effective, permitted, inheritable).in_call(Call::Capset)?;
+    sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0).in_call(Call::Prctl)?;
+    for capability in (0..64).filter(|bit| ambient & 1 << bit != 0) {
+        sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, capability).in_call(Call::Prctl)?;
+    }
+    arm_death_signal()?;
+    make_unreadable()
+}

@@ -1,0 +1,26 @@
+//! Makes the init process of a container and has it carry out the plan.
+//!
+//! ```text
+//! parent                                              init
+//! spawn(): open what init cannot, enter namespaces
+//! clone3(new namespaces | INTO_CGROUP) ─────────────► wait
+//! id maps, oom score; GO ───────────────────────────► every step up to await-start
+//!                        ◄─────────────────────────── CREATED (or FAILED, which ends it)
+//! Init::commit() once the record is safe ───────────► outlives its parent from here on
+//! Init::start(), or a peer on the gate's socket ────► the rest, execve
+//!                        ◄─────────────────────────── end of file: it runs; FAILED: it does not
+//! ```
+//!
+//! Messages are sequenced packets of fixed size. End of file always means that the other side is gone or has executed, so
+//! that nobody waits for ever. Until the commit, init dies with its parent.
+
+#![forbid(unsafe_code)]
+
+mod clone;
+mod error;
+mod execute;
+mod parent;
+mod wire;
+
+pub use error::{SpawnError, StartError};
+pub use parent::{Gate, Init, ask_to_start, spawn};

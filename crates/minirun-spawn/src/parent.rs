@@ -1,0 +1,229 @@
+//! The parent's half of making a container: what it opens, what it does to the newborn, and what it waits for.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use minirun_plan::{HostOp, HostStep, IdMaps, Plan};
+use minirun_sys as sys;
+use minirun_sys::{Clone, Errno, Forked};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::clone::{bear, open_namespaces};
+use crate::error::{Doing, SpawnError, StartError};
+use crate::execute::Opened;
+use crate::wire::{COMMIT, GO, Kind, RECORD, Record, START};
+
+/// Where init waits for the word to start.
+#[derive(Debug, Clone, Copy)]
+pub enum Gate<'a> {
+    /// A listening socket, for whoever connects to it later.
+    Listener(BorrowedFd<'a>),
+    /// The channel to its parent, which starts it itself.
+    Parent,
+}
+
+/// A container's init that has done everything up to the start.
+#[derive(Debug)]
+pub struct Init {
+    /// Its pid in the runtime's pid namespace.
+    pub pid: i32,
+    /// A descriptor that refers to it whatever becomes of its pid.
+    pub pidfd: OwnedFd,
+    channel: OwnedFd,
+}
+
+/// Makes init and waits until everything up to the start is done. It dies with this process until [`Init::commit`].
+///
+/// The caller must be single-threaded, and have opened `cgroup` as a cgroup2 directory.
+///
+/// # Errors
+/// The step that failed, with its place in the configuration. Nothing is left behind then but the cgroup.
+pub fn spawn(plan: &Plan, cgroup: BorrowedFd<'_>, gate: Gate<'_>) -> Result<Init, SpawnError> {
+    let mut opened = Opened {
+        namespaces: open_namespaces(plan)?,
+        handles: open_handles(plan)?,
+        idmaps: plan.idmaps.iter().map(map_namespace).collect::<Result<_, _>>()?,
+        argv: sys::Argv::new(plan.payload.args.clone()),
+        envp: sys::Argv::new(plan.payload.env.clone()),
+    };
+    let kind = SockType::SeqPacket;
+    let (ours, theirs) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC)
+        .map_err(|errno| Doing::internal("make a channel to init").failed("socketpair", errno))?;
+    let born = bear(plan, &mut opened, cgroup, (&ours, &theirs), gate)?;
+    drop(theirs);
+    let init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours };
+    match init.raise(plan) {
+        Ok(()) => Ok(init),
+        Err(error) => {
+            init.kill();
+            Err(error)
+        }
+    }
+}
+
+impl Init {
+    /// From the clone to the record that says "created".
+    fn raise(&self, plan: &Plan) -> Result<(), SpawnError> {
+        for step in &plan.host {
+            self.host_step(step)?;
+        }
+        self.send(GO)?;
+        loop {
+            match self.receive()? {
+                Some(Record { kind: Kind::Hello, .. }) => {}
+                Some(Record { kind: Kind::Created, .. }) => return Ok(()),
+                Some(record) => return Err(SpawnError::of_record(plan, &record)),
+                None => return Err(SpawnError::Died { status: self.reap() }),
+            }
+        }
+    }
+
+    fn host_step(&self, step: &HostStep) -> Result<(), SpawnError> {
+        match &step.op {
+            HostOp::WriteProc { file, value } => {
+                let path = format!("/proc/{}/{file}", self.pid);
+                let doing = Doing::new(&step.origin, format!("write {:?} to {path}", value.trim_end()));
+                File::options().write(true).open(&path).and_then(|mut open| open.write_all(value.as_bytes())).map_err(
+                    |error| match *file {
+                        "oom_score_adj" => doing.failed_io_with("write", &error, "lowering it takes CAP_SYS_RESOURCE"),
+                        _ => doing.failed_io("write", &error),
+                    },
+                )
+            }
+            HostOp::RaiseLimit { resource, hard } => {
+                let doing = Doing::new(&step.origin, "raise the hard limit".to_owned());
+                let (soft, current) =
+                    sys::prlimit(self.pid, *resource, None).map_err(|errno| doing.failed("prlimit64", errno))?;
+                if *hard <= current {
+                    return Ok(());
+                }
+                let raised = sys::prlimit(self.pid, *resource, Some((soft, *hard)));
+                raised.map(drop).map_err(|errno| doing.failed("prlimit64", errno))
+            }
+        }
+    }
+
+    /// Tells init that the record is safe: from here on it outlives this process.
+    ///
+    /// # Errors
+    /// Init died meanwhile.
+    pub fn commit(&self) -> Result<(), SpawnError> {
+        self.send(COMMIT)
+    }
+
+    /// Starts the program and waits until it runs. For [`Gate::Parent`].
+    ///
+    /// # Errors
+    /// Why it could not be executed.
+    pub fn start(&self) -> Result<(), StartError> {
+        sys::write(self.channel.as_fd(), &[START]).map_err(StartError::Unreachable)?;
+        await_execution(self.channel.as_fd())
+    }
+
+    /// Ends init, and waits until it has ended.
+    pub fn kill(&self) {
+        // It may have ended by itself, which is as well.
+        let _gone = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
+        self.reap();
+    }
+
+    /// Waits for init to end: its exit status, or the signal that ended it.
+    fn reap(&self) -> Option<WaitStatus> {
+        loop {
+            match waitpid(Pid::from_raw(self.pid), None) {
+                Err(Errno::EINTR) => {}
+                answer => return answer.ok(),
+            }
+        }
+    }
+
+    fn send(&self, word: u8) -> Result<(), SpawnError> {
+        match sys::write(self.channel.as_fd(), &[word]) {
+            Ok(_) => Ok(()),
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Err(SpawnError::Died { status: self.reap() }),
+            Err(errno) => Err(Doing::internal("write to init").failed("write", errno)),
+        }
+    }
+
+    fn receive(&self) -> Result<Option<Record>, SpawnError> {
+        let doing = Doing::internal("read from init");
+        receive(self.channel.as_fd()).map_err(|errno| doing.failed("read", errno))
+    }
+}
+
+/// The next record; none at the end of file.
+fn receive(channel: BorrowedFd<'_>) -> sys::Result<Option<Record>> {
+    let mut bytes = [0u8; RECORD];
+    loop {
+        match sys::read(channel, &mut bytes) {
+            Ok(0) | Err(Errno::ECONNRESET) => return Ok(None),
+            Ok(length) => return Record::parse(&bytes[..length]).map(Some).ok_or(Errno::EPROTO),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// End of file means that the program runs, or that init died; which of them, its state tells.
+fn await_execution(channel: BorrowedFd<'_>) -> Result<(), StartError> {
+    match receive(channel).map_err(StartError::Unreachable)? {
+        None => Ok(()),
+        Some(record) => Err(StartError::of_record(&record)),
+    }
+}
+
+/// Asks an init behind a gate's socket to start, and waits until its program runs.
+///
+/// # Errors
+/// Why it could not be executed, or that nobody listens any more.
+pub fn ask_to_start(connection: BorrowedFd<'_>) -> Result<(), StartError> {
+    sys::write(connection, &[START]).map_err(StartError::Unreachable)?;
+    await_execution(connection)
+}
+
+/// Opens the sources that init may not reach. They are cut off from the host's propagation, as everything else is.
+fn open_handles(plan: &Plan) -> Result<Vec<OwnedFd>, SpawnError> {
+    let mut handles = Vec::with_capacity(plan.handles.len());
+    for handle in &plan.handles {
+        let doing = Doing::new(&handle.origin, format!("open {}", handle.path.to_string_lossy()));
+        let recursive = if handle.recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
+        let tree = sys::open_tree(sys::working_directory(), &handle.path, libc::OPEN_TREE_CLONE | recursive)
+            .map_err(|errno| doing.failed("open_tree", errno))?;
+        let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
+        sys::mount_setattr(tree.as_fd(), true, cut_off, None).map_err(|errno| doing.failed("mount_setattr", errno))?;
+        handles.push(tree);
+    }
+    Ok(handles)
+}
+
+/// A user namespace with these maps and nobody in it, for mount_setattr(2).
+fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
+    let doing = Doing::new(&maps.origin, "make a user namespace to map ids by".to_owned());
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .map_err(|errno| doing.failed("socketpair", errno))?;
+    let (pid, pidfd) = match sys::clone3(Clone { flags: libc::CLONE_NEWUSER as u64, cgroup: None }) {
+        Ok(Forked::Child) => {
+            // Its own copy of the other end must go, or it would wait for itself.
+            drop(ours);
+            crate::wire::await_word(theirs.as_fd(), GO);
+            sys::exit(0)
+        }
+        Ok(Forked::Parent { pid, pidfd }) => (pid, pidfd),
+        Err(errno) => return Err(doing.failed("clone3", errno)),
+    };
+    drop(theirs);
+    let write = |file: &str, value: &str| {
+        let path = format!("/proc/{pid}/{file}");
+        File::options().write(true).open(path).and_then(|mut open| open.write_all(value.as_bytes()))
+    };
+    let opened = write("uid_map", &maps.uids)
+        .and_then(|()| write("gid_map", &maps.gids))
+        .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
+    let _gone = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+    let _reaped = waitpid(Pid::from_raw(pid), None);
+    debug_assert!(ours.as_raw_fd() >= 0, "the channel is held until the child is gone");
+    opened.map(OwnedFd::from).map_err(|error| doing.failed_io("write", &error))
+}

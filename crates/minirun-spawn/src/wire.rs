@@ -1,0 +1,248 @@
+//! The messages between init and its parent: fixed sizes, no serialisation.
+
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+
+use minirun_sys as sys;
+use minirun_sys::Errno;
+
+/// Parent to init: go on.
+pub(crate) const GO: u8 = b'G';
+/// Parent to init: the record is safe, do not die with me any more.
+pub(crate) const COMMIT: u8 = b'C';
+/// To init: execute the program.
+pub(crate) const START: u8 = b'S';
+
+/// Bytes in a [`Record`].
+pub(crate) const RECORD: usize = 512;
+/// Bytes of a record's detail.
+pub(crate) const DETAIL: usize = RECORD - 20;
+
+/// What a record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Init is there. Its sender is told from the credentials that come with the message.
+    Hello = 1,
+    /// Every step up to the start is done.
+    Created = 2,
+    /// A step failed, and init ends.
+    Failed = 3,
+}
+
+/// A message of init.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) kind: Kind,
+    /// Index of the step.
+    pub(crate) step: u32,
+    /// Which system call.
+    pub(crate) call: u32,
+    /// Its error number; 0 where no call failed.
+    pub(crate) errno: i32,
+    /// What the kernel or the step says beyond that, cut at [`DETAIL`] bytes.
+    pub(crate) detail: Detail,
+}
+
+/// A text that is made without asking for memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Detail {
+    bytes: [u8; DETAIL],
+    length: usize,
+}
+
+impl Detail {
+    pub(crate) const fn new() -> Detail {
+        Detail { bytes: [0; DETAIL], length: 0 }
+    }
+
+    /// Appends as much as there is room for.
+    pub(crate) fn push(&mut self, text: &[u8]) {
+        let end = (self.length + text.len()).min(DETAIL);
+        let fits = end - self.length;
+        self.bytes[self.length..end].copy_from_slice(&text[..fits]);
+        self.length = end;
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Record {
+    pub(crate) const fn of(kind: Kind) -> Record {
+        Record { kind, step: 0, call: 0, errno: 0, detail: Detail::new() }
+    }
+
+    /// Sends it; an error means that the parent is gone.
+    pub(crate) fn send(&self, channel: BorrowedFd<'_>) -> sys::Result<()> {
+        let mut bytes = [0u8; RECORD];
+        bytes[0..4].copy_from_slice(&(self.kind as u32).to_ne_bytes());
+        bytes[4..8].copy_from_slice(&self.step.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&self.call.to_ne_bytes());
+        bytes[12..16].copy_from_slice(&self.errno.to_ne_bytes());
+        bytes[16..20].copy_from_slice(&(self.detail.length as u32).to_ne_bytes());
+        bytes[20..].copy_from_slice(&self.detail.bytes);
+        sys::write(channel, &bytes).map(drop)
+    }
+
+    /// Reads one back; none when the bytes are not a record.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Record> {
+        let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        let kind = match word(0)? {
+            1 => Kind::Hello,
+            2 => Kind::Created,
+            3 => Kind::Failed,
+            _ => return None,
+        };
+        let mut detail = Detail::new();
+        detail.push(bytes.get(20..20 + word(16)? as usize)?);
+        Some(Record { kind, step: word(4)?, call: word(8)?, errno: word(12)? as i32, detail })
+    }
+}
+
+/// Waits for a word from the other side: true when it came, false when the other side is gone.
+pub(crate) fn await_word(channel: BorrowedFd<'_>, word: u8) -> bool {
+    let mut buffer = [0u8; 8];
+    loop {
+        match sys::read(channel, &mut buffer) {
+            Ok(0) => return false,
+            Ok(_) => return buffer[0] == word,
+            Err(Errno::EINTR) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Names the calls that a step can fail in, so that a record holds a number and a message a name.
+macro_rules! calls {
+    ($($variant:ident $name:literal),* $(,)?) => {
+        /// A system call of init, or a check of its own.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Call { $($variant),* }
+
+        impl Call {
+            const ALL: &[(Call, &str)] = &[$((Call::$variant, $name)),*];
+
+            /// Its name as in section 2 of the manual; empty for a check.
+            pub(crate) fn name_of(number: u32) -> &'static str {
+                Call::ALL.get(number as usize).map_or("", |(_, name)| name)
+            }
+        }
+    };
+}
+
+calls! {
+    Check "", Open "open", Openat2 "openat2", Mkdir "mkdirat", Mknod "mknodat", Symlink "symlinkat", Unlink "unlinkat",
+    Chown "fchownat", Chmod "fchmod", Stat "stat", Statfs "fstatfs", Read "read", Write "write", Getdents "getdents64",
+    Readlink "readlinkat", OpenTree "open_tree", MoveMount "move_mount", Fsopen "fsopen", Fsconfig "fsconfig",
+    Fsmount "fsmount", Fspick "fspick", MountSetattr "mount_setattr", Mount "mount", Umount "umount2",
+    PivotRoot "pivot_root", Chroot "chroot", Chdir "chdir", Fchdir "fchdir", Getcwd "getcwd", Setns "setns",
+    Sethostname "sethostname", Setdomainname "setdomainname", Setrlimit "prlimit64", Setgroups "setgroups",
+    Setgid "setresgid", Setuid "setresuid", Capset "capset", Prctl "prctl", Keyctl "keyctl", Setsid "setsid",
+    Accept "accept4", CloseRange "close_range", Sigaction "rt_sigaction", Execve "execve", Clone "clone3",
+}
+
+/// Why a step failed: a call with its error number, or a check with its words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fault {
+    pub(crate) call: Call,
+    pub(crate) errno: i32,
+    pub(crate) text: &'static str,
+}
+
+impl Fault {
+    /// A check that did not hold.
+    pub(crate) const fn check(text: &'static str) -> Fault {
+        Fault { call: Call::Check, errno: 0, text }
+    }
+
+    /// Did this call fail with this number?
+    pub(crate) fn is(&self, errno: Errno) -> bool {
+        self.errno == errno as i32
+    }
+}
+
+/// Names the call whose result this is.
+pub(crate) trait In<T> {
+    fn in_call(self, call: Call) -> Result<T, Fault>;
+}
+
+impl<T> In<T> for sys::Result<T> {
+    fn in_call(self, call: Call) -> Result<T, Fault> {
+        self.map_err(|errno| Fault { call, errno: errno as i32, text: "" })
+    }
+}
+
+/// The decimal digits of a number, with a NUL, in memory of its own.
+pub(crate) struct Decimal([u8; 12], usize);
+
+impl Decimal {
+    pub(crate) fn of(number: u32) -> Decimal {
+        let (mut text, mut at, mut rest) = ([0u8; 12], 11, number);
+        loop {
+            at -= 1;
+            text[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                return Decimal(text, at);
+            }
+        }
+    }
+
+    pub(crate) fn digits(&self) -> &[u8] {
+        &self.0[self.1..11]
+    }
+}
+
+/// A C string that is put together without asking for memory: paths below /proc/self/fd, options of an overlay.
+pub(crate) struct Text<const SIZE: usize> {
+    bytes: [u8; SIZE],
+    length: usize,
+}
+
+impl<const SIZE: usize> Text<SIZE> {
+    pub(crate) const fn new() -> Text<SIZE> {
+        Text { bytes: [0; SIZE], length: 0 }
+    }
+
+    /// Appends; a text that does not fit is a fault.
+    pub(crate) fn push(&mut self, part: &[u8]) -> Result<(), Fault> {
+        let end = self.length + part.len();
+        if end >= SIZE {
+            return Err(Fault::check("too long: the kernel takes one page of mount options"));
+        }
+        self.bytes[self.length..end].copy_from_slice(part);
+        self.length = end;
+        Ok(())
+    }
+
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_with_nul(&self.bytes[..=self.length]).unwrap_or(c"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_the_wire() {
+        let mut record = Record::of(Kind::Failed);
+        (record.step, record.call, record.errno) = (7, 3, 13);
+        record.detail.push(b"tmpfs: Bad value for 'size'");
+        let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        record.send(std::os::fd::AsFd::as_fd(&ours)).unwrap();
+        let mut bytes = [0; RECORD];
+        theirs.recv(&mut bytes).unwrap();
+        let back = Record::parse(&bytes).unwrap();
+        assert_eq!((back.kind, back.step, back.call, back.errno), (Kind::Failed, 7, 3, 13));
+        assert_eq!(back.detail.as_bytes(), b"tmpfs: Bad value for 'size'");
+    }
+
+    #[test]
+    fn decimals_are_plain() {
+        for number in [0, 7, 10, 4_294_967_295] {
+            assert_eq!(Decimal::of(number).digits(), number.to_string().as_bytes());
+        }
+    }
+}
