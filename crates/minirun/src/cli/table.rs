@@ -1,0 +1,152 @@
+//! The commands and their options.
+
+/// An option.
+#[derive(Debug)]
+pub struct Opt {
+    pub long: &'static str,
+    pub short: Option<char>,
+    /// What its value is called; none for a flag.
+    pub value: Option<&'static str>,
+    pub help: &'static str,
+}
+
+impl Opt {
+    /// Is this the option that was spelt so?
+    pub fn is(&self, spelling: &str) -> bool {
+        match spelling.strip_prefix("--") {
+            Some(name) => name == self.long,
+            None => spelling.strip_prefix('-').is_some_and(|letter| letter.chars().next() == self.short),
+        }
+    }
+}
+
+/// A command.
+#[derive(Debug)]
+pub struct Command {
+    pub name: &'static str,
+    /// Its arguments, for the usage line.
+    pub usage: &'static str,
+    /// How many arguments it takes: at least, at most.
+    pub arguments: (usize, usize),
+    pub help: &'static str,
+    pub example: &'static str,
+    pub options: &'static [Opt],
+}
+
+const fn flag(long: &'static str, help: &'static str) -> Opt {
+    Opt { long, short: None, value: None, help }
+}
+
+const fn value(long: &'static str, value: &'static str, help: &'static str) -> Opt {
+    Opt { long, short: None, value: Some(value), help }
+}
+
+const fn short(letter: char, option: Opt) -> Opt {
+    Opt { short: Some(letter), ..option }
+}
+
+/// Options before the command.
+pub const GLOBALS: &[Opt] = &[
+    value("root", "DIR", "where the state of containers is kept (default: /run/minirun)"),
+    value("log", "FILE", "append messages to this file; errors go to standard error as well"),
+    value("log-format", "FORMAT", "text or json (default: text)"),
+    flag("debug", "log what is done, the plan included"),
+    flag("systemd-cgroup", "not supported: cgroups are managed through their file system"),
+    value("rootless", "BOOL", "true, false or auto; taken for compatibility, the answer is always found by looking"),
+];
+
+const BUNDLE: Opt = short('b', value("bundle", "DIR", "the bundle (default: the working directory)"));
+const PID_FILE: Opt = value("pid-file", "FILE", "write the pid of the container's init there");
+const NO_PIVOT: Opt =
+    flag("no-pivot", "change the root by chroot(2): for a root file system that is an initial ramdisk");
+const NO_NEW_KEYRING: Opt = flag("no-new-keyring", "leave the session keyring as it is");
+const PRESERVE_FDS: Opt = value("preserve-fds", "N", "pass N more descriptors, from 3 on, to the container");
+
+/// Every command.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "run",
+        usage: "[-b BUNDLE] ID | BUNDLE/",
+        arguments: (1, 1),
+        help: "Create a container, start it, wait for it and delete it. An argument with a slash is a bundle, and the \
+               container gets an id of its own. The exit status is that of the container's process, 128+N after signal N.",
+        example: "sudo minirun run bundle/",
+        options: &[
+            BUNDLE,
+            short('d', flag("detach", "do not wait: the container goes on by itself")),
+            flag("keep", "do not delete the container when it has ended"),
+            flag("no-subreaper", "do not adopt orphans of the container while waiting for it"),
+            PID_FILE,
+            NO_PIVOT,
+            NO_NEW_KEYRING,
+            PRESERVE_FDS,
+        ],
+    },
+    Command {
+        name: "create",
+        usage: "[-b BUNDLE] ID",
+        arguments: (1, 1),
+        help: "Create a container: everything but its program's first instruction.",
+        example: "sudo minirun create -b bundle web",
+        options: &[BUNDLE, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
+    },
+    Command {
+        name: "start",
+        usage: "ID",
+        arguments: (1, 1),
+        help: "Start the program of a created container.",
+        example: "sudo minirun start web",
+        options: &[],
+    },
+    Command {
+        name: "state",
+        usage: "ID",
+        arguments: (1, 1),
+        help: "Print the state of a container as the OCI runtime specification has it.",
+        example: "sudo minirun state web",
+        options: &[],
+    },
+    Command {
+        name: "kill",
+        usage: "[-a] ID [SIGNAL]",
+        arguments: (1, 2),
+        help: "Send a signal to the container's init: a number or a name, with or without SIG (default: SIGTERM).",
+        example: "sudo minirun kill web HUP",
+        options: &[short('a', flag("all", "send it to every process of the container"))],
+    },
+    Command {
+        name: "delete",
+        usage: "[-f] ID",
+        arguments: (1, 1),
+        help: "Delete a container that has stopped. Success means that nothing of it is left.",
+        example: "sudo minirun delete web",
+        options: &[short('f', flag("force", "kill it first if it runs, and do not mind if there is none"))],
+    },
+    Command {
+        name: "list",
+        usage: "[-f table|json] [-q]",
+        arguments: (0, 0),
+        help: "List the containers below the state directory.",
+        example: "sudo minirun list",
+        options: &[
+            short('f', value("format", "FORMAT", "table or json (default: table)")),
+            short('q', flag("quiet", "print only the ids")),
+        ],
+    },
+    Command {
+        name: "spec",
+        usage: "[-b BUNDLE]",
+        arguments: (0, 0),
+        help: "Write a config.json to start from.",
+        example: "minirun spec",
+        options: &[BUNDLE],
+    },
+    Command {
+        name: "plan",
+        usage: "[BUNDLE]",
+        arguments: (0, 1),
+        help: "Print what create would do with a bundle, step by step, each with the field that asks for it.",
+        example: "minirun plan bundle/",
+        options: &[BUNDLE, flag("json", "as JSON"), NO_PIVOT, NO_NEW_KEYRING],
+    },
+];

@@ -1,0 +1,130 @@
+//! The record of a container, and what its state is: told from the kernel's facts, not from what was written.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use minirun_cgroup::Cgroup;
+use serde::{Deserialize, Serialize};
+
+use crate::process::{Identity, Process, boot_id};
+use crate::store::{Entry, Store};
+
+/// What is known of a container. It is written before the first thing that it describes exists.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Record {
+    /// Of the record's own form.
+    pub version: u32,
+    pub id: String,
+    pub bundle: PathBuf,
+    pub rootfs: PathBuf,
+    /// RFC 3339, with nanoseconds.
+    pub created: String,
+    pub owner: u32,
+    pub boot_id: String,
+    /// The container's init, once it is there.
+    pub init: Option<Identity>,
+    pub cgroup: Option<CgroupRecord>,
+    /// Removed with its draft when `create` was killed while it wrote.
+    pub pid_file: Option<PathBuf>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The container's cgroup.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CgroupRecord {
+    /// Where cgroup2 is mounted.
+    pub mount: PathBuf,
+    /// The cgroup's path from there.
+    pub path: PathBuf,
+    /// The topmost directory that is made for it; none when it was there before.
+    pub made: Option<PathBuf>,
+    /// Is it known to be the container's alone? Until then a process in it belongs to somebody else.
+    pub claimed: bool,
+}
+
+/// The states of the runtime specification, and runc's `paused`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Creating,
+    Created,
+    Running,
+    Paused,
+    Stopped,
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Status::Creating => "creating",
+            Status::Created => "created",
+            Status::Running => "running",
+            Status::Paused => "paused",
+            Status::Stopped => "stopped",
+        })
+    }
+}
+
+/// A container as it was found.
+#[derive(Debug)]
+pub struct Found {
+    pub record: Record,
+    pub status: Status,
+    /// Its init, if that is alive.
+    pub init: Option<Process>,
+}
+
+impl Record {
+    /// Writes it down.
+    pub fn save(&self, entry: &Entry) -> Result<()> {
+        entry.write_record(&serde_json::to_vec(self)?)
+    }
+
+    /// Reads a record. An empty one means that `create` did not get that far.
+    pub fn parse(bytes: &[u8]) -> Result<Record> {
+        if bytes.is_empty() { Ok(Record::default()) } else { serde_json::from_slice(bytes).context("state.json") }
+    }
+
+    /// The container's cgroup, if it has one and it is there.
+    pub fn open_cgroup(&self) -> Result<Option<Cgroup>> {
+        let Some(cgroup) = &self.cgroup else { return Ok(None) };
+        Ok(Cgroup::open(&cgroup.mount, &cgroup.path)?)
+    }
+
+    /// Its state now; `gate` says whether somebody may still start it.
+    fn look(self, gate: bool) -> Result<Found> {
+        let Some(identity) = self.init else {
+            return Ok(Found { record: self, status: Status::Creating, init: None });
+        };
+        let init = match boot_id()? == self.boot_id {
+            true => identity.open(),
+            false => None,
+        };
+        let status = match &init {
+            None => Status::Stopped,
+            // The name changes when init becomes the program, the gate goes when `start` has seen that.
+            Some(init) if gate && init.name == "minirun:[init]" => Status::Created,
+            Some(_) => match self.open_cgroup()? {
+                Some(cgroup) if cgroup.is_frozen()? => Status::Paused,
+                _ => Status::Running,
+            },
+        };
+        Ok(Found { record: self, status, init })
+    }
+}
+
+impl Found {
+    /// Looks at a container whose lock is held.
+    pub fn locked(entry: &Entry) -> Result<Found> {
+        Record::parse(&entry.read_record()?.unwrap_or_default())?.look(entry.has_gate())
+    }
+
+    /// Looks at a container without its lock; none when there is no such container.
+    pub fn peek(store: &Store, id: &str) -> Result<Option<Found>> {
+        let Some(bytes) = store.peek(id)? else { return Ok(None) };
+        Record::parse(&bytes)?.look(store.has_gate(id)).map(Some)
+    }
+}

@@ -1,0 +1,332 @@
+//! The life of a container: create, start, kill, delete. Every command holds the container's lock while it works.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, anyhow, bail};
+use minirun_cgroup::Cgroup;
+use minirun_spawn::{Gate, Init, SpawnError, ask_to_start, spawn};
+use minirun_sys as sys;
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+
+use crate::cli::Call;
+use crate::container::{CgroupRecord, Found, Record, Status};
+use crate::plan::{Ready, prepare};
+use crate::process::{Identity, boot_id};
+use crate::seal;
+use crate::store::{Entry, GATE, Store};
+
+/// How long `delete` waits for processes to die and the cgroup to empty.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The store that the command line names.
+pub fn store(call: &Call) -> Result<Store> {
+    if call.globals.has("systemd-cgroup") {
+        bail!("--systemd-cgroup is not supported by this version of minirun");
+    }
+    Store::at(call.globals.path("root"))
+}
+
+/// Who says that a created container may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starter {
+    /// `minirun start`, later.
+    Command,
+    /// This process, at once.
+    Myself,
+}
+
+/// A container that waits for its start.
+pub struct Created {
+    pub record: Record,
+    pub init: Init,
+    pub cgroup: Cgroup,
+}
+
+/// `minirun create`.
+pub fn create(call: &Call) -> Result<()> {
+    let id = &call.args[0];
+    let bundle = call.path("bundle").unwrap_or_else(|| PathBuf::from("."));
+    make(call, id, &bundle, Starter::Command).map(drop)
+}
+
+/// Makes a container up to its start. On failure nothing of it is left.
+pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(Entry, Created)> {
+    let store = store(call)?;
+    crate::store::check_id(id)?;
+    seal::seal()?;
+    let ready = prepare(bundle, id, call)?;
+    if log::log_enabled!(log::Level::Debug) && call.globals.has("debug") {
+        ready.plan.to_string().lines().for_each(|line| log::debug!("{line}"));
+    }
+    let entry = store.reserve(id)?;
+    let mut record = match first_record(id, &ready, call.path("pid-file")) {
+        Ok(record) => record,
+        Err(error) => return Err(add_undo(error, entry.remove())),
+    };
+    match carry_out(&entry, &mut record, &ready, starter) {
+        Ok((init, cgroup)) => Ok((entry, Created { record, init, cgroup })),
+        Err(error) => Err(add_undo(error, remove_traces(entry, &record, None))),
+    }
+}
+
+/// A failure to clean up never hides why there was something to clean up.
+fn add_undo(error: anyhow::Error, undone: Result<()>) -> anyhow::Error {
+    match undone {
+        Ok(()) => error,
+        Err(undo) => anyhow!("{error:#}; and undoing it: {undo:#}"),
+    }
+}
+
+fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Record> {
+    let spec = &ready.bundle.spec;
+    let path = ready.plan.cgroup.path.clone();
+    let made = Cgroup::first_missing(&ready.cgroup_mount, &path)?;
+    Ok(Record {
+        version: 1,
+        id: id.to_owned(),
+        bundle: ready.bundle.dir.clone(),
+        rootfs: spec.root.as_ref().map_or_else(PathBuf::new, |root| ready.bundle.dir.join(&root.path)),
+        created: humantime::format_rfc3339_nanos(SystemTime::now()).to_string(),
+        owner: nix::unistd::getuid().as_raw(),
+        boot_id: boot_id()?,
+        init: None,
+        cgroup: Some(CgroupRecord { mount: ready.cgroup_mount.clone(), path, made, claimed: false }),
+        pid_file,
+        annotations: spec.annotations.clone().unwrap_or_default(),
+    })
+}
+
+/// Everything that changes the host, in order. Each thing is in the record before it is there.
+fn carry_out(entry: &Entry, record: &mut Record, ready: &Ready, starter: Starter) -> Result<(Init, Cgroup)> {
+    entry.keep_config(&ready.bundle.text)?;
+    record.save(entry)?;
+    let cgroup = Cgroup::create(&ready.cgroup_mount, &ready.plan.cgroup)?;
+    if let Some(cgroup) = &mut record.cgroup {
+        cgroup.claimed = true;
+    }
+    record.save(entry)?;
+    cgroup.apply(&ready.plan.cgroup.knobs)?;
+    if let Some(filter) = &ready.plan.cgroup.devices {
+        cgroup.attach_devices(filter)?;
+    }
+    let init = match starter {
+        Starter::Myself => spawn(&ready.plan, cgroup.fd(), Gate::Parent),
+        Starter::Command => {
+            let gate = open_gate(entry)?;
+            spawn(&ready.plan, cgroup.fd(), Gate::Listener(gate.as_fd()))
+        }
+    };
+    let init = init.map_err(|error| explain(error, &cgroup))?;
+    match announce(entry, record, &init) {
+        Ok(()) => Ok((init, cgroup)),
+        Err(error) => {
+            init.kill();
+            Err(error)
+        }
+    }
+}
+
+/// Makes the container known: its record, its pid file, and init's leave to outlive this process.
+fn announce(entry: &Entry, record: &mut Record, init: &Init) -> Result<()> {
+    record.init = Some(Identity::of(init.pid).context("container init ended before it was ready")?);
+    record.save(entry)?;
+    if let Some(path) = &record.pid_file {
+        write_pid_file(path, init.pid)?;
+    }
+    Ok(init.commit()?)
+}
+
+/// A container without memory to be born in dies before it can say so.
+fn explain(error: SpawnError, cgroup: &Cgroup) -> anyhow::Error {
+    let starved = matches!(error, SpawnError::Died { .. }) && cgroup.oom_kills().is_ok_and(|kills| kills > Some(0));
+    if starved {
+        return anyhow!("unable to start container process: container init was OOM-killed (memory limit too low?)");
+    }
+    anyhow::Error::new(error).context("unable to start container process")
+}
+
+/// The socket on which init waits for `start`. Its address goes through the directory's descriptor, so that the
+/// directory's path may be longer than the 108 bytes of an address (unix(7)).
+fn open_gate(entry: &Entry) -> Result<std::os::fd::OwnedFd> {
+    let gate = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).context("socket")?;
+    let path = entry.short_path(GATE);
+    bind(std::os::fd::AsRawFd::as_raw_fd(&gate), &UnixAddr::new(&path)?)
+        .with_context(|| format!("bind {}", entry.path().join(GATE).display()))?;
+    listen(&gate, Backlog::new(1)?).context("listen")?;
+    Ok(gate)
+}
+
+/// The draft of a pid file: the record names the file, so that the draft can be removed after a crash.
+fn pid_file_draft(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}"))
+}
+
+/// Digits only, and in one go: engines read it as soon as it is there.
+fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    let draft = pid_file_draft(path);
+    std::fs::write(&draft, pid.to_string())
+        .and_then(|()| std::fs::rename(&draft, path))
+        .with_context(|| format!("write pid file {}", path.display()))
+}
+
+/// `minirun start`.
+pub fn start(call: &Call) -> Result<()> {
+    let id = &call.args[0];
+    let entry = find(call, id)?;
+    let found = Found::locked(&entry)?;
+    match found.status {
+        Status::Created => {}
+        Status::Stopped => bail!("cannot start a container that has stopped"),
+        Status::Running => bail!("cannot start an already running container"),
+        other => bail!("cannot start a container in the {other} state"),
+    }
+    let gate = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).context("socket")?;
+    let address = UnixAddr::new(&entry.short_path(GATE))?;
+    nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&gate), &address)
+        .context("container init does not answer")?;
+    ask_to_start(gate.as_fd())?;
+    entry.remove_gate()
+}
+
+/// The container of this id, locked.
+pub fn find(call: &Call, id: &str) -> Result<Entry> {
+    store(call)?.find(id)?.with_context(|| format!("container does not exist: {id}"))
+}
+
+/// `minirun kill`.
+pub fn kill(call: &Call) -> Result<()> {
+    let id = &call.args[0];
+    let signal = signal_number(call.args.get(1).map_or("SIGTERM", String::as_str))?;
+    let entry = find(call, id)?;
+    let found = Found::locked(&entry)?;
+    if call.has("all") {
+        return signal_all(&found.record, signal);
+    }
+    let Some(init) = found.init else { bail!("container not running: no such process") };
+    // Without a pid namespace of its own the container's other processes outlive init.
+    if signal == libc::SIGKILL && !has_own_pid_namespace(&found.record) {
+        signal_all(&found.record, signal)?;
+    }
+    match init.signal(signal) {
+        Ok(()) => Ok(()),
+        Err(sys::Errno::ESRCH) => bail!("container not running: no such process"),
+        Err(errno) => Err(errno).with_context(|| format!("send signal {signal}")),
+    }
+}
+
+/// Is init the first process of its pid namespace? Its own namespace then differs from this process's.
+fn has_own_pid_namespace(record: &Record) -> bool {
+    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    record.init.is_some_and(|init| namespace(&init.pid.to_string()) != namespace("self"))
+}
+
+/// Signals every process in the container's cgroup; none at all is as well.
+fn signal_all(record: &Record, signal: i32) -> Result<()> {
+    let Some(cgroup) = record.open_cgroup()? else { return Ok(()) };
+    if signal == libc::SIGKILL {
+        return Ok(cgroup.kill()?);
+    }
+    for pid in cgroup.pids()? {
+        let sent = sys::pidfd_open(pid).and_then(|process| sys::pidfd_send_signal(process.as_fd(), signal));
+        match sent {
+            Ok(()) | Err(sys::Errno::ESRCH) => {}
+            Err(errno) => return Err(errno).with_context(|| format!("send signal {signal} to process {pid}")),
+        }
+    }
+    Ok(())
+}
+
+/// A signal by number or by name, with or without `SIG`, in any case.
+pub fn signal_number(text: &str) -> Result<i32> {
+    if let Ok(number) = text.parse::<i32>() {
+        if (0..=64).contains(&number) {
+            return Ok(number);
+        }
+        bail!("unknown signal {text:?}");
+    }
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    if let Some(rest) = name.strip_prefix("RTMIN") {
+        let offset = if rest.is_empty() { Some(0) } else { rest.strip_prefix('+').and_then(|text| text.parse().ok()) };
+        if let Some(offset @ 0..=30) = offset {
+            return Ok(34 + offset);
+        }
+    }
+    let full = format!("SIG{name}");
+    match full.parse::<nix::sys::signal::Signal>() {
+        Ok(signal) => Ok(signal as i32),
+        Err(_) => bail!("unknown signal {text:?}"),
+    }
+}
+
+/// `minirun delete`.
+pub fn delete(call: &Call) -> Result<()> {
+    let id = &call.args[0];
+    let force = call.has("force");
+    let entry = match store(call)?.find(id)? {
+        Some(entry) => entry,
+        None if force => return Ok(()),
+        None => bail!("container does not exist: {id}"),
+    };
+    let found = match Found::locked(&entry) {
+        Ok(found) => found,
+        // A record that cannot be read names nothing that could be cleaned up.
+        Err(error) if force => {
+            log::warn!("{error:#}; removing what is left of container {id}");
+            return entry.remove();
+        }
+        Err(error) => return Err(error),
+    };
+    match found.status {
+        Status::Stopped | Status::Created | Status::Creating => {}
+        other if !force => bail!("cannot delete container {id} that is not stopped: {other}"),
+        _ => {}
+    }
+    remove_traces(entry, &found.record, found.init)
+}
+
+/// Kills what is left of a container and removes everything that it has on the host. Success means that nothing is left.
+pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process::Process>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    if let Some(init) = &init {
+        match init.signal(libc::SIGKILL) {
+            Ok(()) | Err(sys::Errno::ESRCH) => {}
+            Err(errno) => return Err(errno).context("kill container init"),
+        }
+    }
+    remove_cgroup(record, deadline)?;
+    if let Some(init) = &init
+        && !init.wait(PATIENCE.as_millis() as u16)?
+    {
+        bail!("container init still running");
+    }
+    if let Some(path) = &record.pid_file {
+        let _not_there = std::fs::remove_file(pid_file_draft(path));
+    }
+    entry.remove()
+}
+
+/// Removes the container's cgroup, and what was made for it above.
+fn remove_cgroup(record: &Record, deadline: Instant) -> Result<()> {
+    let Some(known) = &record.cgroup else { return Ok(()) };
+    if !known.claimed {
+        // `create` was cut short before anything of the container lived there. If the directory was there before, or
+        // somebody else has moved in, it is not ours to remove.
+        if let Some(made) = &known.made {
+            Cgroup::remove_unused(&known.mount, &known.path, made)?;
+        }
+        return Ok(());
+    }
+    let Some(cgroup) = record.open_cgroup()? else {
+        let parents = known.path.parent().zip(known.made.as_deref());
+        return parents.map_or(Ok(()), |(parent, made)| Ok(Cgroup::remove_unused(&known.mount, parent, made)?));
+    };
+    cgroup.kill()?;
+    if !cgroup.wait_empty(deadline)? {
+        bail!("processes of the container are still there: {:?}", cgroup.pids()?);
+    }
+    Ok(cgroup.remove(known.made.as_deref())?)
+}

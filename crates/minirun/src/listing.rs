@@ -1,0 +1,118 @@
+//! What is printed about containers: `state` and `list`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use crate::cli::{Call, SPEC_VERSION};
+use crate::container::{Found, Status};
+use crate::lifecycle::store;
+
+/// The state of a container as the runtime specification has it, with what runc adds.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct State<'a> {
+    oci_version: &'static str,
+    id: &'a str,
+    /// 0 when it has stopped.
+    pid: i32,
+    status: Status,
+    bundle: &'a Path,
+    rootfs: &'a Path,
+    created: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: &'a BTreeMap<String, String>,
+    owner: String,
+}
+
+impl State<'_> {
+    fn of<'a>(id: &'a str, found: &'a Found, owner: String) -> State<'a> {
+        State {
+            oci_version: SPEC_VERSION,
+            id,
+            pid: found.init.as_ref().and(found.record.init).map_or(0, |init| init.pid),
+            status: found.status,
+            bundle: &found.record.bundle,
+            rootfs: &found.record.rootfs,
+            created: &found.record.created,
+            annotations: &found.record.annotations,
+            owner,
+        }
+    }
+}
+
+/// Prints a text; a closed pipe is an error like any other.
+pub fn print(text: &str) -> Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("write to standard output")
+}
+
+/// `minirun state`.
+pub fn state(call: &Call) -> Result<()> {
+    let id = &call.args[0];
+    let found = Found::peek(&store(call)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
+    print(&format!("{}\n", serde_json::to_string_pretty(&State::of(id, &found, String::new()))?))
+}
+
+/// The name of a user, or the number where it has none.
+fn user_name(uid: u32) -> String {
+    nix::unistd::User::from_uid(uid.into()).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// `minirun list`. A container that cannot be looked at is named on standard error, and the others are listed.
+pub fn list(call: &Call) -> Result<()> {
+    let format = call.text("format").unwrap_or_else(|| "table".to_owned());
+    if format != "table" && format != "json" {
+        bail!("invalid format option: {format:?} (table and json are known)");
+    }
+    let store = store(call)?;
+    let ids = store.ids()?;
+    if call.has("quiet") {
+        return print(&ids.iter().fold(String::new(), |text, id| text + id + "\n"));
+    }
+    let mut containers = Vec::new();
+    for id in &ids {
+        match Found::peek(&store, id) {
+            Ok(Some(found)) => containers.push((id, found)),
+            Ok(None) => {}
+            Err(error) => log::warn!("container {id}: {error:#}"),
+        }
+    }
+    let mut names = BTreeMap::new();
+    let mut owner = |uid: u32| names.entry(uid).or_insert_with(|| user_name(uid)).clone();
+    let states: Vec<State<'_>> =
+        containers.iter().map(|(id, found)| State::of(id, found, owner(found.record.owner))).collect();
+    if format == "json" {
+        return print(&format!("{}\n", serde_json::to_string(&states)?));
+    }
+    print(&table(&states))
+}
+
+fn table(states: &[State<'_>]) -> String {
+    let heads = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned);
+    let rows = states.iter().map(|state| {
+        [
+            state.id.to_owned(),
+            state.pid.to_string(),
+            state.status.to_string(),
+            state.bundle.display().to_string(),
+            state.created.to_owned(),
+            state.owner.clone(),
+        ]
+    });
+    let rows: Vec<[String; 6]> = std::iter::once(heads).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [0, 1, 2, 3, 4, 5].map(width);
+    rows.iter().fold(String::new(), |mut text, row| {
+        let line = row.iter().zip(widths).fold(String::new(), |mut line, (cell, width)| {
+            let _infallible = write!(line, "{cell:<width$}   ");
+            line
+        });
+        text.push_str(line.trim_end());
+        text.push('\n');
+        text
+    })
+}

@@ -1,0 +1,63 @@
+//! minirun executes OCI bundles: `sudo minirun run bundle/`.
+//!
+//! This file is the way in: it reads the command line, has the command done, and reports what went wrong.
+
+#![forbid(unsafe_code)]
+
+mod bundle;
+mod cli;
+mod container;
+mod facts;
+mod lifecycle;
+mod listing;
+mod plan;
+mod process;
+mod report;
+mod run;
+mod seal;
+mod store;
+mod template;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::{Asked, Call};
+
+/// One process does one thing and ends, so memory is never given back.
+#[global_allocator]
+static ALLOCATOR: minirun_sys::Bump = minirun_sys::Bump::new();
+
+fn main() -> ExitCode {
+    let asked = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(asked) => asked,
+        Err(error) => return report::failure(&error),
+    };
+    let call = match asked {
+        Asked::Text(text) => return report::text(&text),
+        Asked::Call(call) => call,
+    };
+    if let Err(error) = report::set_up(&call.globals) {
+        return report::failure(&error);
+    }
+    match carry_out(&call) {
+        Ok(code) => code,
+        Err(error) => report::failure(&error),
+    }
+}
+
+fn carry_out(call: &Call) -> Result<ExitCode> {
+    let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
+    match call.command.name {
+        "run" => run::run(call),
+        "create" => done(lifecycle::create(call)),
+        "start" => done(lifecycle::start(call)),
+        "kill" => done(lifecycle::kill(call)),
+        "delete" => done(lifecycle::delete(call)),
+        "state" => done(listing::state(call)),
+        "list" => done(listing::list(call)),
+        "spec" => done(template::spec(call)),
+        "plan" => done(plan::plan(call)),
+        other => anyhow::bail!("unknown command {other:?}"),
+    }
+}

@@ -1,0 +1,95 @@
+//! `minirun plan`, and the way from a bundle to a plan that `create` and `run` take as well.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use minirun_cgroup::CgroupMount;
+use minirun_plan::{Plan, Problems, Request, compile};
+
+use crate::bundle::Bundle;
+use crate::cli::Call;
+use crate::facts;
+
+/// A bundle with its plan, ready to be carried out.
+pub struct Ready {
+    pub bundle: Bundle,
+    pub plan: Plan,
+    pub cgroup_mount: PathBuf,
+}
+
+/// Reads a bundle and compiles it: nothing is changed anywhere.
+pub fn prepare(dir: &Path, id: &str, call: &Call) -> Result<Ready> {
+    let bundle = Bundle::load(dir)?;
+    let mut problems = bundle.problems.clone();
+    let (facts, mount) = facts::probe(&bundle.spec)?;
+    let root = bundle.root().unwrap_or_else(|found| {
+        problems.append(found);
+        minirun_plan::RootSource::Overlay(Vec::new())
+    });
+    let request = Request {
+        id,
+        bundle: &bundle.dir,
+        root,
+        no_pivot: call.has("no-pivot"),
+        no_new_keyring: call.has("no-new-keyring"),
+        preserve_fds: preserved_fds(call)?,
+    };
+    let plan = match compile(&bundle.spec, &facts, &request) {
+        Ok(plan) if problems.is_empty() => plan,
+        Ok(_) => return Err(refused(problems, &bundle)),
+        Err(found) => {
+            problems.append(found);
+            return Err(refused(problems, &bundle));
+        }
+    };
+    for warning in &plan.warnings {
+        log::warn!("{warning}");
+    }
+    match mount {
+        Some(CgroupMount { path, .. }) => Ok(Ready { bundle, plan, cgroup_mount: path }),
+        None => bail!("no cgroup2 file system is mounted on this host"),
+    }
+}
+
+fn refused(problems: Problems, bundle: &Bundle) -> anyhow::Error {
+    anyhow::Error::new(problems).context(bundle.dir.join("config.json").display().to_string())
+}
+
+/// How many descriptors the container keeps: those of `--preserve-fds`, after those of socket activation
+/// (sd_listen_fds(3)).
+fn preserved_fds(call: &Call) -> Result<u32> {
+    let listen = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
+    let extra = call.number("preserve-fds")?.unwrap_or(0);
+    let Some(count) = extra.checked_add(listen).filter(|count| *count < 1 << 20) else {
+        bail!("invalid value {extra} for --preserve-fds");
+    };
+    for fd in 3..3 + count {
+        if minirun_sys::fstat(minirun_sys::inherited_fd(fd as i32)).is_err() {
+            bail!("unable to stat preserved-fd {fd} (of {count}): bad file descriptor");
+        }
+    }
+    Ok(count)
+}
+
+/// `minirun plan`.
+pub fn plan(call: &Call) -> Result<()> {
+    let dir = match call.args.first() {
+        Some(dir) => PathBuf::from(dir),
+        None => call.path("bundle").unwrap_or_else(|| PathBuf::from(".")),
+    };
+    let ready = prepare(&dir, "ID", call)?;
+    if !call.has("json") {
+        return crate::listing::print(&ready.plan.to_string());
+    }
+    let lines: Vec<_> = ready
+        .plan
+        .lines()
+        .into_iter()
+        .map(|line| {
+            serde_json::json!({
+                "part": line.part, "do": line.verb, "subject": line.subject, "origin": line.origin.as_str(),
+            })
+        })
+        .collect();
+    crate::listing::print(&format!("{}\n", serde_json::to_string_pretty(&lines)?))
+}

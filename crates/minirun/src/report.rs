@@ -1,0 +1,122 @@
+//! What minirun says: messages to the log in the form that engines read, errors to standard error as well.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, anyhow, bail};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::cli::Globals;
+
+/// Where messages go, once the command line is read.
+#[derive(Debug)]
+struct Reporter {
+    /// `--log`.
+    file: Option<PathBuf>,
+    /// `--log-format json`.
+    json: bool,
+}
+
+static REPORTER: OnceLock<Reporter> = OnceLock::new();
+
+/// Sets up messages as the command line wants them.
+pub fn set_up(globals: &Globals) -> Result<()> {
+    let json = match globals.text("log-format").as_deref() {
+        None | Some("" | "text") => false,
+        Some("json") => true,
+        Some(other) => bail!("invalid log-format: {other:?}"),
+    };
+    let file = globals.path("log");
+    if let Some(path) = &file {
+        // Opened now and for each message: a log that cannot be written is an error before anything is done.
+        open(path).with_context(|| format!("open log file {}", path.display()))?;
+    }
+    let reporter = REPORTER.get_or_init(|| Reporter { file, json });
+    log::set_max_level(if globals.has("debug") { LevelFilter::Debug } else { LevelFilter::Info });
+    log::set_logger(reporter).map_err(|error| anyhow!("set up logging: {error}"))
+}
+
+fn open(path: &PathBuf) -> std::io::Result<std::fs::File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+impl Log for Reporter {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let message = record.args().to_string();
+        if let Some(path) = &self.file
+            && let Ok(mut file) = open(path)
+        {
+            // There is no other place to complain in.
+            let _lost = file.write_all(self.line(record.level(), &message).as_bytes());
+        }
+        // Engines take everything on standard error for the reason of a failure, so with a log only errors go there.
+        if self.file.is_none() || record.level() == Level::Error {
+            let line = match self.json && self.file.is_none() {
+                true => self.line(record.level(), &message),
+                false => format!("minirun: {}{}\n", prefix(record.level()), printable(&message)),
+            };
+            let _lost = std::io::stderr().write_all(line.as_bytes());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Errors are what a message is anyway.
+fn prefix(level: Level) -> &'static str {
+    match level {
+        Level::Error => "",
+        Level::Warn => "warning: ",
+        Level::Info => "",
+        Level::Debug | Level::Trace => "debug: ",
+    }
+}
+
+impl Reporter {
+    /// A line of the log: runc's keys, which containerd's shim decodes.
+    fn line(&self, level: Level, message: &str) -> String {
+        let time = humantime::format_rfc3339_nanos(SystemTime::now());
+        let level = match level {
+            Level::Error => "error",
+            Level::Warn => "warning",
+            Level::Info => "info",
+            Level::Debug | Level::Trace => "debug",
+        };
+        match self.json {
+            true => format!("{}\n", serde_json::json!({ "level": level, "msg": message, "time": time.to_string() })),
+            false => format!("time=\"{time}\" level={level} msg={message:?}\n"),
+        }
+    }
+}
+
+/// Names from a configuration may hold anything; control characters would reach the terminal.
+fn printable(message: &str) -> String {
+    message.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// Reports an error, and gives the exit status for it.
+pub fn failure(error: &anyhow::Error) -> ExitCode {
+    if REPORTER.get().is_some() {
+        log::error!("{error:#}");
+    } else {
+        let _lost = writeln!(std::io::stderr(), "minirun: {}", printable(&format!("{error:#}")));
+    }
+    ExitCode::from(1)
+}
+
+/// Prints a text that was asked for.
+pub fn text(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // `minirun --help | head -1` is no failure of ours.
+        Err(_) => ExitCode::from(1),
+    }
+}
