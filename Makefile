@@ -1,0 +1,63 @@
+# Builds, shows and tests minirun. "make" alone lists the targets.
+# What a target needs of this machine it installs when run as root on Debian, and else says what to install.
+
+cargo := runtime-tests/cargo-static
+# Evaluated only by the targets that use it: it may fetch the target's standard library.
+out = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/$(shell $(cargo) --print-target)/release
+minirun = $(out)/minirun
+probe = $(out)/probe
+fixtures := $(CURDIR)/target/fixtures
+# Root is needed to make containers, not to compile.
+sudo := $(if $(filter 0,$(shell id -u)),,sudo)
+# Arguments for the test programs, as in: make test-vm ARGS=memory
+ARGS ?=
+
+.PHONY: help build probe run fixtures vm test test-unit test-host test-vm bench lint fmt clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+
+build: ## compile the static program
+	$(cargo) build --release --package minirun
+	@ls -l $(minirun)
+
+probe:
+	$(cargo) build --release --package runtime-tests --bin probe
+
+run: build probe ## run the showcase bundle, here or else in the VM
+	@PROBE=$(probe) MINIRUN_FIXTURES=$(fixtures) rootfs-fixtures/showcase/run $(minirun)
+
+fixtures: probe ## build the test root file systems
+	$(sudo) env PROBE=$(probe) rootfs-fixtures/build $(fixtures)
+
+vm: build probe ## a shell in the test VM, with minirun and the fixtures' scripts in it
+	runtime-tests/vm/run --add $(minirun)=/usr/local/bin/minirun --add $(probe)=/usr/local/bin/probe \
+		--add rootfs-fixtures=/root/rootfs-fixtures --env PROBE=/usr/local/bin/probe --shell
+
+test: test-unit test-host test-vm ## all tests
+
+test-unit: ## tests that need no privilege
+	cargo test --workspace --exclude runtime-tests
+
+test-host: build fixtures ## containers on this kernel, as root
+	@programs=$$(runtime-tests/test-programs host) || exit; for program in $$programs; do \
+		$(sudo) env MINIRUN_RUNTIME=$(minirun) MINIRUN_PROBE=$(probe) MINIRUN_FIXTURES=$(fixtures) \
+			runtime-tests/private-cgroup2 $$program $(ARGS) || exit; \
+	done
+
+test-vm: build probe ## containers and limits in the test VM
+	runtime-tests/vm/test $(minirun) $(probe) host limits -- $(ARGS)
+
+bench: build ## measure against the kernel's own work
+	$(sudo) runtime-tests/private-cgroup2 $(out)/minirun --version
+
+lint: ## what the CI checks besides the tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+
+fmt: ## format the code
+	cargo fmt --all
+
+clean: ## delete everything that was built or fetched
+	$(sudo) rm -rf $(fixtures) target/vm
+	cargo clean
