@@ -40,7 +40,15 @@ impl Executor<'_> {
         let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
         sys::mount_setattr(old.as_fd(), true, cut_off, None).in_call(Call::MountSetattr)?;
         sys::fchdir(old.as_fd()).in_call(Call::Fchdir)?;
-        sys::detach(c".").in_call(Call::Umount)?;
+        // umount2(2) takes the topmost mount, and others may lie over the old root: the stage of an overlay does. Only when
+        // the old root itself is in no namespace any more does the kernel answer EINVAL.
+        loop {
+            match sys::detach(c".") {
+                Ok(()) => {}
+                Err(sys::Errno::EINVAL) => break,
+                Err(errno) => return Err(errno).in_call(Call::Umount),
+            }
+        }
         sys::chdir(c"/").in_call(Call::Chdir)
     }
 
