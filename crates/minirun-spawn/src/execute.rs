@@ -153,7 +153,10 @@ impl<'a> Executor<'a> {
             Op::MakeDirectory(path) => self.make_directory(path).map(drop),
             Op::EnterDirectory(path) => self.enter_directory(path),
             Op::EnterDirectoryAsUser(path) => self.enter_directory_as_user(path),
-            Op::Umask(mask) => Ok(sys::umask(*mask)),
+            Op::Umask(mask) => {
+                sys::umask(*mask);
+                Ok(())
+            }
             Op::FindHome(uid) => self.find_home(*uid),
             Op::DropBounding(mask) => user::drop_bounding(*mask),
             Op::Groups(groups) => sys::setgroups(groups).in_call(Call::Setgroups),

@@ -516,7 +516,7 @@ pub fn capget() -> Result<(u64, u64, u64)> {
 /// `keyctl(KEYCTL_JOIN_SESSION_KEYRING)`: a new session keyring of that name; answers with its serial number.
 pub fn join_session_keyring(name: &CStr) -> Result<i64> {
     const JOIN_SESSION_KEYRING: libc::c_int = 1;
-    check(syscall!(SYS_keyctl, JOIN_SESSION_KEYRING, name.as_ptr())).map(|serial| serial as i64)
+    check(syscall!(SYS_keyctl, JOIN_SESSION_KEYRING, name.as_ptr()))
 }
 
 /// `keyctl(KEYCTL_SETPERM)`.

@@ -50,7 +50,7 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec) {
 /// HOME, where the configuration leaves it out or empty.
 fn home(draft: &mut Draft<'_>, process: &Process) {
     let set = |entry: &&String| entry.strip_prefix("HOME=").is_some_and(|home| !home.is_empty());
-    if process.env.iter().flatten().filter(|entry| entry.starts_with("HOME=")).next_back().filter(set).is_none() {
+    if process.env.iter().flatten().rfind(|entry| entry.starts_with("HOME=")).filter(set).is_none() {
         draft.step(Op::FindHome(process.user.uid), Origin::of("default HOME"));
     }
 }
@@ -65,27 +65,37 @@ fn umask(draft: &mut Draft<'_>, process: &Process) {
     draft.step(Op::Umask(mask), origin);
 }
 
-/// `RLIMIT_*` number of a limit.
-pub(crate) fn resource_of(limit: PosixRlimitType) -> u32 {
+/// The limits with their names, each at the place of its number (asm-generic/resource.h).
+const LIMITS: [(PosixRlimitType, &str); 16] = {
     use PosixRlimitType::*;
-    match limit {
-        RlimitCpu => libc::RLIMIT_CPU as u32,
-        RlimitFsize => libc::RLIMIT_FSIZE as u32,
-        RlimitData => libc::RLIMIT_DATA as u32,
-        RlimitStack => libc::RLIMIT_STACK as u32,
-        RlimitCore => libc::RLIMIT_CORE as u32,
-        RlimitRss => libc::RLIMIT_RSS as u32,
-        RlimitNproc => libc::RLIMIT_NPROC as u32,
-        RlimitNofile => libc::RLIMIT_NOFILE as u32,
-        RlimitMemlock => libc::RLIMIT_MEMLOCK as u32,
-        RlimitAs => libc::RLIMIT_AS as u32,
-        RlimitLocks => libc::RLIMIT_LOCKS as u32,
-        RlimitSigpending => libc::RLIMIT_SIGPENDING as u32,
-        RlimitMsgqueue => libc::RLIMIT_MSGQUEUE as u32,
-        RlimitNice => libc::RLIMIT_NICE as u32,
-        RlimitRtprio => libc::RLIMIT_RTPRIO as u32,
-        RlimitRttime => libc::RLIMIT_RTTIME as u32,
-    }
+    [
+        (RlimitCpu, "RLIMIT_CPU"),
+        (RlimitFsize, "RLIMIT_FSIZE"),
+        (RlimitData, "RLIMIT_DATA"),
+        (RlimitStack, "RLIMIT_STACK"),
+        (RlimitCore, "RLIMIT_CORE"),
+        (RlimitRss, "RLIMIT_RSS"),
+        (RlimitNproc, "RLIMIT_NPROC"),
+        (RlimitNofile, "RLIMIT_NOFILE"),
+        (RlimitMemlock, "RLIMIT_MEMLOCK"),
+        (RlimitAs, "RLIMIT_AS"),
+        (RlimitLocks, "RLIMIT_LOCKS"),
+        (RlimitSigpending, "RLIMIT_SIGPENDING"),
+        (RlimitMsgqueue, "RLIMIT_MSGQUEUE"),
+        (RlimitNice, "RLIMIT_NICE"),
+        (RlimitRtprio, "RLIMIT_RTPRIO"),
+        (RlimitRttime, "RLIMIT_RTTIME"),
+    ]
+};
+
+/// The kernel's number of a limit.
+fn resource_of(limit: PosixRlimitType) -> u32 {
+    LIMITS.iter().position(|(known, _)| *known == limit).map_or(u32::MAX, |number| number as u32)
+}
+
+/// The name of a limit in the configuration.
+pub(crate) fn limit_name(resource: u32) -> &'static str {
+    LIMITS.get(resource as usize).map_or("RLIMIT_?", |(_, name)| name)
 }
 
 fn limits(draft: &mut Draft<'_>, process: &Process) {
@@ -108,29 +118,6 @@ fn limits(draft: &mut Draft<'_>, process: &Process) {
         }
         draft.step(Op::Limit { resource, soft: limit.soft, hard: limit.hard }, origin);
     }
-}
-
-/// The name of a limit in the configuration.
-pub(crate) fn limit_name(resource: u32) -> &'static str {
-    const NAMES: [&str; 16] = [
-        "RLIMIT_CPU",
-        "RLIMIT_FSIZE",
-        "RLIMIT_DATA",
-        "RLIMIT_STACK",
-        "RLIMIT_CORE",
-        "RLIMIT_RSS",
-        "RLIMIT_NPROC",
-        "RLIMIT_NOFILE",
-        "RLIMIT_MEMLOCK",
-        "RLIMIT_AS",
-        "RLIMIT_LOCKS",
-        "RLIMIT_SIGPENDING",
-        "RLIMIT_MSGQUEUE",
-        "RLIMIT_NICE",
-        "RLIMIT_RTPRIO",
-        "RLIMIT_RTTIME",
-    ];
-    NAMES.get(resource as usize).copied().unwrap_or("RLIMIT_?")
 }
 
 fn oom_score(draft: &mut Draft<'_>, process: &Process) {
