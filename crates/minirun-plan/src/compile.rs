@@ -60,7 +60,32 @@ pub(crate) struct Draft<'a> {
     pub(crate) problems: Problems,
 }
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
+    fn new(facts: &'a HostFacts, request: &'a Request<'a>) -> Draft<'a> {
+        Draft {
+            facts,
+            request,
+            namespaces: Namespaces::default(),
+            cgroup: CgroupPlan::default(),
+            host: Vec::new(),
+            handles: Vec::new(),
+            idmaps: Vec::new(),
+            init: Vec::with_capacity(64),
+            payload: Payload { args: Vec::new(), env: Vec::new() },
+            warnings: Vec::new(),
+            problems: Problems::new(),
+        }
+    }
+
+    /// The plan, if nothing is wrong with it.
+    fn finish(self) -> Result<Plan, Problems> {
+        if !self.problems.is_empty() {
+            return Err(self.problems);
+        }
+        let Draft { namespaces, cgroup, host, handles, idmaps, init, payload, warnings, .. } = self;
+        Ok(Plan { cgroup, namespaces, host, handles, idmaps, init, payload, warnings })
+    }
+
     /// Adds a step of init.
     pub(crate) fn step(&mut self, op: Op, origin: Origin) {
         self.init.push(Step { op, origin });
@@ -107,19 +132,7 @@ impl Draft<'_> {
 pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<Plan, Problems> {
     let none = Default::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
-    let mut draft = Draft {
-        facts,
-        request,
-        namespaces: Namespaces::default(),
-        cgroup: CgroupPlan::default(),
-        host: Vec::new(),
-        handles: Vec::new(),
-        idmaps: Vec::new(),
-        init: Vec::with_capacity(64),
-        payload: Payload { args: Vec::new(), env: Vec::new() },
-        warnings: Vec::new(),
-        problems: Problems::new(),
-    };
+    let mut draft = Draft::new(facts, request);
     refusals::refuse_unsupported(&mut draft, spec, linux);
 
     // Namespaces come first, because what the rest may do depends on them.
@@ -142,12 +155,37 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     process::make_working_directory(&mut draft, spec);
     mounts::views(&mut draft, spec, linux);
     process::process(&mut draft, spec);
+    draft.finish()
+}
 
-    if !draft.problems.is_empty() {
-        return Err(draft.problems);
-    }
-    let Draft { namespaces, cgroup, host, handles, idmaps, init, payload, warnings, .. } = draft;
-    Ok(Plan { cgroup, namespaces, host, handles, idmaps, init, payload, warnings })
+/// What the command line adds to the process of an `exec`.
+#[derive(Debug, Clone)]
+pub struct ExecRequest<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// Its bundle.
+    pub bundle: &'a Path,
+    /// How many descriptors from 3 on stay open.
+    pub preserve_fds: u32,
+    /// `--no-new-keyring` of the container.
+    pub no_new_keyring: bool,
+}
+
+/// Compiles a further process for a container: `spec` is the container's configuration with that process in it.
+///
+/// # Errors
+/// Everything that is wrong with the process.
+pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -> Result<Plan, Problems> {
+    let none = Default::default();
+    let linux = spec.linux.as_ref().unwrap_or(&none);
+    let ExecRequest { id, bundle, preserve_fds, no_new_keyring } = *request;
+    let root = RootSource::Overlay(Vec::new());
+    let request = Request { id, bundle, root, no_pivot: false, no_new_keyring, preserve_fds };
+    let mut draft = Draft::new(facts, &request);
+    refusals::refuse_unsupported_process(&mut draft, spec);
+    namespaces::enter_container(&mut draft, linux);
+    process::process(&mut draft, spec);
+    draft.finish()
 }
 
 /// The resources section, or an empty one: an absent section still means the default device rules.

@@ -16,7 +16,7 @@ mod show;
 pub mod spec;
 
 pub use compile::devices::{DeviceFilter, DeviceRule};
-pub use compile::{Request, RootSource, compile};
+pub use compile::{ExecRequest, Request, RootSource, compile, compile_exec};
 pub use facts::{ControllerHome, HostFacts};
 pub use op::*;
 pub use origin::Origin;

@@ -142,6 +142,8 @@ pub enum NodeKind {
 pub enum Op {
     /// Enter a namespace that the parent cannot enter for init: mount, time. The number counts `namespaces.join`.
     Join(usize),
+    /// Enter the namespaces of a container that runs, these of them, and its root.
+    EnterContainer(u64),
     /// Become user and group 0 of the user namespace.
     BecomeRoot,
     /// A new session keyring of this name (keyctl(2)).

@@ -85,6 +85,8 @@ pub struct Namespaces {
     pub new: u64,
     /// The ones joined by path.
     pub join: Vec<JoinedNamespace>,
+    /// The ones of a running container, for a further process in it: `CLONE_NEW*` bits.
+    pub entered: u64,
     /// Offsets of the clocks in a new time namespace, as lines for `/proc/PID/timens_offsets`.
     pub time_offsets: Option<String>,
 }
@@ -101,9 +103,9 @@ pub struct JoinedNamespace {
 }
 
 impl Namespaces {
-    /// Is there a namespace of this kind, new or joined?
+    /// Is there a namespace of this kind, new, joined or entered?
     pub fn has(&self, kind: i32) -> bool {
-        self.is_new(kind) || self.is_joined(kind)
+        self.is_new(kind) || self.is_joined(kind) || self.entered & kind as u64 != 0
     }
 
     /// Is there a new namespace of this kind?

@@ -94,6 +94,7 @@ impl Op {
     pub fn verb(&self) -> &'static str {
         match self {
             Op::Join(_) => "join",
+            Op::EnterContainer(_) => "enter-container",
             Op::BecomeRoot => "become-root",
             Op::SessionKeyring(_) => "keyring",
             Op::Hostname(_) => "hostname",
@@ -184,6 +185,10 @@ impl Op {
             Op::BindDevice { path, .. } => path.to_string(),
             Op::Symlink { path, target, .. } => format!("{path} to {}", show(target)),
             Op::Sysctl { path, value } => format!("{} = {}", show(path), show(value)),
+            Op::EnterContainer(kinds) => {
+                let names = (0..64).filter(|bit| kinds & 1 << bit != 0).map(|bit| name_of(1 << bit));
+                names.collect::<Vec<_>>().join(" ")
+            }
             Op::MaskedPath(path) | Op::ReadonlyPath(path) | Op::MakeDirectory(path) => path.to_string(),
             Op::Limit { resource, soft, hard } => {
                 format!("{} {} {}", limit_name(*resource), limit(*soft), limit(*hard))

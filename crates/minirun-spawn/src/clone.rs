@@ -55,14 +55,21 @@ struct Detour {
 
 impl Detour {
     /// Enters what init shall be born in.
-    fn take(plan: &Plan, opened: &[OwnedFd]) -> Result<Detour, SpawnError> {
+    fn take(plan: &Plan, opened: &Opened) -> Result<Detour, SpawnError> {
         let mut detour = Detour { back: Vec::new() };
+        if let Some(container) = &opened.container
+            && plan.namespaces.entered & libc::CLONE_NEWPID as u64 != 0
+        {
+            let doing = Doing::new(&Origin::of("linux.namespaces"), "enter the container's pid namespace".to_owned());
+            detour.remember("pid_for_children", libc::CLONE_NEWPID).map_err(|errno| doing.failed("open", errno))?;
+            sys::setns(container.init.as_fd(), libc::CLONE_NEWPID).map_err(|errno| doing.failed("setns", errno))?;
+        }
         for (kind, name) in LEAVABLE {
             let Some(i) = plan.namespaces.join.iter().position(|joined| joined.kind == kind as u64) else { continue };
             let joined = &plan.namespaces.join[i];
             let doing = Doing::new(&joined.origin, format!("enter namespace {}", joined.path.display()));
             detour.remember(name, kind).map_err(|errno| doing.failed("open", errno))?;
-            sys::setns(opened[i].as_fd(), kind).map_err(|errno| doing.failed("setns", errno))?;
+            sys::setns(opened.namespaces[i].as_fd(), kind).map_err(|errno| doing.failed("setns", errno))?;
         }
         if plan.namespaces.is_new(libc::CLONE_NEWTIME) {
             // Offsets can be set only while nobody is in the namespace (time_namespaces(7)), so the parent makes it for
@@ -104,7 +111,7 @@ pub(crate) fn bear(
     channel: (&OwnedFd, &OwnedFd),
     gate: Gate<'_>,
 ) -> Result<Born, SpawnError> {
-    let detour = Detour::take(plan, &opened.namespaces)?;
+    let detour = Detour::take(plan, opened)?;
     let born = match plan.namespaces.join.iter().position(|joined| joined.kind == libc::CLONE_NEWUSER as u64) {
         Some(user) => bear_through_a_go_between(plan, opened, cgroup, channel, gate, user),
         None => bear_directly(plan, opened, cgroup, channel.1.as_fd(), gate),

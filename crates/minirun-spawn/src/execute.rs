@@ -31,10 +31,21 @@ pub(crate) struct Opened {
     pub(crate) handles: Vec<OwnedFd>,
     /// User namespaces to map mounts' ids by.
     pub(crate) idmaps: Vec<OwnedFd>,
+    /// The running container that init enters, if it does.
+    pub(crate) container: Option<Container>,
     /// Argument vector of the program.
     pub(crate) argv: sys::Argv,
     /// Its environment, with a place for HOME.
     pub(crate) envp: sys::Argv,
+}
+
+/// A container that runs already, by descriptors that were opened on the host.
+#[derive(Debug)]
+pub struct Container {
+    /// Its init.
+    pub init: OwnedFd,
+    /// Its root directory: not always the root of its mount namespace (`--no-pivot`).
+    pub root: OwnedFd,
 }
 
 /// Init while it works.
@@ -112,6 +123,7 @@ impl<'a> Executor<'a> {
     fn step(&mut self, op: &Op) -> Result<(), Fault> {
         match op {
             Op::Join(i) => self.join(*i),
+            Op::EnterContainer(kinds) => self.enter_container(*kinds),
             Op::BecomeRoot => user::become_root(),
             Op::SessionKeyring(name) => user::session_keyring(name),
             Op::Hostname(name) => sys::sethostname(name).in_call(Call::Sethostname),
@@ -175,6 +187,21 @@ impl<'a> Executor<'a> {
     fn join(&mut self, i: usize) -> Result<(), Fault> {
         let kind = self.plan.namespaces.join[i].kind as libc::c_int;
         sys::setns(self.opened.namespaces[i].as_fd(), kind).in_call(Call::Setns)
+    }
+
+    /// All namespaces at once, so that the kernel checks each against the right user namespace (setns(2), Linux 5.8). Init
+    /// was born in the pid namespace.
+    fn enter_container(&mut self, kinds: u64) -> Result<(), Fault> {
+        let Some(container) = &self.opened.container else {
+            return Err(Fault::check("there is no container to enter"));
+        };
+        let kinds = kinds as libc::c_int & !libc::CLONE_NEWPID;
+        sys::setns(container.init.as_fd(), kinds).in_call(Call::Setns)?;
+        sys::fchdir(container.root.as_fd()).in_call(Call::Fchdir)?;
+        sys::chroot(c".").in_call(Call::Chroot)?;
+        let root = sys::open(c"/", libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)?;
+        self.root = Some(root);
+        Ok(())
     }
 
     /// Tells the parent that the container is created, and waits: for the parent's word that the record is safe, and then

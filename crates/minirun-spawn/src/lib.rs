@@ -23,4 +23,5 @@ mod parent;
 mod wire;
 
 pub use error::{SpawnError, StartError};
-pub use parent::{Gate, Init, ask_to_start, spawn};
+pub use execute::Container;
+pub use parent::{Gate, Init, ask_to_start, spawn, spawn_into};

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use crate::clone::{bear, open_namespaces};
 use crate::error::{Doing, SpawnError, StartError};
-use crate::execute::Opened;
+use crate::execute::{Container, Opened};
 use crate::wire::{COMMIT, GO, Kind, RECORD, Record, START};
 
 /// Where init waits for the word to start.
@@ -42,10 +42,28 @@ pub struct Init {
 /// # Errors
 /// The step that failed, with its place in the configuration. Nothing is left behind then but the cgroup.
 pub fn spawn(plan: &Plan, cgroup: BorrowedFd<'_>, gate: Gate<'_>) -> Result<Init, SpawnError> {
+    give_birth(plan, cgroup, gate, None)
+}
+
+/// Makes a further process in a running container, in the same way: it waits for [`Init::start`].
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_into(plan: &Plan, container: Container, cgroup: BorrowedFd<'_>) -> Result<Init, SpawnError> {
+    give_birth(plan, cgroup, Gate::Parent, Some(container))
+}
+
+fn give_birth(
+    plan: &Plan,
+    cgroup: BorrowedFd<'_>,
+    gate: Gate<'_>,
+    container: Option<Container>,
+) -> Result<Init, SpawnError> {
     let mut opened = Opened {
         namespaces: open_namespaces(plan)?,
         handles: open_handles(plan)?,
         idmaps: plan.idmaps.iter().map(map_namespace).collect::<Result<_, _>>()?,
+        container,
         argv: sys::Argv::new(plan.payload.args.clone()),
         envp: sys::Argv::new(plan.payload.env.clone()),
     };

@@ -82,6 +82,12 @@ impl Call {
         self.given.last(name).map(|value| value.to_string_lossy().into_owned())
     }
 
+    /// Its values, of an option that may be given several times.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        let given = self.given.0.iter().filter(|(given, _)| *given == name);
+        given.filter_map(|(_, value)| Some(value.as_ref()?.to_string_lossy().into_owned())).collect()
+    }
+
     /// Its value, as an absolute path: it counts from where the caller stands.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         absolute(self.given.last(name)?)
@@ -127,7 +133,13 @@ pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Asked> {
     loop {
         match parser.next()? {
             None => break,
-            Some(Arg::Value(arg)) => args.push(arg.to_string_lossy().into_owned()),
+            Some(Arg::Value(arg)) => {
+                args.push(arg.to_string_lossy().into_owned());
+                if command.passes_on {
+                    // What follows the id belongs to the program in the container, whatever it looks like.
+                    args.extend(parser.raw_args()?.map(|arg| arg.to_string_lossy().into_owned()));
+                }
+            }
             Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Asked::Text(help::of_command(command))),
             Some(option) => {
                 let met = spelling(&option);

@@ -28,6 +28,8 @@ pub struct Record {
     pub cgroup: Option<CgroupRecord>,
     /// Removed with its draft when `create` was killed while it wrote.
     pub pid_file: Option<PathBuf>,
+    /// Was the caller's session keyring kept?
+    pub no_new_keyring: bool,
     pub annotations: BTreeMap<String, String>,
 }
 

@@ -6,6 +6,18 @@ use minirun_plan::HostFacts;
 use minirun_plan::spec::Spec;
 use minirun_sys as sys;
 
+/// What the plan of a process depends on.
+pub fn of_privileges() -> Result<HostFacts> {
+    let (bounding, last_capability) = bounding_set();
+    let (_, permitted, _) = sys::capget()?;
+    Ok(HostFacts {
+        last_capability,
+        bounding: bounding & permitted,
+        euid: nix::unistd::geteuid().as_raw(),
+        ..HostFacts::default()
+    })
+}
+
 /// What a plan of this configuration depends on. What nobody asks for is not looked up.
 pub fn probe(spec: &Spec) -> Result<(HostFacts, Option<CgroupMount>)> {
     let mount = locate()?;
@@ -19,8 +31,6 @@ pub fn probe(spec: &Spec) -> Result<(HostFacts, Option<CgroupMount>)> {
             || resources.rdma.is_some()
             || resources.unified.is_some()
     });
-    let (bounding, last_capability) = bounding_set();
-    let (_, permitted, _) = sys::capget()?;
     let facts = HostFacts {
         cgroup_mount: mount.as_ref().map(|mount| mount.path.clone()),
         controllers: match &mount {
@@ -37,12 +47,10 @@ pub fn probe(spec: &Spec) -> Result<(HostFacts, Option<CgroupMount>)> {
             Some(resources) if !resources.hugepage_limits.is_empty() => huge_page_sizes(),
             _ => Vec::new(),
         },
-        last_capability,
-        bounding: bounding & permitted,
         kcore: exists("/proc/kcore"),
-        euid: nix::unistd::geteuid().as_raw(),
         initial_user_namespace: in_initial_user_namespace(),
         page_size: page_size(),
+        ..of_privileges()?
     };
     Ok((facts, mount))
 }

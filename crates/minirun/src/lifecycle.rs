@@ -94,6 +94,7 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         init: None,
         cgroup: Some(CgroupRecord { mount: ready.cgroup_mount.clone(), path, made, claimed: false }),
         pid_file,
+        no_new_keyring: ready.no_new_keyring,
         annotations: spec.annotations.clone().unwrap_or_default(),
     })
 }
@@ -165,7 +166,7 @@ fn pid_file_draft(path: &Path) -> PathBuf {
 }
 
 /// Digits only, and in one go: engines read it as soon as it is there.
-fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+pub fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let draft = pid_file_draft(path);
     std::fs::write(&draft, pid.to_string())
         .and_then(|()| std::fs::rename(&draft, path))

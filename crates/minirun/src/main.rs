@@ -7,6 +7,7 @@
 mod bundle;
 mod cli;
 mod container;
+mod exec;
 mod facts;
 mod lifecycle;
 mod listing;
@@ -42,6 +43,8 @@ fn main() -> ExitCode {
     }
     match carry_out(&call) {
         Ok(code) => code,
+        // 1 is a status that the process itself may have had.
+        Err(error) if call.command.name == "exec" => report::failure_as(&error, 255),
         Err(error) => report::failure(&error),
     }
 }
@@ -51,6 +54,7 @@ fn carry_out(call: &Call) -> Result<ExitCode> {
     match call.command.name {
         "run" => run::run(call),
         "create" => done(lifecycle::create(call)),
+        "exec" => exec::exec(call),
         "start" => done(lifecycle::start(call)),
         "kill" => done(lifecycle::kill(call)),
         "delete" => done(lifecycle::delete(call)),

@@ -15,6 +15,7 @@ pub struct Ready {
     pub bundle: Bundle,
     pub plan: Plan,
     pub cgroup_mount: PathBuf,
+    pub no_new_keyring: bool,
 }
 
 /// Reads a bundle and compiles it: nothing is changed anywhere.
@@ -46,7 +47,9 @@ pub fn prepare(dir: &Path, id: &str, call: &Call) -> Result<Ready> {
         log::warn!("{warning}");
     }
     match mount {
-        Some(CgroupMount { path, .. }) => Ok(Ready { bundle, plan, cgroup_mount: path }),
+        Some(CgroupMount { path, .. }) => {
+            Ok(Ready { bundle, plan, cgroup_mount: path, no_new_keyring: call.has("no-new-keyring") })
+        }
         None => bail!("no cgroup2 file system is mounted on this host"),
     }
 }
@@ -57,7 +60,7 @@ fn refused(problems: Problems, bundle: &Bundle) -> anyhow::Error {
 
 /// How many descriptors the container keeps: those of `--preserve-fds`, after those of socket activation
 /// (sd_listen_fds(3)).
-fn preserved_fds(call: &Call) -> Result<u32> {
+pub fn preserved_fds(call: &Call) -> Result<u32> {
     let listen = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
     let extra = call.number("preserve-fds")?.unwrap_or(0);
     let Some(count) = extra.checked_add(listen).filter(|count| *count < 1 << 20) else {

@@ -60,6 +60,11 @@ pub struct Process {
 }
 
 impl Process {
+    /// The descriptor alone.
+    pub fn into_fd(self) -> OwnedFd {
+        self.pidfd
+    }
+
     pub fn signal(&self, signal: i32) -> sys::Result<()> {
         sys::pidfd_send_signal(self.pidfd.as_fd(), signal)
     }

@@ -104,12 +104,17 @@ fn printable(message: &str) -> String {
 
 /// Reports an error, and gives the exit status for it.
 pub fn failure(error: &anyhow::Error) -> ExitCode {
+    failure_as(error, 1)
+}
+
+/// Reports an error, with an exit status of its own.
+pub fn failure_as(error: &anyhow::Error, status: u8) -> ExitCode {
     if REPORTER.get().is_some() {
         log::error!("{error:#}");
     } else {
         let _lost = writeln!(std::io::stderr(), "minirun: {}", printable(&format!("{error:#}")));
     }
-    ExitCode::from(1)
+    ExitCode::from(status)
 }
 
 /// Prints a text that was asked for.

@@ -52,14 +52,14 @@ fn made_up_id() -> String {
     format!("run-{:x}-{:x}", std::process::id(), now.as_micros() & 0xfff_ffff_ffff)
 }
 
-fn block_signals() -> Result<SigSet> {
+pub fn block_signals() -> Result<SigSet> {
     let signals = SigSet::all();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&signals), None).context("block signals")?;
     Ok(signals)
 }
 
 /// Passes signals on to the container until its init ends.
-fn wait_for(init: &Init, signals: &SigSet) -> Result<WaitStatus> {
+pub fn wait_for(init: &Init, signals: &SigSet) -> Result<WaitStatus> {
     loop {
         if let Some(status) = reap(init)? {
             return Ok(status);
@@ -89,7 +89,7 @@ fn reap(init: &Init) -> Result<Option<WaitStatus>> {
 }
 
 /// The status of a shell: the process's own, or 128 and the signal that ended it.
-fn status_code(status: WaitStatus) -> u8 {
+pub fn status_code(status: WaitStatus) -> u8 {
     match status {
         WaitStatus::Exited(_, code) => code as u8,
         WaitStatus::Signaled(_, signal, _) => 128 + signal as u8,

@@ -146,6 +146,11 @@ impl Entry {
         self.write(CONFIG, text)
     }
 
+    /// The configuration as it was at `create`.
+    pub fn read_config(&self) -> Result<Vec<u8>> {
+        std::fs::read(self.path.join(CONFIG)).with_context(|| format!("read {}", self.path.join(CONFIG).display()))
+    }
+
     /// Writes the record in one go: whoever reads sees the old one or the new one.
     ///
     /// Not synced to disk: it describes processes, mounts and cgroups that do not survive what would lose it.

@@ -72,6 +72,18 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
     }
 }
 
+/// The namespaces of a running container, all those that its configuration lists.
+pub(super) fn enter_container(draft: &mut Draft<'_>, linux: &Linux) {
+    let kinds = linux.namespaces.iter().fold(0, |kinds, namespace| kinds | kind_of(namespace.typ()) as u64);
+    let user = libc::CLONE_NEWUSER as u64;
+    draft.step(Op::EnterContainer(kinds), Origin::of("linux.namespaces"));
+    if kinds & user != 0 {
+        draft.step(Op::BecomeRoot, Origin::of("linux.namespaces (user)"));
+    }
+    draft.namespaces.entered = kinds;
+    session_keyring(draft);
+}
+
 /// The id maps of a new user namespace.
 fn user_namespace(draft: &mut Draft<'_>, linux: &Linux) {
     let maps =

@@ -31,6 +31,8 @@ pub struct Command {
     pub help: &'static str,
     pub example: &'static str,
     pub options: &'static [Opt],
+    /// Does everything after the first argument belong to another program?
+    pub passes_on: bool,
 }
 
 const fn flag(long: &'static str, help: &'static str) -> Opt {
@@ -81,6 +83,7 @@ pub const COMMANDS: &[Command] = &[
             NO_NEW_KEYRING,
             PRESERVE_FDS,
         ],
+        passes_on: false,
     },
     Command {
         name: "create",
@@ -89,6 +92,33 @@ pub const COMMANDS: &[Command] = &[
         help: "Create a container: everything but its program's first instruction.",
         example: "sudo minirun create -b bundle web",
         options: &[BUNDLE, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
+        passes_on: false,
+    },
+    Command {
+        name: "exec",
+        usage: "[OPTIONS] ID COMMAND [ARG ...] | -p FILE ID",
+        arguments: (1, usize::MAX),
+        help: "Run a further process in a container. The exit status is that of the process, 255 if there was none.",
+        example: "sudo minirun exec web sh -c 'echo hello'",
+        options: &[
+            short('p', value("process", "FILE", "the process, as in config.json")),
+            short('d', flag("detach", "do not wait for it")),
+            short('t', flag("tty", "give it a terminal")),
+            value("console-socket", "PATH", "send the terminal's master there"),
+            value("cwd", "DIR", "its working directory"),
+            short('e', value("env", "NAME=VALUE", "one more environment variable; may be repeated")),
+            short('u', value("user", "UID[:GID]", "its user and group, as numbers")),
+            short('g', value("additional-gids", "GID", "one more group; may be repeated")),
+            short('c', value("cap", "CAP", "one more capability; may be repeated")),
+            flag("no-new-privs", "let it gain no privileges by execve"),
+            value("apparmor", "PROFILE", "its AppArmor profile"),
+            value("process-label", "LABEL", "its SELinux label"),
+            PID_FILE,
+            PRESERVE_FDS,
+            value("cgroup", "PATH", "a cgroup below the container's to be born in"),
+            flag("ignore-paused", "even if the container is paused: it waits until that is resumed"),
+        ],
+        passes_on: true,
     },
     Command {
         name: "start",
@@ -97,6 +127,7 @@ pub const COMMANDS: &[Command] = &[
         help: "Start the program of a created container.",
         example: "sudo minirun start web",
         options: &[],
+        passes_on: false,
     },
     Command {
         name: "state",
@@ -105,6 +136,7 @@ pub const COMMANDS: &[Command] = &[
         help: "Print the state of a container as the OCI runtime specification has it.",
         example: "sudo minirun state web",
         options: &[],
+        passes_on: false,
     },
     Command {
         name: "kill",
@@ -113,6 +145,7 @@ pub const COMMANDS: &[Command] = &[
         help: "Send a signal to the container's init: a number or a name, with or without SIG (default: SIGTERM).",
         example: "sudo minirun kill web HUP",
         options: &[short('a', flag("all", "send it to every process of the container"))],
+        passes_on: false,
     },
     Command {
         name: "delete",
@@ -121,6 +154,7 @@ pub const COMMANDS: &[Command] = &[
         help: "Delete a container that has stopped. Success means that nothing of it is left.",
         example: "sudo minirun delete web",
         options: &[short('f', flag("force", "kill it first if it runs, and do not mind if there is none"))],
+        passes_on: false,
     },
     Command {
         name: "list",
@@ -132,6 +166,7 @@ pub const COMMANDS: &[Command] = &[
             short('f', value("format", "FORMAT", "table or json (default: table)")),
             short('q', flag("quiet", "print only the ids")),
         ],
+        passes_on: false,
     },
     Command {
         name: "spec",
@@ -140,6 +175,7 @@ pub const COMMANDS: &[Command] = &[
         help: "Write a config.json to start from.",
         example: "minirun spec",
         options: &[BUNDLE],
+        passes_on: false,
     },
     Command {
         name: "plan",
@@ -148,5 +184,6 @@ pub const COMMANDS: &[Command] = &[
         help: "Print what create would do with a bundle, step by step, each with the field that asks for it.",
         example: "minirun plan bundle/",
         options: &[BUNDLE, flag("json", "as JSON"), NO_PIVOT, NO_NEW_KEYRING],
+        passes_on: false,
     },
 ];

@@ -1,0 +1,200 @@
+//! `minirun exec`: a further process in a running container.
+
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use minirun_cgroup::Cgroup;
+use minirun_plan::spec::{Capabilities, Process, Spec, User};
+use minirun_plan::{ExecRequest, Plan, compile_exec};
+use minirun_spawn::{Container, Init, SpawnError, spawn_into};
+use minirun_sys as sys;
+use minirun_sys::Errno;
+
+use crate::cli::Call;
+use crate::container::{Found, Record, Status};
+use crate::lifecycle::{find, write_pid_file};
+use crate::plan::preserved_fds;
+use crate::store::Entry;
+use crate::{facts, run, seal};
+
+/// Carries out `minirun exec`.
+pub fn exec(call: &Call) -> Result<ExitCode> {
+    seal::seal()?;
+    let id = &call.args[0];
+    let detached = call.has("detach");
+    let waiting = if detached { None } else { Some(run::block_signals()?) };
+    let entry = find(call, id)?;
+    let found = Found::locked(&entry)?;
+    let cgroup = running_cgroup(call, &found)?;
+    let (spec, plan) = plan_of(call, id, &entry, &found.record)?;
+    drop(spec);
+    let process = join(&plan, &found.record, cgroup)?;
+    if let Some(path) = call.path("pid-file") {
+        write_pid_file(&path, process.pid)?;
+    }
+    process.commit().context("exec failed: unable to start container process")?;
+    process.start().context("exec failed: unable to start container process")?;
+    drop(entry);
+    let Some(signals) = waiting else { return Ok(ExitCode::SUCCESS) };
+    Ok(ExitCode::from(run::status_code(run::wait_for(&process, &signals)?)))
+}
+
+/// The cgroup that the process is born in; only a container that runs takes one.
+fn running_cgroup(call: &Call, found: &Found) -> Result<Cgroup> {
+    match found.status {
+        Status::Created | Status::Running => {}
+        Status::Paused if call.has("ignore-paused") => {}
+        Status::Paused => bail!("cannot exec in a paused container (use --ignore-paused to override)"),
+        Status::Stopped => bail!("cannot exec in a stopped container"),
+        Status::Creating => bail!("cannot exec in a container in the creating state"),
+    }
+    let known = found.record.cgroup.as_ref().context("the container has no cgroup")?;
+    // runc takes CONTROLLER:PATH as well; on cgroup v2 there is one hierarchy, so only a path remains.
+    let inner = call.text("cgroup").unwrap_or_default();
+    let inner = inner.rsplit(':').next().unwrap_or("").trim_start_matches('/');
+    if Path::new(inner).components().any(|part| part == Component::ParentDir) {
+        bail!("--cgroup: {inner:?} must stay below the container's cgroup");
+    }
+    let path = known.path.join(inner);
+    Cgroup::open(&known.mount, &path)?.with_context(|| format!("cgroup {} does not exist", path.display()))
+}
+
+/// The container's configuration with the process that shall run in it, and what that takes.
+fn plan_of(call: &Call, id: &str, entry: &Entry, record: &Record) -> Result<(Spec, Plan)> {
+    let mut spec: Spec = serde_json::from_slice(&entry.read_config()?).context("the container's config.json")?;
+    match call.path("process") {
+        Some(path) => {
+            let text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+            let process: Process =
+                serde_json::from_slice(&text).with_context(|| format!("process in {}", path.display()))?;
+            spec.process = Some(process);
+        }
+        None if call.args.len() < 2 => bail!("exec args cannot be empty"),
+        None => {}
+    }
+    if let Some(process) = &mut spec.process {
+        adjust(call, process)?;
+    }
+    let request = ExecRequest {
+        id,
+        bundle: &record.bundle,
+        preserve_fds: preserved_fds(call)?,
+        no_new_keyring: record.no_new_keyring,
+    };
+    let facts = facts::of_privileges()?;
+    let plan = compile_exec(&spec, &facts, &request).map_err(anyhow::Error::new)?;
+    plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    Ok((spec, plan))
+}
+
+/// What the command line says about the process.
+fn adjust(call: &Call, process: &mut Process) -> Result<()> {
+    if call.args.len() > 1 {
+        process.args = Some(call.args[1..].to_vec());
+        process.terminal = false;
+    }
+    process.terminal |= call.has("tty");
+    if let Some(cwd) = call.text("cwd") {
+        process.cwd = cwd;
+    }
+    process.env.get_or_insert_default().extend(call.all("env"));
+    if let Some(user) = call.text("user") {
+        process.user = user_of(&user, &process.user)?;
+    }
+    for gid in call.all("additional-gids") {
+        process.user.additional_gids.push(id_of(&gid).with_context(|| format!("--additional-gids {gid}"))?);
+    }
+    let added = call.all("cap");
+    if !added.is_empty() {
+        let sets = process.capabilities.get_or_insert_with(Capabilities::default);
+        // Never the inheritable ones: a program without capabilities would pass them on (CVE-2022-29162).
+        for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+            set.extend(added.iter().cloned());
+        }
+    }
+    process.no_new_privileges |= call.has("no-new-privs");
+    for (option, place) in [("apparmor", &mut process.apparmor_profile), ("process-label", &mut process.selinux_label)]
+    {
+        if let Some(value) = call.text(option) {
+            *place = Some(value);
+        }
+    }
+    Ok(())
+}
+
+/// `UID[:GID]`.
+fn user_of(text: &str, former: &User) -> Result<User> {
+    let (uid, gid) = match text.split_once(':') {
+        Some((uid, gid)) => (uid, Some(gid)),
+        None => (text, None),
+    };
+    let uid = id_of(uid).with_context(|| format!("--user {text}"))?;
+    let gid = gid.map(id_of).transpose().with_context(|| format!("--user {text}"))?.unwrap_or(former.gid);
+    Ok(User { uid, gid, umask: former.umask, additional_gids: former.additional_gids.clone() })
+}
+
+/// A user or group id in plain decimal digits: a loose parser has made others root (CVE-2026-30892).
+fn id_of(text: &str) -> Result<u32> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let canonical = plain && (text == "0" || !text.starts_with('0'));
+    match text.parse::<u32>() {
+        Ok(id) if canonical && id != u32::MAX => Ok(id),
+        _ => bail!("{text:?} is not an id: decimal digits from 0 to 4294967294 are"),
+    }
+}
+
+/// Makes the process, born in the container's cgroup, or where that may not hold processes any more, beside its init.
+fn join(plan: &Plan, record: &Record, cgroup: Cgroup) -> Result<Init> {
+    let failed =
+        |error: SpawnError| anyhow::Error::new(error).context("exec failed: unable to start container process");
+    match spawn_into(plan, container_of(record)?, cgroup.fd()) {
+        // The container has handed controllers down to cgroups of its own, and lives in those.
+        Err(SpawnError::Failed(failure)) if failure.errno == Some(Errno::EBUSY) && failure.call == "clone3" => {
+            let beside = cgroup_of_init(record)?;
+            spawn_into(plan, container_of(record)?, beside.fd()).map_err(failed)
+        }
+        answer => answer.map_err(failed),
+    }
+}
+
+/// The cgroup that the container's init is in now (cgroups(7)).
+fn cgroup_of_init(record: &Record) -> Result<Cgroup> {
+    let (init, known) = record.init.zip(record.cgroup.as_ref()).context("the container has no init")?;
+    let path = format!("/proc/{}/cgroup", init.pid);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let inner =
+        text.lines().find_map(|line| line.strip_prefix("0::")).with_context(|| format!("no cgroup2 in {path}"))?;
+    Cgroup::open(&known.mount, Path::new(inner))?.with_context(|| format!("cgroup {inner} does not exist"))
+}
+
+/// Descriptors of the container's init and root, checked to be still those of the record.
+fn container_of(record: &Record) -> Result<Container> {
+    let identity = record.init.context("the container has no init")?;
+    let open = |path: PathBuf| -> Result<OwnedFd> {
+        let text = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
+        sys::open(&text, libc::O_PATH | libc::O_DIRECTORY).with_context(|| format!("open {}", path.display()))
+    };
+    let root = open(format!("/proc/{}/root", identity.pid).into())?;
+    // After the root was opened: if the process is still that one, so was its root.
+    let init = identity.open().context("cannot exec in a stopped container")?.into_fd();
+    Ok(Container { init, root })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::id_of;
+
+    #[test]
+    fn ids_are_plain_decimal_numbers() {
+        for (text, id) in [("0", 0), ("1", 1), ("1000", 1000), ("4294967294", 4_294_967_294)] {
+            assert_eq!(id_of(text).unwrap(), id);
+        }
+        for text in
+            ["", "-1", "+1", "01", " 1", "1 ", "0x1", "1e3", "root", "4294967295", "4294967296", "99999999999999999999"]
+        {
+            id_of(text).unwrap_err();
+        }
+    }
+}
