@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::path::{Component, Path, PathBuf};
 
 use minirun_plan::spec::Mount;
-use minirun_plan::{Attributes, Op, Origin, Problems, Step};
+use minirun_plan::{Attributes, Op, Origin, Problems, RootPlace, Step};
 
 use crate::options::{split_list, unescape};
 
@@ -120,7 +120,7 @@ impl LayerStack {
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::with_capacity(self.lower.len() + 4);
         let mut step = |op, origin: &Origin| steps.push(Step { op, origin: origin.clone() });
-        step(Op::OverlayStage, &self.origin);
+        step(Op::OverlayStage(RootPlace::OverSlash), &self.origin);
         for layer in &self.lower {
             step(Op::OverlayLower(c_path(&layer.path)), &layer.origin);
         }
@@ -128,7 +128,8 @@ impl LayerStack {
             step(Op::OverlayUpper(c_path(&upper.path)), &upper.origin);
             step(Op::OverlayWork(c_path(&work.path)), &work.origin);
         }
-        step(Op::OverlayRoot { options: self.options(), attributes: self.attributes }, &self.origin);
+        let place = RootPlace::OverSlash;
+        step(Op::OverlayRoot { place, options: self.options(), attributes: self.attributes }, &self.origin);
         steps
     }
 

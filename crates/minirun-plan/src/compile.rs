@@ -2,6 +2,7 @@
 
 mod cgroup_path;
 pub(crate) mod devices;
+mod hooks;
 mod mount_options;
 mod mounts;
 mod namespaces;
@@ -16,7 +17,8 @@ use std::path::Path;
 
 use crate::spec::Spec;
 use crate::{
-    CgroupPlan, Handle, HostFacts, HostStep, IdMaps, Namespaces, Op, Origin, Payload, Plan, Problems, Source, Step,
+    CgroupPlan, Handle, Hooks, HostFacts, HostStep, IdMaps, Namespaces, Op, Origin, Payload, Plan, Problems, Source,
+    Step,
 };
 
 /// What the command line adds to the configuration.
@@ -28,6 +30,8 @@ pub struct Request<'a> {
     pub bundle: &'a Path,
     /// What the root file system is made of.
     pub root: RootSource,
+    /// `root.path`, absolute, where hooks look for the root file system; empty when there is none.
+    pub root_path: &'a str,
     /// `--no-pivot`.
     pub no_pivot: bool,
     /// `--no-new-keyring`.
@@ -41,7 +45,7 @@ pub struct Request<'a> {
 pub enum RootSource {
     /// `root.path`, absolute.
     Directory(String),
-    /// The steps that mount an overlay.
+    /// The steps that mount an overlay; where it goes, the compiler says.
     Overlay(Vec<Step>),
 }
 
@@ -56,6 +60,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) idmaps: Vec<IdMaps>,
     pub(crate) init: Vec<Step>,
     pub(crate) payload: Payload,
+    pub(crate) hooks: Hooks,
     pub(crate) warnings: Vec<String>,
     pub(crate) problems: Problems,
 }
@@ -72,6 +77,7 @@ impl<'a> Draft<'a> {
             idmaps: Vec::new(),
             init: Vec::with_capacity(64),
             payload: Payload { args: Vec::new(), env: Vec::new() },
+            hooks: Hooks::default(),
             warnings: Vec::new(),
             problems: Problems::new(),
         }
@@ -82,8 +88,8 @@ impl<'a> Draft<'a> {
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
-        let Draft { namespaces, cgroup, host, handles, idmaps, init, payload, warnings, .. } = self;
-        Ok(Plan { cgroup, namespaces, host, handles, idmaps, init, payload, warnings })
+        let Draft { namespaces, cgroup, host, handles, idmaps, init, payload, hooks, warnings, .. } = self;
+        Ok(Plan { cgroup, namespaces, host, handles, idmaps, init, payload, hooks, warnings })
     }
 
     /// Adds a step of init.
@@ -146,10 +152,13 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     namespaces::names(&mut draft, spec);
     sysctl::sysctl(&mut draft, spec, linux);
 
+    hooks::hooks(&mut draft, spec);
+
     // What must see the host's files happens before the root changes, everything else after it.
     mounts::root(&mut draft, linux);
     mounts::mounts(&mut draft, spec);
     nodes::host_nodes(&mut draft, spec, linux);
+    hooks::await_hooks(&mut draft);
     mounts::change_root(&mut draft);
     nodes::own_nodes(&mut draft, spec, linux);
     process::make_working_directory(&mut draft, spec);
@@ -180,7 +189,7 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
     let linux = spec.linux.as_ref().unwrap_or(&none);
     let ExecRequest { id, bundle, preserve_fds, no_new_keyring } = *request;
     let root = RootSource::Overlay(Vec::new());
-    let request = Request { id, bundle, root, no_pivot: false, no_new_keyring, preserve_fds };
+    let request = Request { id, bundle, root, root_path: "", no_pivot: false, no_new_keyring, preserve_fds };
     let mut draft = Draft::new(facts, &request);
     refusals::refuse_unsupported_process(&mut draft, spec);
     namespaces::enter_container(&mut draft, linux);

@@ -7,6 +7,15 @@
 
 use std::ffi::{CStr, CString};
 
+/// Where the root file system is mounted before it becomes `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootPlace {
+    /// Over `/`: nobody needs to be able to reach it by a path.
+    OverSlash,
+    /// At its own path, where hooks look for it.
+    At(CString),
+}
+
 /// A path inside the container's root, without a leading slash, with the ends of its components.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InRoot {
@@ -154,11 +163,13 @@ pub enum Op {
     Domainname(CString),
     /// Change the propagation of every mount in the new mount namespace: `MS_SLAVE | MS_REC` and so on.
     Propagation(u64),
-    /// The root file system is this directory, bind-mounted over `/`.
-    BindRoot(Source),
-    /// A tmpfs of the container's own, mounted over `/`: it holds the mount point of the root's overlay, and its upper
-    /// directory unless there is another one.
-    OverlayStage,
+    /// Make the mount that this directory is on private, so that nobody else sees what is mounted there.
+    PrivateParent(CString),
+    /// The root file system is this directory, bind-mounted.
+    BindRoot(Source, RootPlace),
+    /// A tmpfs of the container's own, mounted where the root file system goes: it holds the mount point of the root's
+    /// overlay, and its upper directory unless there is another one.
+    OverlayStage(RootPlace),
     /// The next lower directory of the root's overlay, top first.
     OverlayLower(CString),
     /// The upper directory of the root's overlay.
@@ -167,6 +178,8 @@ pub enum Op {
     OverlayWork(CString),
     /// Mount the overlay of the directories opened so far, with these options; it becomes the root file system.
     OverlayRoot {
+        /// Where.
+        place: RootPlace,
         /// `index=off,…`.
         options: CString,
         /// Attributes of the mount: nosuid, nodev and so on.
@@ -245,6 +258,10 @@ pub enum Op {
         /// Group.
         gid: u32,
     },
+    /// Wait until the parent has run the hooks that see the mounted root before it becomes `/`.
+    AwaitHooks,
+    /// Run one of the startContainer hooks.
+    RunHook(usize),
     /// Mount the host's device node, since a user namespace may not make one.
     BindDevice {
         /// The host's node.

@@ -31,6 +31,8 @@ pub struct Plan {
     pub init: Vec<Step>,
     /// What runs in the container.
     pub payload: Payload,
+    /// What runs besides.
+    pub hooks: Hooks,
     /// What the specification wants logged without refusing the configuration.
     pub warnings: Vec<String>,
 }
@@ -103,6 +105,11 @@ pub struct JoinedNamespace {
 }
 
 impl Namespaces {
+    /// The `CLONE_NEW*` bits of all of them.
+    pub fn kinds(&self) -> u64 {
+        self.join.iter().fold(self.new | self.entered, |kinds, joined| kinds | joined.kind)
+    }
+
     /// Is there a namespace of this kind, new, joined or entered?
     pub fn has(&self, kind: i32) -> bool {
         self.is_new(kind) || self.is_joined(kind) || self.entered & kind as u64 != 0
@@ -145,6 +152,45 @@ pub enum HostOp {
         /// The hard limit, as setrlimit(2) takes it.
         hard: u64,
     },
+}
+
+/// The programs that run at six points of a container's life (runtime-spec, "POSIX-platform Hooks").
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hooks {
+    /// In the runtime's namespaces, before the root is changed.
+    pub prestart: Vec<Hook>,
+    /// The same, after those.
+    pub create_runtime: Vec<Hook>,
+    /// In the container's namespaces, before the root is changed.
+    pub create_container: Vec<Hook>,
+    /// In the container, before its program.
+    pub start_container: Vec<Hook>,
+    /// In the runtime's namespaces, after the program was started.
+    pub poststart: Vec<Hook>,
+    /// In the runtime's namespaces, after the container was deleted.
+    pub poststop: Vec<Hook>,
+}
+
+impl Hooks {
+    /// Is there a hook that wants to see the mounted root before it becomes `/`?
+    pub fn before_pivot(&self) -> bool {
+        [&self.prestart, &self.create_runtime, &self.create_container].iter().any(|list| !list.is_empty())
+    }
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// The program.
+    pub path: CString,
+    /// Its argument vector.
+    pub args: Vec<CString>,
+    /// Its environment.
+    pub env: Vec<CString>,
+    /// How many seconds it may take.
+    pub timeout: Option<u64>,
+    /// The field that names it.
+    pub origin: Origin,
 }
 
 /// A source of a bind mount that the parent opens.

@@ -5,7 +5,9 @@ use std::fmt::{self, Write as _};
 
 use crate::compile::limit_name;
 use crate::compile::namespaces_name as name_of;
-use crate::{Attributes, FsOption, HostOp, InRoot, MountPoint, NodeKind, Op, Origin, Plan, Source};
+use crate::{
+    Attributes, FsOption, Hook, Hooks, HostOp, InRoot, MountPoint, NodeKind, Op, Origin, Plan, RootPlace, Source,
+};
 
 /// One line of a printed plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +71,7 @@ impl Plan {
         for step in &self.init {
             add("init", step.op.verb(), self.subject(&step.op), &step.origin);
         }
+        lines.extend(self.hook_lines());
         lines
     }
 
@@ -84,8 +87,27 @@ impl Plan {
                 let args: Vec<String> = self.payload.args.iter().map(|arg| show(arg)).collect();
                 args.join(" ")
             }
+            Op::RunHook(i) => self.hooks.start_container.get(*i).map_or(String::new(), |hook| show(&hook.path)),
             other => other.subject(),
         }
+    }
+
+    /// The hooks of the parent, in the order in which they run, as lines.
+    fn hook_lines(&self) -> Vec<Line> {
+        let Hooks { prestart, create_runtime, create_container, poststart, poststop, .. } = &self.hooks;
+        let lists = [
+            ("prestart", prestart),
+            ("createRuntime", create_runtime),
+            ("createContainer", create_container),
+            ("poststart", poststart),
+            ("poststop", poststop),
+        ];
+        let line = |verb: &str, hook: &Hook| {
+            let timeout = hook.timeout.map_or(String::new(), |seconds| format!(" (at most {seconds} s)"));
+            let subject = format!("{}{timeout}", show(&hook.path));
+            Line { part: "hooks", verb: verb.to_owned(), subject, origin: hook.origin.clone() }
+        };
+        lists.iter().flat_map(|(verb, list)| list.iter().map(move |hook| line(verb, hook))).collect()
     }
 }
 
@@ -100,8 +122,9 @@ impl Op {
             Op::Hostname(_) => "hostname",
             Op::Domainname(_) => "domainname",
             Op::Propagation(_) => "propagation",
-            Op::BindRoot(_) => "root",
-            Op::OverlayStage => "overlay-stage",
+            Op::PrivateParent(_) => "private-parent",
+            Op::BindRoot(..) => "root",
+            Op::OverlayStage(_) => "overlay-stage",
             Op::OverlayLower(_) => "lower",
             Op::OverlayUpper(_) => "upper",
             Op::OverlayWork(_) => "work",
@@ -112,6 +135,8 @@ impl Op {
             Op::Device { .. } => "device",
             Op::BindDevice { .. } => "bind-device",
             Op::Symlink { .. } => "symlink",
+            Op::AwaitHooks => "await-hooks",
+            Op::RunHook(_) => "hook",
             Op::PivotRoot => "pivot-root",
             Op::ChangeRoot => "change-root",
             Op::Sysctl { .. } => "sysctl",
@@ -140,16 +165,19 @@ impl Op {
     /// What the operation works on.
     pub fn subject(&self) -> String {
         match self {
-            Op::Join(_) | Op::BecomeRoot | Op::PivotRoot | Op::NoNewPrivileges | Op::AwaitStart | Op::Execute => {
+            Op::Join(_) | Op::BecomeRoot | Op::PivotRoot | Op::NoNewPrivileges | Op::AwaitStart | Op::AwaitHooks | Op::RunHook(_) | Op::Execute => {
                 String::new()
             }
-            Op::OverlayStage | Op::ChangeRoot | Op::ReadonlyRoot => "/".to_owned(),
+            Op::ChangeRoot | Op::ReadonlyRoot => "/".to_owned(),
+            Op::OverlayStage(place) => place.to_string(),
             Op::SessionKeyring(text) | Op::Hostname(text) | Op::Domainname(text) => show(text),
-            Op::OverlayLower(path) | Op::OverlayUpper(path) | Op::OverlayWork(path) => show(path),
+            Op::PrivateParent(path) | Op::OverlayLower(path) | Op::OverlayUpper(path) | Op::OverlayWork(path) => show(path),
             Op::EnterDirectory(path) | Op::EnterDirectoryAsUser(path) => show(path),
             Op::Propagation(flags) | Op::RootPropagation(flags) => format!("/ {}", propagation(*flags)),
-            Op::BindRoot(source) => show(source.path()),
-            Op::OverlayRoot { options, attributes } => format!("/ {}{}", show(options), words(attributes, "")),
+            Op::BindRoot(source, _) => show(source.path()),
+            Op::OverlayRoot { place, options, attributes } => {
+                format!("{place} {}{}", show(options), words(attributes, ""))
+            }
             Op::Mount { filesystem, options, copy_up, point, .. } => {
                 let copy = if *copy_up { " tmpcopyup" } else { "" };
                 format!("{} {}{copy}{}", point, show(filesystem), fs_options(options))
@@ -300,6 +328,15 @@ fn words(attributes: &Attributes, prefix: &str) -> String {
 impl fmt::Display for InRoot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}", show(self.path()))
+    }
+}
+
+impl fmt::Display for RootPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RootPlace::OverSlash => f.write_str("/"),
+            RootPlace::At(path) => f.write_str(&show(path)),
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use crate::wire::{Call, Record};
 pub enum SpawnError {
     /// An operation failed.
     Failed(Box<Failure>),
+    /// A hook failed.
+    Hook(String),
     /// Init ended without a word.
     Died {
         /// How, if that is known.
@@ -71,6 +73,7 @@ impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SpawnError::Failed(failure) => failure.fmt(f),
+            SpawnError::Hook(text) => f.write_str(text),
             SpawnError::Died { status: Some(WaitStatus::Signaled(_, signal, _)) } => {
                 write!(f, "container init was ended by {signal} before it was ready")
             }
@@ -170,7 +173,7 @@ fn program_not_found(plan: &Plan, step: &Step, errno: Option<Errno>, detail: &st
 /// What often is the reason.
 fn hint(op: &Op, errno: Errno) -> &'static str {
     match (op, errno) {
-        (Op::Bind { .. } | Op::BindRoot(_), Errno::ENOENT) => "the source must exist",
+        (Op::Bind { .. } | Op::BindRoot(..), Errno::ENOENT) => "the source must exist",
         (Op::Bind { recursive: false, .. }, Errno::EINVAL) => {
             "in a user namespace a directory with mounts beneath it can only be bound with rbind"
         }

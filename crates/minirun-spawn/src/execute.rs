@@ -4,6 +4,7 @@
 //! with a message (see [`minirun_sys::forbid_allocation`]).
 
 mod copy_up;
+mod hook;
 mod mounts;
 mod nodes;
 mod overlay;
@@ -33,6 +34,9 @@ pub(crate) struct Opened {
     pub(crate) idmaps: Vec<OwnedFd>,
     /// The running container that init enters, if it does.
     pub(crate) container: Option<Container>,
+    /// The startContainer hooks' vectors, and the file that each of them reads the state from.
+    pub(crate) hooks: Vec<(sys::Argv, sys::Argv)>,
+    pub(crate) state: Option<OwnedFd>,
     /// Argument vector of the program.
     pub(crate) argv: sys::Argv,
     /// Its environment, with a place for HOME.
@@ -130,12 +134,13 @@ impl<'a> Executor<'a> {
             Op::Domainname(name) => sys::setdomainname(name).in_call(Call::Setdomainname),
             Op::Sysctl { path, value } => program::sysctl(path, value),
             Op::Propagation(flags) => root::set_propagation(*flags),
-            Op::BindRoot(source) => self.bind_root(source),
-            Op::OverlayStage => self.overlay_stage(),
+            Op::PrivateParent(path) => root::make_parent_private(path),
+            Op::BindRoot(source, place) => self.bind_root(source, place),
+            Op::OverlayStage(place) => self.overlay_stage(place),
             Op::OverlayLower(path) => self.overlay_lower(path),
             Op::OverlayUpper(path) => self.overlay_upper(path),
             Op::OverlayWork(path) => self.overlay_work(path),
-            Op::OverlayRoot { options, attributes } => self.overlay_root(options, attributes),
+            Op::OverlayRoot { place, options, attributes } => self.overlay_root(place, options, attributes),
             Op::Mount { filesystem, source, options, inherit_mode, copy_up, point } => {
                 let modes = mounts::TmpfsModes { inherit: *inherit_mode, copy_up: *copy_up };
                 self.mount(filesystem, source, options, modes, point)
@@ -153,6 +158,8 @@ impl<'a> Executor<'a> {
             }
             Op::BindDevice { source, path, device } => self.bind_device(source, path, *device),
             Op::Symlink { path, target, replace } => self.symlink(path, target, *replace),
+            Op::AwaitHooks => self.await_hooks(),
+            Op::RunHook(i) => self.run_hook(*i),
             Op::PivotRoot => self.pivot_root(),
             Op::ChangeRoot => self.change_root(),
             Op::MaskedPath(path) => self.mask(path),
@@ -225,6 +232,12 @@ impl<'a> Executor<'a> {
                 Err(errno) => return Err(errno).in_call(Call::Accept),
             }
         }
+    }
+
+    /// Lets the parent run its hooks.
+    fn await_hooks(&mut self) -> Result<(), Fault> {
+        let gone = Record::of(Kind::AtHooks).send(self.channel).is_err();
+        if gone || !await_word(self.channel, GO) { sys::exit(1) } else { Ok(()) }
     }
 
     /// Tells whoever waits what failed.

@@ -20,8 +20,10 @@ mod clone;
 mod error;
 mod execute;
 mod parent;
+mod program;
 mod wire;
 
 pub use error::{SpawnError, StartError};
 pub use execute::Container;
+pub use program::{Running, Where, start_hook};
 pub use parent::{Gate, Init, ask_to_start, spawn, spawn_into};

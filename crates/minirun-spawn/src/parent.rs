@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use minirun_plan::{HostOp, HostStep, IdMaps, Plan};
 use minirun_sys as sys;
 use minirun_sys::{Clone, Errno, Forked};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -33,6 +34,8 @@ pub struct Init {
     /// A descriptor that refers to it whatever becomes of its pid.
     pub pidfd: OwnedFd,
     channel: OwnedFd,
+    /// What startContainer hooks read; none without such hooks.
+    state: Option<OwnedFd>,
 }
 
 /// Makes init and waits until everything up to the start is done. It dies with this process until [`Init::commit`].
@@ -41,8 +44,15 @@ pub struct Init {
 ///
 /// # Errors
 /// The step that failed, with its place in the configuration. Nothing is left behind then but the cgroup.
-pub fn spawn(plan: &Plan, cgroup: BorrowedFd<'_>, gate: Gate<'_>) -> Result<Init, SpawnError> {
-    give_birth(plan, cgroup, gate, None)
+///
+/// `hooks` is called where the plan's hooks are to run that see the mounted root before it becomes `/`.
+pub fn spawn(
+    plan: &Plan,
+    cgroup: BorrowedFd<'_>,
+    gate: Gate<'_>,
+    hooks: &mut dyn FnMut(&Init) -> Result<(), String>,
+) -> Result<Init, SpawnError> {
+    give_birth(plan, cgroup, gate, None, hooks)
 }
 
 /// Makes a further process in a running container, in the same way: it waits for [`Init::start`].
@@ -50,7 +60,7 @@ pub fn spawn(plan: &Plan, cgroup: BorrowedFd<'_>, gate: Gate<'_>) -> Result<Init
 /// # Errors
 /// As [`spawn`].
 pub fn spawn_into(plan: &Plan, container: Container, cgroup: BorrowedFd<'_>) -> Result<Init, SpawnError> {
-    give_birth(plan, cgroup, Gate::Parent, Some(container))
+    give_birth(plan, cgroup, Gate::Parent, Some(container), &mut |_| Ok(()))
 }
 
 fn give_birth(
@@ -58,22 +68,30 @@ fn give_birth(
     cgroup: BorrowedFd<'_>,
     gate: Gate<'_>,
     container: Option<Container>,
+    hooks: &mut dyn FnMut(&Init) -> Result<(), String>,
 ) -> Result<Init, SpawnError> {
     let mut opened = Opened {
         namespaces: open_namespaces(plan)?,
         handles: open_handles(plan)?,
         idmaps: plan.idmaps.iter().map(map_namespace).collect::<Result<_, _>>()?,
         container,
+        hooks: hook_vectors(plan),
+        state: None,
         argv: sys::Argv::new(plan.payload.args.clone()),
         envp: sys::Argv::new(plan.payload.env.clone()),
     };
+    let state = if plan.hooks.start_container.is_empty() { None } else { Some(state_file()?) };
+    if let Some(state) = &state {
+        let copy = state.try_clone().map_err(|error| Doing::internal("keep its state").failed_io("fcntl", &error))?;
+        opened.state = Some(copy);
+    }
     let kind = SockType::SeqPacket;
     let (ours, theirs) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| Doing::internal("make a channel to init").failed("socketpair", errno))?;
     let born = bear(plan, &mut opened, cgroup, (&ours, &theirs), gate)?;
     drop(theirs);
-    let init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours };
-    match init.raise(plan) {
+    let init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours, state };
+    match init.raise(plan, hooks) {
         Ok(()) => Ok(init),
         Err(error) => {
             init.kill();
@@ -84,7 +102,7 @@ fn give_birth(
 
 impl Init {
     /// From the clone to the record that says "created".
-    fn raise(&self, plan: &Plan) -> Result<(), SpawnError> {
+    fn raise(&self, plan: &Plan, hooks: &mut dyn FnMut(&Init) -> Result<(), String>) -> Result<(), SpawnError> {
         for step in &plan.host {
             self.host_step(step)?;
         }
@@ -93,6 +111,10 @@ impl Init {
             match self.receive()? {
                 Some(Record { kind: Kind::Hello, .. }) => {}
                 Some(Record { kind: Kind::Created, .. }) => return Ok(()),
+                Some(Record { kind: Kind::AtHooks, .. }) => {
+                    hooks(self).map_err(SpawnError::Hook)?;
+                    self.send(GO)?;
+                }
                 Some(record) => return Err(SpawnError::of_record(plan, &record)),
                 None => return Err(SpawnError::Died { status: self.reap() }),
             }
@@ -121,6 +143,18 @@ impl Init {
                 let raised = sys::prlimit(self.pid, *resource, Some((soft, *hard)));
                 raised.map(drop).map_err(|errno| doing.failed("prlimit64", errno))
             }
+        }
+    }
+
+    /// The state that startContainer hooks get on their standard input. Before [`Init::commit`].
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub fn provide_state(&self, json: &[u8]) -> Result<(), SpawnError> {
+        let Some(state) = &self.state else { return Ok(()) };
+        match sys::write(state.as_fd(), json) {
+            Ok(_) => Ok(()),
+            Err(errno) => Err(Doing::internal("write the state for its hooks").failed("write", errno)),
         }
     }
 
@@ -200,6 +234,20 @@ fn await_execution(channel: BorrowedFd<'_>) -> Result<(), StartError> {
 pub fn ask_to_start(connection: BorrowedFd<'_>) -> Result<(), StartError> {
     sys::write(connection, &[START]).map_err(StartError::Unreachable)?;
     await_execution(connection)
+}
+
+/// The vectors of the startContainer hooks. One without an environment gets the container's, as with runc.
+fn hook_vectors(plan: &Plan) -> Vec<(sys::Argv, sys::Argv)> {
+    let vectors = |hook: &minirun_plan::Hook| {
+        let env = if hook.env.is_empty() { &plan.payload.env } else { &hook.env };
+        (sys::Argv::new(hook.args.clone()), sys::Argv::new(env.clone()))
+    };
+    plan.hooks.start_container.iter().map(vectors).collect()
+}
+
+fn state_file() -> Result<OwnedFd, SpawnError> {
+    memfd_create(c"state", MFdFlags::MFD_CLOEXEC)
+        .map_err(|errno| Doing::internal("make a file for its state").failed("memfd_create", errno))
 }
 
 /// Opens the sources that init may not reach. They are cut off from the host's propagation, as everything else is.

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Created = 2,
     /// A step failed, and init ends.
     Failed = 3,
+    /// The parent may run its hooks.
+    AtHooks = 4,
 }
 
 /// A message of init.
@@ -91,7 +93,8 @@ impl Record {
         let kind = match word(0)? {
             1 => Kind::Hello,
             2 => Kind::Created,
-            3 => Kind::Failed,
+                3 => Kind::Failed,
+            4 => Kind::AtHooks,
             _ => return None,
         };
         let mut detail = Detail::new();
@@ -139,7 +142,7 @@ calls! {
     PivotRoot "pivot_root", Chroot "chroot", Chdir "chdir", Fchdir "fchdir", Getcwd "getcwd", Setns "setns",
     Sethostname "sethostname", Setdomainname "setdomainname", Setrlimit "prlimit64", Setgroups "setgroups",
     Setgid "setresgid", Setuid "setresuid", Capset "capset", Prctl "prctl", Keyctl "keyctl", Setsid "setsid",
-    Accept "accept4", CloseRange "close_range", Sigaction "rt_sigaction", Execve "execve", Clone "clone3",
+    Accept "accept4", CloseRange "close_range", Sigaction "rt_sigaction", Execve "execve", Clone "clone3", Dup "dup3", Seek "lseek", Poll "poll", Wait "wait4",
 }
 
 /// Why a step failed: a call with its error number, or a check with its words.

@@ -222,6 +222,37 @@ pub fn keep_on_exec(fd: BorrowedFd<'_>) -> Result<()> {
     check(syscall!(SYS_fcntl, fd.as_raw_fd(), libc::F_SETFD, 0)).map(drop)
 }
 
+/// dup3(2): makes `number` another name of a descriptor, one that stays open at `execve`. For the standard streams.
+pub fn become_fd(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
+    if fd.as_raw_fd() == number {
+        return keep_on_exec(fd);
+    }
+    check(syscall!(SYS_dup3, fd.as_raw_fd(), number, 0)).map(drop)
+}
+
+/// lseek(2) to the beginning.
+pub fn rewind(fd: BorrowedFd<'_>) -> Result<()> {
+    check(syscall!(SYS_lseek, fd.as_raw_fd(), 0, libc::SEEK_SET)).map(drop)
+}
+
+/// poll(2) of one descriptor for reading: false when so many milliseconds passed; none waits for ever.
+pub fn wait_readable(fd: BorrowedFd<'_>, milliseconds: Option<i32>) -> Result<bool> {
+    let mut list = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    check(syscall!(SYS_poll, &raw mut list, 1, milliseconds.unwrap_or(-1))).map(|ready| ready > 0)
+}
+
+/// kill(2); a negative number stands for a process group.
+pub fn kill(pid: i32, signal: i32) -> Result<()> {
+    check(syscall!(SYS_kill, pid, signal)).map(drop)
+}
+
+/// wait4(2) for one child: the status word as the wait macros take it.
+pub fn wait(pid: i32) -> Result<i32> {
+    let mut status = 0;
+    check(syscall!(SYS_wait4, pid, &raw mut status, 0, std::ptr::null::<u8>()))?;
+    Ok(status)
+}
+
 // ---------------------------------------------------------------------------------------------- paths
 
 /// openat2(2), Linux 5.6. `flags` gets `O_CLOEXEC`; `mode` counts with `O_CREAT` alone.

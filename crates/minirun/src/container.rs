@@ -30,6 +30,8 @@ pub struct Record {
     pub pid_file: Option<PathBuf>,
     /// Was the caller's session keyring kept?
     pub no_new_keyring: bool,
+    /// Are there poststart or poststop hooks?
+    pub hooks_after_create: bool,
     pub annotations: BTreeMap<String, String>,
 }
 

@@ -11,6 +11,7 @@ use minirun_sys as sys;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
 use crate::cli::Call;
+use crate::hooks;
 use crate::container::{CgroupRecord, Found, Record, Status};
 use crate::plan::{Ready, prepare};
 use crate::process::{Identity, boot_id};
@@ -95,6 +96,7 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         cgroup: Some(CgroupRecord { mount: ready.cgroup_mount.clone(), path, made, claimed: false }),
         pid_file,
         no_new_keyring: ready.no_new_keyring,
+        hooks_after_create: !ready.plan.hooks.poststart.is_empty() || !ready.plan.hooks.poststop.is_empty(),
         annotations: spec.annotations.clone().unwrap_or_default(),
     })
 }
@@ -112,11 +114,16 @@ fn carry_out(entry: &Entry, record: &mut Record, ready: &Ready, starter: Starter
     if let Some(filter) = &ready.plan.cgroup.devices {
         cgroup.attach_devices(filter)?;
     }
+    let kinds = ready.plan.namespaces.kinds();
+    let mut run_hooks = |init: &Init| {
+        let done = hooks::before_pivot(&ready.plan.hooks, record, init.pid, init.pidfd.as_fd(), kinds);
+        done.map_err(|error| format!("{error:#}"))
+    };
     let init = match starter {
-        Starter::Myself => spawn(&ready.plan, cgroup.fd(), Gate::Parent),
+        Starter::Myself => spawn(&ready.plan, cgroup.fd(), Gate::Parent, &mut run_hooks),
         Starter::Command => {
             let gate = open_gate(entry)?;
-            spawn(&ready.plan, cgroup.fd(), Gate::Listener(gate.as_fd()))
+            spawn(&ready.plan, cgroup.fd(), Gate::Listener(gate.as_fd()), &mut run_hooks)
         }
     };
     let init = init.map_err(|error| explain(error, &cgroup))?;
@@ -136,6 +143,7 @@ fn announce(entry: &Entry, record: &mut Record, init: &Init) -> Result<()> {
     if let Some(path) = &record.pid_file {
         write_pid_file(path, init.pid)?;
     }
+    init.provide_state(&hooks::state_of(record, Status::Created, init.pid)?)?;
     Ok(init.commit()?)
 }
 
@@ -189,7 +197,23 @@ pub fn start(call: &Call) -> Result<()> {
     nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&gate), &address)
         .context("container init does not answer")?;
     ask_to_start(gate.as_fd())?;
-    entry.remove_gate()
+    entry.remove_gate()?;
+    after_start(&entry, &found.record)
+}
+
+/// The poststart hooks. A container whose hook fails is killed, as runc does.
+pub fn after_start(entry: &Entry, record: &Record) -> Result<()> {
+    let hooks = record.hooks_after_create.then(|| entry.read_config().and_then(|text| hooks::of_config(&text)));
+    let (poststart, _) = hooks.transpose()?.unwrap_or_default();
+    let Some(init) = record.init else { return Ok(()) };
+    let state = hooks::state_of(record, Status::Running, init.pid)?;
+    let done = hooks::run_all(&poststart, minirun_spawn::Where::Runtime, &state);
+    if done.is_err()
+        && let Some(process) = init.open()
+    {
+        process.signal(libc::SIGKILL).context("kill container init")?;
+    }
+    done
 }
 
 /// The container of this id, locked.
@@ -307,7 +331,13 @@ pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process:
     if let Some(path) = &record.pid_file {
         let _not_there = std::fs::remove_file(pid_file_draft(path));
     }
-    entry.remove()
+    let hooks = record.hooks_after_create.then(|| entry.read_config().and_then(|text| hooks::of_config(&text)));
+    entry.remove()?;
+    if let Some(hooks) = hooks {
+        let (_, poststop) = hooks?;
+        hooks::run_and_warn(&poststop, &hooks::state_of(record, Status::Stopped, 0)?);
+    }
+    Ok(())
 }
 
 /// Removes the container's cgroup, and what was made for it above.

@@ -9,6 +9,7 @@ mod cli;
 mod container;
 mod exec;
 mod facts;
+mod hooks;
 mod lifecycle;
 mod listing;
 mod plan;

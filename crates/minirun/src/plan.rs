@@ -27,8 +27,13 @@ pub fn prepare(dir: &Path, id: &str, call: &Call) -> Result<Ready> {
         problems.append(found);
         minirun_plan::RootSource::Overlay(Vec::new())
     });
+    let root_path = match &bundle.spec.root {
+        Some(root) if !root.path.is_empty() => bundle.dir.join(&root.path).to_string_lossy().into_owned(),
+        _ => String::new(),
+    };
     let request = Request {
         id,
+        root_path: &root_path,
         bundle: &bundle.dir,
         root,
         no_pivot: call.has("no-pivot"),

@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use crate::cli::Call;
-use crate::lifecycle::{Created, Starter, make, remove_traces, store};
+use crate::lifecycle::{Created, Starter, after_start, make, remove_traces, store};
 
 /// Carries out `minirun run`.
 pub fn run(call: &Call) -> Result<ExitCode> {
@@ -32,6 +32,11 @@ pub fn run(call: &Call) -> Result<ExitCode> {
         container.init.kill();
         remove_traces(entry, &container.record, None)?;
         return Err(anyhow::Error::new(error).context("unable to start container process"));
+    }
+    if let Err(error) = after_start(&entry, &container.record) {
+        container.init.kill();
+        remove_traces(entry, &container.record, None)?;
+        return Err(error);
     }
     let Some(signals) = waiting else { return Ok(ExitCode::SUCCESS) };
     // Others may kill or delete the container while it runs.

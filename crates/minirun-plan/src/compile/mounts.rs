@@ -5,7 +5,7 @@ use std::ffi::CString;
 use super::mount_options::{MountOptions, NODEV, NOEXEC, NOSUID, RDONLY};
 use super::{Draft, RootSource, namespaces};
 use crate::spec::{Linux, Mount, Spec};
-use crate::{Attributes, FsOption, IdMaps, InRoot, MountPoint, Op, Origin, PointKind, Step};
+use crate::{Attributes, FsOption, IdMaps, InRoot, MountPoint, Op, Origin, PointKind, RootPlace, Step};
 
 /// Files below /proc that a mount may cover: what LXCFS and its like provide (runc's list).
 const COVERABLE_PROC_FILES: [&str; 10] = [
@@ -53,15 +53,39 @@ pub(super) fn root(draft: &mut Draft<'_>, linux: &Linux) {
         Some(flags) if flags & libc::MS_UNBINDABLE == 0 => flags | libc::MS_REC,
         _ => libc::MS_SLAVE | libc::MS_REC,
     };
-    draft.step(Op::Propagation(flags), origin);
+    draft.step(Op::Propagation(flags), origin.clone());
+    let place = root_place(draft);
+    if let (RootPlace::At(path), libc::MS_PRIVATE) = (&place, flags) {
+        draft.step(Op::PrivateParent(path.clone()), origin);
+    }
     match draft.request.root.clone() {
         RootSource::Directory(path) => {
             let origin = Origin::of("root.path");
             let source = draft.source(&path, true, &origin);
-            draft.step(Op::BindRoot(source), origin);
+            draft.step(Op::BindRoot(source, place), origin);
         }
-        RootSource::Overlay(steps) => draft.init.extend(steps),
+        RootSource::Overlay(steps) => draft.init.extend(steps.into_iter().map(|step| placed(step, &place))),
     }
+}
+
+/// Over `/`, unless a hook wants to find the root file system by its path.
+fn root_place(draft: &mut Draft<'_>) -> RootPlace {
+    if !draft.hooks.before_pivot() {
+        return RootPlace::OverSlash;
+    }
+    let origin = Origin::of("root.path");
+    let path = draft.request.root_path.to_owned();
+    if path.is_empty() {
+        draft.problem(&origin, "hooks need a directory where they find the mounted root file system");
+    }
+    RootPlace::At(draft.c_string(&path, &origin))
+}
+
+fn placed(mut step: Step, at: &RootPlace) -> Step {
+    if let Op::OverlayStage(place) | Op::OverlayRoot { place, .. } = &mut step.op {
+        *place = at.clone();
+    }
+    step
 }
 
 /// `mounts`, in their order, except for the overlay at `/` which is the root.

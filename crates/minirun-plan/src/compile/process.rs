@@ -234,6 +234,7 @@ fn program(draft: &mut Draft<'_>, process: &Process) {
         }
     }
     draft.step(Op::AwaitStart, Origin::of("start"));
+    super::hooks::start_container(draft);
     let keep = Origin::of(if draft.request.preserve_fds > 0 { "--preserve-fds" } else { "default descriptors" });
     draft.step(Op::CloseDescriptors(3 + draft.request.preserve_fds), keep);
     draft.step(Op::Execute, first);

@@ -19,16 +19,6 @@ pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Lin
     refuse(linux.personality.is_some(), "linux.personality");
     refuse(linux.net_devices.as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices");
     refuse(given(&linux.mount_label), "linux.mountLabel");
-    if let Some(hooks) = &spec.hooks {
-        refuse(hooks.create_runtime().as_ref().is_some_and(|list| !list.is_empty()), "hooks.createRuntime");
-        refuse(hooks.create_container().as_ref().is_some_and(|list| !list.is_empty()), "hooks.createContainer");
-        refuse(hooks.start_container().as_ref().is_some_and(|list| !list.is_empty()), "hooks.startContainer");
-        refuse(hooks.poststart().as_ref().is_some_and(|list| !list.is_empty()), "hooks.poststart");
-        refuse(hooks.poststop().as_ref().is_some_and(|list| !list.is_empty()), "hooks.poststop");
-        #[allow(deprecated, reason = "the specification keeps prestart, and engines use it")]
-        let prestart = hooks.prestart();
-        refuse(prestart.as_ref().is_some_and(|list| !list.is_empty()), "hooks.prestart");
-    }
 }
 
 /// Those of the process.

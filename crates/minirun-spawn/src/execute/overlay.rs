@@ -7,7 +7,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use minirun_plan::Attributes;
+use minirun_plan::{Attributes, RootPlace};
 use minirun_sys as sys;
 
 use super::Executor;
@@ -42,16 +42,15 @@ fn open_below(stage: &OwnedFd, name: &CStr) -> Result<OwnedFd, Fault> {
 }
 
 impl Executor<'_> {
-    /// A tmpfs over `/`, with a place to mount the overlay and an upper and a work directory.
-    pub(crate) fn overlay_stage(&mut self) -> Result<(), Fault> {
+    /// A tmpfs, with a place to mount the overlay and an upper and a work directory.
+    pub(crate) fn overlay_stage(&mut self, place: &RootPlace) -> Result<(), Fault> {
         let context = sys::fsopen(c"tmpfs").in_call(Call::Fsopen)?;
         sys::fsconfig_set(context.as_fd(), c"mode", Some(c"0755")).in_call(Call::Fsconfig)?;
         let stage = self.create(context.as_fd(), 0)?;
         for name in [c"root", c"upper", c"work"] {
             sys::mkdirat(stage.as_fd(), name, 0o755).in_call(Call::Mkdir)?;
         }
-        let slash = sys::open(c"/", libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)?;
-        sys::move_mount(stage.as_fd(), slash.as_fd()).in_call(Call::MoveMount)?;
+        super::root::attach(stage.as_fd(), place)?;
         self.overlay.stage = Some(stage);
         Ok(())
     }
@@ -74,7 +73,12 @@ impl Executor<'_> {
     }
 
     /// Mounts what was opened.
-    pub(crate) fn overlay_root(&mut self, options: &CStr, attributes: &Attributes) -> Result<(), Fault> {
+    pub(crate) fn overlay_root(
+        &mut self,
+        place: &RootPlace,
+        options: &CStr,
+        attributes: &Attributes,
+    ) -> Result<(), Fault> {
         let stage = self.overlay.stage.take().ok_or(Fault::check("nothing to mount the overlay on"))?;
         let upper = match self.overlay.upper.take() {
             Some(upper) => upper,
@@ -94,11 +98,15 @@ impl Executor<'_> {
         push_number(&mut data, b",upperdir=", &upper)?;
         push_number(&mut data, b",workdir=", &work)?;
 
-        let mut place = descriptor_path(stage.as_fd())?;
-        place.push(b"/root")?;
+        let mut inside = descriptor_path(stage.as_fd())?;
+        inside.push(b"/root")?;
+        let target = match place {
+            RootPlace::OverSlash => inside.as_c_str(),
+            RootPlace::At(path) => path,
+        };
         sys::chdir(c"/proc/self/fd").in_call(Call::Chdir)?;
-        sys::mount(c"overlay", place.as_c_str(), c"overlay", 0, data.as_c_str()).in_call(Call::Mount)?;
-        let root = open_directory(place.as_c_str())?;
+        sys::mount(c"overlay", target, c"overlay", 0, data.as_c_str()).in_call(Call::Mount)?;
+        let root = open_directory(target)?;
         sys::chdir(c"/").in_call(Call::Chdir)?;
         let attr = sys::MountAttr { set: attributes.set, clear: attributes.clear, propagation: 0 };
         sys::mount_setattr(root.as_fd(), false, attr, None).in_call(Call::MountSetattr)?;

@@ -1,8 +1,9 @@
-//! The root file system: mounted over `/`, and then made `/`.
+//! The root file system: mounted, and then made `/`.
 
-use std::os::fd::AsFd;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
 
-use minirun_plan::Source;
+use minirun_plan::{RootPlace, Source};
 use minirun_sys as sys;
 
 use super::Executor;
@@ -15,19 +16,40 @@ pub(crate) fn set_propagation(flags: u64) -> Result<(), Fault> {
     sys::mount_setattr(root.as_fd(), flags & libc::MS_REC != 0, attr, None).in_call(Call::MountSetattr)
 }
 
-impl Executor<'_> {
-    /// Mounts the root directory over `/`. It is attached there rather than onto itself, so that its own path need not be
-    /// within reach of a user namespace.
-    pub(crate) fn bind_root(&mut self, source: &Source) -> Result<(), Fault> {
-        let tree = self.tree_of(source, true)?;
-        self.attach_over_root(tree)
+/// Makes the mount that a directory is on private. Only the root of a mount takes propagation (EINVAL elsewhere), so the
+/// way leads up from the directory.
+pub(crate) fn make_parent_private(path: &CStr) -> Result<(), Fault> {
+    const LEVELS: usize = 4096;
+    let attr = sys::MountAttr { propagation: libc::MS_PRIVATE, ..Default::default() };
+    let mut directory = sys::open(path, libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)?;
+    for _ in 0..LEVELS {
+        match sys::mount_setattr(directory.as_fd(), false, attr, None) {
+            Err(sys::Errno::EINVAL) => {}
+            answer => return answer.in_call(Call::MountSetattr),
+        }
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        directory = sys::openat2(directory.as_fd(), c"..", flags, 0, 0).in_call(Call::Openat2)?;
     }
+    Err(Fault::check("the root of its mount was not found"))
+}
 
-    /// Mounts a detached mount over `/` and remembers it as the root.
-    pub(crate) fn attach_over_root(&mut self, mount: std::os::fd::OwnedFd) -> Result<(), Fault> {
-        let slash = sys::open(c"/", libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)?;
-        sys::move_mount(mount.as_fd(), slash.as_fd()).in_call(Call::MoveMount)?;
-        self.root = Some(mount);
+/// Attaches a detached mount where the root file system goes.
+pub(crate) fn attach(mount: BorrowedFd<'_>, place: &RootPlace) -> Result<(), Fault> {
+    let path = match place {
+        RootPlace::OverSlash => c"/",
+        RootPlace::At(path) => path,
+    };
+    let target = sys::open(path, libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)?;
+    sys::move_mount(mount, target.as_fd()).in_call(Call::MoveMount)
+}
+
+impl Executor<'_> {
+    /// Mounts the root directory: over `/`, so that its own path need not be within reach of a user namespace, or at its
+    /// own path, where hooks look for it.
+    pub(crate) fn bind_root(&mut self, source: &Source, place: &RootPlace) -> Result<(), Fault> {
+        let tree = self.tree_of(source, true)?;
+        attach(tree.as_fd(), place)?;
+        self.root = Some(tree);
         Ok(())
     }
 

@@ -1,0 +1,65 @@
+//! A startContainer hook: a child of init, in the container, before init becomes the container's program.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use minirun_sys as sys;
+use minirun_sys::{Argv, Clone, Errno, Forked};
+
+use super::Executor;
+use crate::wire::{Call, Decimal, Fault, In};
+
+impl Executor<'_> {
+    /// Runs it and waits for it: the state on its standard input, its output where the container's goes.
+    pub(crate) fn run_hook(&mut self, i: usize) -> Result<(), Fault> {
+        let Some((hook, (argv, envp))) = self.plan.hooks.start_container.get(i).zip(self.opened.hooks.get(i)) else {
+            return Err(Fault::check("there is no such hook"));
+        };
+        let Some(state) = &self.opened.state else { return Err(Fault::check("there is no state for the hook")) };
+        sys::rewind(state.as_fd()).in_call(Call::Seek)?;
+        let (pid, pidfd) = match sys::clone3(Clone::default()).in_call(Call::Clone)? {
+            Forked::Child => {
+                // 127 is what a shell says of a program that cannot be executed.
+                let _failed = become_program(&hook.path, argv, envp, state.as_fd());
+                sys::exit(127)
+            }
+            Forked::Parent { pid, pidfd } => (pid, pidfd),
+        };
+        let milliseconds = hook.timeout.map(|seconds| i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX));
+        loop {
+            match sys::wait_readable(pidfd.as_fd(), milliseconds) {
+                Ok(true) => break,
+                Ok(false) => {
+                    // The hook leads a process group of its own, which goes with it.
+                    let _gone = sys::kill(-pid, libc::SIGKILL);
+                    sys::wait(pid).in_call(Call::Wait)?;
+                    self.detail.push(hook.path.to_bytes());
+                    self.detail.push(b" ran past specified timeout");
+                    return Err(Fault::check("hook "));
+                }
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno).in_call(Call::Poll),
+            }
+        }
+        let status = sys::wait(pid).in_call(Call::Wait)?;
+        if status == 0 {
+            return Ok(());
+        }
+        let (word, number) = match libc::WIFSIGNALED(status) {
+            true => (&b" failed: signal "[..], libc::WTERMSIG(status)),
+            false => (&b" failed: exit status "[..], libc::WEXITSTATUS(status)),
+        };
+        self.detail.push(hook.path.to_bytes());
+        self.detail.push(word);
+        self.detail.push(Decimal::of(number as u32).digits());
+        Err(Fault::check("hook "))
+    }
+}
+
+fn become_program(path: &std::ffi::CStr, argv: &Argv, envp: &Argv, stdin: BorrowedFd<'_>) -> sys::Result<()> {
+    sys::setsid()?;
+    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
+    sys::become_fd(stdin, 0)?;
+    sys::cloexec_from(3)?;
+    sys::reset_signals()?;
+    Err(sys::execve(path, argv, envp))
+}

@@ -1,0 +1,189 @@
+//! Hooks: programs that an engine wants to run at certain points of a container's life.
+//!
+//! A hook leads a session of its own, reads the container's state from a file in memory, so that one that does not read
+//! keeps nobody waiting, and writes to a pipe that is read until the hook has ended, not until the pipe is closed: a
+//! grandchild may keep it open.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use minirun_plan::{Hook, Hooks};
+use minirun_spawn::{Running, Where, start_hook};
+use minirun_sys as sys;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use serde::Serialize;
+
+use crate::cli::SPEC_VERSION;
+use crate::container::{Record, Status};
+
+/// How much of a hook's output is kept for its error: the end, in bytes.
+const TAIL: usize = 4096;
+
+/// What a hook reads on its standard input (runtime-spec, "State").
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct State<'a> {
+    oci_version: &'static str,
+    id: &'a str,
+    status: Status,
+    pid: i32,
+    bundle: &'a std::path::Path,
+    rootfs: &'a std::path::Path,
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    annotations: &'a std::collections::BTreeMap<String, String>,
+}
+
+/// The state of a container for its hooks.
+pub fn state_of(record: &Record, status: Status, pid: i32) -> Result<Vec<u8>> {
+    let Record { id, bundle, rootfs, annotations, .. } = record;
+    Ok(serde_json::to_vec(&State { oci_version: SPEC_VERSION, id, status, pid, bundle, rootfs, annotations })?)
+}
+
+/// The hooks that run before the root is changed: two lists in the runtime's namespaces, one in the container's.
+pub fn before_pivot(hooks: &Hooks, record: &Record, pid: i32, init: BorrowedFd<'_>, kinds: u64) -> Result<()> {
+    let state = state_of(record, Status::Creating, pid)?;
+    run_all(&hooks.prestart, Where::Runtime, &state)?;
+    run_all(&hooks.create_runtime, Where::Runtime, &state)?;
+    run_all(&hooks.create_container, Where::Container { init, kinds }, &state)
+}
+
+/// Runs hooks one after the other; the first that fails ends it.
+pub fn run_all(hooks: &[Hook], place: Where<'_>, state: &[u8]) -> Result<()> {
+    hooks.iter().try_for_each(|hook| run(hook, place, state).with_context(|| hook.origin.to_string()))
+}
+
+/// Runs hooks one after the other; one that fails is only warned about (runtime-spec, "poststop").
+pub fn run_and_warn(hooks: &[Hook], state: &[u8]) {
+    for hook in hooks {
+        if let Err(error) = run(hook, Where::Runtime, state) {
+            log::warn!("{}: {error:#}", hook.origin);
+        }
+    }
+}
+
+fn run(hook: &Hook, place: Where<'_>, state: &[u8]) -> Result<()> {
+    let path = hook.path.to_string_lossy();
+    let input = file_of(state)?;
+    let (output, write_end) = nix::unistd::pipe2(OFlag::O_CLOEXEC).context("pipe2")?;
+    nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("fcntl")?;
+    let running = start_hook(hook, place, input.as_fd(), write_end.as_fd())
+        .map_err(|errno| anyhow!("run hook {path}: {}", errno.desc().to_lowercase()))?;
+    drop(write_end);
+    let mut tail = Vec::new();
+    let deadline = hook.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let ended = watch(&running, &output, deadline, &mut tail);
+    // Whatever it left in its session ends with it, also after a failure to watch it.
+    if !matches!(ended, Ok(true)) {
+        end_session(&running);
+    }
+    let status = sys::wait(running.pid).context("wait for the hook")?;
+    drain(&output, &mut tail);
+    let said = String::from_utf8_lossy(&tail).trim().to_owned();
+    let said = if said.is_empty() { String::new() } else { format!(", output: {said}") };
+    if !ended? {
+        let seconds = hook.timeout.unwrap_or(0);
+        bail!("hook {path} ran past specified timeout of {seconds}.0s{said}");
+    }
+    match (libc::WIFSIGNALED(status), status) {
+        (_, 0) => Ok(()),
+        (true, _) => bail!("hook {path} was ended by signal {}{said}", libc::WTERMSIG(status)),
+        (false, _) => bail!("hook {path} failed: exit status {}{said}", libc::WEXITSTATUS(status)),
+    }
+}
+
+/// A file in memory with this content, to be read from its beginning.
+fn file_of(content: &[u8]) -> Result<OwnedFd> {
+    let file = memfd_create(c"state", MFdFlags::MFD_CLOEXEC).context("memfd_create")?;
+    sys::write(file.as_fd(), content).context("write the state")?;
+    sys::rewind(file.as_fd()).context("rewind the state")?;
+    Ok(file)
+}
+
+/// Reads the hook's output until the hook ends: true, or until the deadline: false.
+fn watch(running: &Running, output: &OwnedFd, deadline: Option<Instant>, tail: &mut Vec<u8>) -> Result<bool> {
+    let mut open = true;
+    loop {
+        let left = match deadline {
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Ok(false);
+                }
+                // Rounded up, so that the last wait does not spin.
+                PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+            }
+            None => PollTimeout::NONE,
+        };
+        let mut list = vec![PollFd::new(running.pidfd.as_fd(), PollFlags::POLLIN)];
+        if open {
+            list.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
+        }
+        match poll(&mut list, left) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context("poll"),
+        }
+        if list[0].any() == Some(true) {
+            return Ok(true);
+        }
+        if list.get(1).and_then(PollFd::any) == Some(true) {
+            open = drain(output, tail);
+        }
+    }
+}
+
+/// Takes what is there now: false at the end of file.
+fn drain(output: &OwnedFd, tail: &mut Vec<u8>) -> bool {
+    // As much as a pipe holds: a writer that never stops must not keep the deadline from being looked at.
+    let mut buffer = [0u8; 65536];
+    match sys::read(output.as_fd(), &mut buffer) {
+        Ok(0) => false,
+        Ok(length) => {
+            tail.extend_from_slice(&buffer[..length]);
+            let surplus = tail.len().saturating_sub(TAIL);
+            tail.drain(..surplus);
+            true
+        }
+        Err(_) => true,
+    }
+}
+
+/// Kills the hook's process group, and whatever of its descendants has come to this process as their subreaper.
+fn end_session(running: &Running) {
+    let _gone = sys::kill(-running.pid, libc::SIGKILL);
+    let _gone = sys::pidfd_send_signal(running.pidfd.as_fd(), libc::SIGKILL);
+}
+
+/// The hooks of a kept configuration, for the points of life at which there is no plan.
+pub fn of_config(text: &[u8]) -> Result<(Vec<Hook>, Vec<Hook>)> {
+    #[derive(serde::Deserialize)]
+    struct Part {
+        hooks: Option<minirun_plan::spec::Hooks>,
+    }
+    let part: Part = serde_json::from_slice(text).context("the container's config.json")?;
+    let Some(hooks) = part.hooks else { return Ok((Vec::new(), Vec::new())) };
+    Ok((convert(hooks.poststart(), "hooks.poststart")?, convert(hooks.poststop(), "hooks.poststop")?))
+}
+
+/// These were checked when the container was created.
+fn convert(list: &Option<Vec<oci_spec::runtime::Hook>>, place: &'static str) -> Result<Vec<Hook>> {
+    let strings = |texts: &Option<Vec<String>>| -> Result<Vec<CString>> {
+        texts.iter().flatten().map(|text| Ok(CString::new(text.as_str())?)).collect()
+    };
+    let one = |(i, hook): (usize, &oci_spec::runtime::Hook)| {
+        let path = CString::new(hook.path().as_os_str().as_encoded_bytes())?;
+        let args = strings(hook.args())?;
+        Ok(Hook {
+            args: if args.is_empty() { vec![path.clone()] } else { args },
+            path,
+            env: strings(hook.env())?,
+            timeout: hook.timeout().map(i64::unsigned_abs),
+            origin: minirun_plan::Origin::of(place).index(i),
+        })
+    };
+    list.iter().flatten().enumerate().map(one).collect()
+}
