@@ -161,6 +161,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     hooks::await_hooks(&mut draft);
     mounts::change_root(&mut draft);
     nodes::own_nodes(&mut draft, spec, linux);
+    process::terminal(&mut draft, spec, true);
     process::make_working_directory(&mut draft, spec);
     mounts::views(&mut draft, spec, linux);
     process::process(&mut draft, spec);
@@ -193,6 +194,7 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
     let mut draft = Draft::new(facts, &request);
     refusals::refuse_unsupported_process(&mut draft, spec);
     namespaces::enter_container(&mut draft, linux);
+    process::terminal(&mut draft, spec, false);
     process::process(&mut draft, spec);
     draft.finish()
 }

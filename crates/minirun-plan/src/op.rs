@@ -291,6 +291,15 @@ pub enum Op {
         /// Its value.
         value: CString,
     },
+    /// Make a pseudo-terminal of the container's own devpts the standard streams, and hand its master out.
+    Terminal {
+        /// Rows and columns.
+        size: Option<(u16, u16)>,
+        /// Show it at /dev/console as well?
+        console: bool,
+        /// Who owns it.
+        uid: u32,
+    },
     /// Nothing of this path may be read: /dev/null over a file, an empty read-only directory over a directory.
     MaskedPath(InRoot),
     /// This path and what is beneath it may not be written.

@@ -140,6 +140,7 @@ impl Op {
             Op::PivotRoot => "pivot-root",
             Op::ChangeRoot => "change-root",
             Op::Sysctl { .. } => "sysctl",
+            Op::Terminal { .. } => "terminal",
             Op::MaskedPath(_) => "mask",
             Op::ReadonlyPath(_) => "read-only",
             Op::RootPropagation(_) => "root-propagation",
@@ -216,6 +217,10 @@ impl Op {
             Op::EnterContainer(kinds) => {
                 let names = (0..64).filter(|bit| kinds & 1 << bit != 0).map(|bit| name_of(1 << bit));
                 names.collect::<Vec<_>>().join(" ")
+            }
+            Op::Terminal { size, console, uid } => {
+                let size = size.map_or(String::new(), |(rows, columns)| format!(" {rows} rows {columns} columns"));
+                format!("{}owner {uid}{size}", if *console { "/dev/console " } else { "" })
             }
             Op::MaskedPath(path) | Op::ReadonlyPath(path) | Op::MakeDirectory(path) => path.to_string(),
             Op::Limit { resource, soft, hard } => {

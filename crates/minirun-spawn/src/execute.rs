@@ -11,6 +11,7 @@ mod overlay;
 mod path;
 mod program;
 mod root;
+mod terminal;
 mod user;
 mod views;
 
@@ -34,6 +35,8 @@ pub(crate) struct Opened {
     pub(crate) idmaps: Vec<OwnedFd>,
     /// The running container that init enters, if it does.
     pub(crate) container: Option<Container>,
+    /// Where the terminal's master goes.
+    pub(crate) console: Option<OwnedFd>,
     /// The startContainer hooks' vectors, and the file that each of them reads the state from.
     pub(crate) hooks: Vec<(sys::Argv, sys::Argv)>,
     pub(crate) state: Option<OwnedFd>,
@@ -162,6 +165,7 @@ impl<'a> Executor<'a> {
             Op::RunHook(i) => self.run_hook(*i),
             Op::PivotRoot => self.pivot_root(),
             Op::ChangeRoot => self.change_root(),
+            Op::Terminal { size, console, uid } => self.terminal(*size, *console, *uid),
             Op::MaskedPath(path) => self.mask(path),
             Op::ReadonlyPath(path) => self.make_read_only(path),
             Op::RootPropagation(flags) => root::set_propagation(*flags),

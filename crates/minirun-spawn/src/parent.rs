@@ -45,29 +45,36 @@ pub struct Init {
 /// # Errors
 /// The step that failed, with its place in the configuration. Nothing is left behind then but the cgroup.
 ///
+/// `console` is a socket that takes the master of the container's terminal, if it has one (`SCM_RIGHTS`).
 /// `hooks` is called where the plan's hooks are to run that see the mounted root before it becomes `/`.
 pub fn spawn(
     plan: &Plan,
     cgroup: BorrowedFd<'_>,
     gate: Gate<'_>,
+    console: Option<OwnedFd>,
     hooks: &mut dyn FnMut(&Init) -> Result<(), String>,
 ) -> Result<Init, SpawnError> {
-    give_birth(plan, cgroup, gate, None, hooks)
+    give_birth(plan, cgroup, gate, (None, console), hooks)
 }
 
 /// Makes a further process in a running container, in the same way: it waits for [`Init::start`].
 ///
 /// # Errors
 /// As [`spawn`].
-pub fn spawn_into(plan: &Plan, container: Container, cgroup: BorrowedFd<'_>) -> Result<Init, SpawnError> {
-    give_birth(plan, cgroup, Gate::Parent, Some(container), &mut |_| Ok(()))
+pub fn spawn_into(
+    plan: &Plan,
+    container: Container,
+    cgroup: BorrowedFd<'_>,
+    console: Option<OwnedFd>,
+) -> Result<Init, SpawnError> {
+    give_birth(plan, cgroup, Gate::Parent, (Some(container), console), &mut |_| Ok(()))
 }
 
 fn give_birth(
     plan: &Plan,
     cgroup: BorrowedFd<'_>,
     gate: Gate<'_>,
-    container: Option<Container>,
+    (container, console): (Option<Container>, Option<OwnedFd>),
     hooks: &mut dyn FnMut(&Init) -> Result<(), String>,
 ) -> Result<Init, SpawnError> {
     let mut opened = Opened {
@@ -75,6 +82,7 @@ fn give_birth(
         handles: open_handles(plan)?,
         idmaps: plan.idmaps.iter().map(map_namespace).collect::<Result<_, _>>()?,
         container,
+        console,
         hooks: hook_vectors(plan),
         state: None,
         argv: sys::Argv::new(plan.payload.args.clone()),

@@ -165,6 +165,16 @@ pub fn working_directory() -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) }
 }
 
+/// Takes ownership of a descriptor that arrived as a number, in a control message.
+///
+/// # Errors
+/// Nothing is open under that number.
+pub fn own_fd(number: RawFd) -> Result<OwnedFd> {
+    check(syscall!(SYS_fcntl, number, libc::F_GETFD))?;
+    // SAFETY: it is open, and the kernel made it for this process when the message was received.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// Borrows a descriptor that was inherited by number: standard streams, `--preserve-fds`.
 pub fn inherited_fd(number: RawFd) -> BorrowedFd<'static> {
     assert!(number >= 0, "descriptor numbers are not negative");
@@ -253,6 +263,62 @@ pub fn wait(pid: i32) -> Result<i32> {
     Ok(status)
 }
 
+// ---------------------------------------------------------------------------------------------- terminals and sockets
+
+/// `TIOCSPTLCK`: lets the slave of a pseudo-terminal be opened (ioctl_tty(2)).
+pub fn unlock_terminal(master: BorrowedFd<'_>) -> Result<()> {
+    let locked: libc::c_int = 0;
+    check(syscall!(SYS_ioctl, master.as_raw_fd(), libc::TIOCSPTLCK, &raw const locked)).map(drop)
+}
+
+/// `TIOCGPTPEER` (Linux 4.13): the slave of a pseudo-terminal, without looking up any path.
+pub fn terminal_peer(master: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    check_fd(syscall!(SYS_ioctl, master.as_raw_fd(), libc::TIOCGPTPEER, flags))
+}
+
+/// `TIOCSCTTY`: makes it the controlling terminal of this session.
+pub fn control_terminal(terminal: BorrowedFd<'_>) -> Result<()> {
+    check(syscall!(SYS_ioctl, terminal.as_raw_fd(), libc::TIOCSCTTY, 0)).map(drop)
+}
+
+/// `TIOCSWINSZ`: (rows, columns).
+pub fn set_window_size(terminal: BorrowedFd<'_>, (rows, columns): (u16, u16)) -> Result<()> {
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    check(syscall!(SYS_ioctl, terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size)).map(drop)
+}
+
+/// `TIOCGWINSZ`: (rows, columns).
+pub fn window_size(terminal: BorrowedFd<'_>) -> Result<(u16, u16)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    check(syscall!(SYS_ioctl, terminal.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size))?;
+    Ok((size.ws_row, size.ws_col))
+}
+
+/// sendmsg(2) of one descriptor (`SCM_RIGHTS`, unix(7)) with a text beside it.
+pub fn send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>, text: &[u8]) -> Result<()> {
+    /// A control message of one descriptor, as cmsg(3) lays it out on 64-bit machines.
+    #[repr(C)]
+    struct Control {
+        length: usize,
+        level: libc::c_int,
+        kind: libc::c_int,
+        fd: libc::c_int,
+        padding: u32,
+    }
+    let length = std::mem::offset_of!(Control, padding);
+    let control =
+        Control { length, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, fd: fd.as_raw_fd(), padding: 0 };
+    let part = libc::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: text.len() };
+    // SAFETY: all-zero is a valid msghdr.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = (&raw const part).cast_mut();
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw const control).cast_mut().cast();
+    message.msg_controllen = size_of::<Control>() as _;
+    check(syscall!(SYS_sendmsg, socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL)).map(drop)
+}
+
 // ---------------------------------------------------------------------------------------------- paths
 
 /// openat2(2), Linux 5.6. `flags` gets `O_CLOEXEC`; `mode` counts with `O_CREAT` alone.
@@ -299,6 +365,11 @@ pub fn readlinkat(at: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> Result<
 /// fchownat(2) of the entry itself, never of what a link points to.
 pub fn fchownat(at: BorrowedFd<'_>, name: &CStr, uid: u32, gid: u32) -> Result<()> {
     check(syscall!(SYS_fchownat, at.as_raw_fd(), name.as_ptr(), uid, gid, libc::AT_SYMLINK_NOFOLLOW)).map(drop)
+}
+
+/// fchown(2).
+pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<()> {
+    check(syscall!(SYS_fchown, fd.as_raw_fd(), uid, gid)).map(drop)
 }
 
 /// fchmod(2).

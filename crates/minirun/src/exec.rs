@@ -1,6 +1,6 @@
 //! `minirun exec`: a further process in a running container.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,6 +17,7 @@ use crate::container::{Found, Record, Status};
 use crate::lifecycle::{find, write_pid_file};
 use crate::plan::preserved_fds;
 use crate::store::Entry;
+use crate::terminal::{Console, connect_to};
 use crate::{facts, run, seal};
 
 /// Carries out `minirun exec`.
@@ -29,8 +30,13 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     let found = Found::locked(&entry)?;
     let cgroup = running_cgroup(call, &found)?;
     let (spec, plan) = plan_of(call, id, &entry, &found.record)?;
-    drop(spec);
-    let process = join(&plan, &found.record, cgroup)?;
+    let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
+    let (console, terminal) = Console::of(call, terminal, detached)?.split();
+    let pidfd_socket = call.path("pidfd-socket").map(connect_to).transpose()?;
+    let process = join(&plan, &found.record, cgroup, console)?;
+    if let Some(socket) = pidfd_socket {
+        sys::send_fd(socket.as_fd(), process.pidfd.as_fd(), b"setns").context("send the pidfd")?;
+    }
     if let Some(path) = call.path("pid-file") {
         write_pid_file(&path, process.pid)?;
     }
@@ -38,7 +44,7 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     process.start().context("exec failed: unable to start container process")?;
     drop(entry);
     let Some(signals) = waiting else { return Ok(ExitCode::SUCCESS) };
-    Ok(ExitCode::from(run::status_code(run::wait_for(&process, &signals)?)))
+    Ok(ExitCode::from(run::status_code(run::wait_for(&process, &signals, terminal.as_ref())?)))
 }
 
 /// The cgroup that the process is born in; only a container that runs takes one.
@@ -146,14 +152,15 @@ fn id_of(text: &str) -> Result<u32> {
 }
 
 /// Makes the process, born in the container's cgroup, or where that may not hold processes any more, beside its init.
-fn join(plan: &Plan, record: &Record, cgroup: Cgroup) -> Result<Init> {
+fn join(plan: &Plan, record: &Record, cgroup: Cgroup, console: Option<OwnedFd>) -> Result<Init> {
+    let again = console.as_ref().map(OwnedFd::try_clone).transpose().context("keep the console socket")?;
     let failed =
         |error: SpawnError| anyhow::Error::new(error).context("exec failed: unable to start container process");
-    match spawn_into(plan, container_of(record)?, cgroup.fd()) {
+    match spawn_into(plan, container_of(record)?, cgroup.fd(), console) {
         // The container has handed controllers down to cgroups of its own, and lives in those.
         Err(SpawnError::Failed(failure)) if failure.errno == Some(Errno::EBUSY) && failure.call == "clone3" => {
             let beside = cgroup_of_init(record)?;
-            spawn_into(plan, container_of(record)?, beside.fd()).map_err(failed)
+            spawn_into(plan, container_of(record)?, beside.fd(), again).map_err(failed)
         }
         answer => answer.map_err(failed),
     }

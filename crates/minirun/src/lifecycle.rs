@@ -1,6 +1,6 @@
 //! The life of a container: create, start, kill, delete. Every command holds the container's lock while it works.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,6 +17,7 @@ use crate::plan::{Ready, prepare};
 use crate::process::{Identity, boot_id};
 use crate::seal;
 use crate::store::{Entry, GATE, Store};
+use crate::terminal::{Console, connect_to};
 
 /// How long `delete` waits for processes to die and the cgroup to empty.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +36,10 @@ pub enum Starter {
     /// `minirun start`, later.
     Command,
     /// This process, at once.
-    Myself,
+    Myself {
+        /// Does it end then, rather than stay in the foreground?
+        detached: bool,
+    },
 }
 
 /// A container that waits for its start.
@@ -43,6 +47,8 @@ pub struct Created {
     pub record: Record,
     pub init: Init,
     pub cgroup: Cgroup,
+    /// Where the master of its terminal arrives, if that is here.
+    pub terminal: Option<OwnedFd>,
 }
 
 /// `minirun create`.
@@ -61,13 +67,26 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
     if log::log_enabled!(log::Level::Debug) && call.globals.has("debug") {
         ready.plan.to_string().lines().for_each(|line| log::debug!("{line}"));
     }
+    let terminal = ready.bundle.spec.process.as_ref().is_some_and(|process| process.terminal);
+    let console = Console::of(call, terminal, starter != Starter::Myself { detached: false })?;
+    let (console, terminal) = console.split();
+    let pidfd_socket = call.path("pidfd-socket").map(connect_to).transpose()?;
     let entry = store.reserve(id)?;
     let mut record = match first_record(id, &ready, call.path("pid-file")) {
         Ok(record) => record,
         Err(error) => return Err(add_undo(error, entry.remove())),
     };
-    match carry_out(&entry, &mut record, &ready, starter) {
-        Ok((init, cgroup)) => Ok((entry, Created { record, init, cgroup })),
+    let made = carry_out(&entry, &mut record, &ready, starter, console).and_then(|(init, cgroup)| {
+        match announce(&entry, &mut record, &init, pidfd_socket) {
+            Ok(()) => Ok((init, cgroup)),
+            Err(error) => {
+                init.kill();
+                Err(error)
+            }
+        }
+    });
+    match made {
+        Ok((init, cgroup)) => Ok((entry, Created { record, init, cgroup, terminal })),
         Err(error) => Err(add_undo(error, remove_traces(entry, &record, None))),
     }
 }
@@ -102,7 +121,13 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
 }
 
 /// Everything that changes the host, in order. Each thing is in the record before it is there.
-fn carry_out(entry: &Entry, record: &mut Record, ready: &Ready, starter: Starter) -> Result<(Init, Cgroup)> {
+fn carry_out(
+    entry: &Entry,
+    record: &mut Record,
+    ready: &Ready,
+    starter: Starter,
+    console: Option<OwnedFd>,
+) -> Result<(Init, Cgroup)> {
     entry.keep_config(&ready.bundle.text)?;
     record.save(entry)?;
     let cgroup = Cgroup::create(&ready.cgroup_mount, &ready.plan.cgroup)?;
@@ -120,28 +145,25 @@ fn carry_out(entry: &Entry, record: &mut Record, ready: &Ready, starter: Starter
         done.map_err(|error| format!("{error:#}"))
     };
     let init = match starter {
-        Starter::Myself => spawn(&ready.plan, cgroup.fd(), Gate::Parent, &mut run_hooks),
+        Starter::Myself { .. } => spawn(&ready.plan, cgroup.fd(), Gate::Parent, console, &mut run_hooks),
         Starter::Command => {
             let gate = open_gate(entry)?;
-            spawn(&ready.plan, cgroup.fd(), Gate::Listener(gate.as_fd()), &mut run_hooks)
+            spawn(&ready.plan, cgroup.fd(), Gate::Listener(gate.as_fd()), console, &mut run_hooks)
         }
     };
     let init = init.map_err(|error| explain(error, &cgroup))?;
-    match announce(entry, record, &init) {
-        Ok(()) => Ok((init, cgroup)),
-        Err(error) => {
-            init.kill();
-            Err(error)
-        }
-    }
+    Ok((init, cgroup))
 }
 
 /// Makes the container known: its record, its pid file, and init's leave to outlive this process.
-fn announce(entry: &Entry, record: &mut Record, init: &Init) -> Result<()> {
+fn announce(entry: &Entry, record: &mut Record, init: &Init, pidfd_socket: Option<OwnedFd>) -> Result<()> {
     record.init = Some(Identity::of(init.pid).context("container init ended before it was ready")?);
     record.save(entry)?;
     if let Some(path) = &record.pid_file {
         write_pid_file(path, init.pid)?;
+    }
+    if let Some(socket) = pidfd_socket {
+        sys::send_fd(socket.as_fd(), init.pidfd.as_fd(), b"standard").context("send the pidfd")?;
     }
     init.provide_state(&hooks::state_of(record, Status::Created, init.pid)?)?;
     Ok(init.commit()?)
@@ -158,7 +180,7 @@ fn explain(error: SpawnError, cgroup: &Cgroup) -> anyhow::Error {
 
 /// The socket on which init waits for `start`. Its address goes through the directory's descriptor, so that the
 /// directory's path may be longer than the 108 bytes of an address (unix(7)).
-fn open_gate(entry: &Entry) -> Result<std::os::fd::OwnedFd> {
+fn open_gate(entry: &Entry) -> Result<OwnedFd> {
     let gate = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).context("socket")?;
     let path = entry.short_path(GATE);
     bind(std::os::fd::AsRawFd::as_raw_fd(&gate), &UnixAddr::new(&path)?)

@@ -19,6 +19,7 @@ mod run;
 mod seal;
 mod store;
 mod template;
+mod terminal;
 
 use std::process::ExitCode;
 

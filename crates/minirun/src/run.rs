@@ -1,5 +1,6 @@
 //! `minirun run`: a container from its creation to its end, in the foreground.
 
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,9 +9,11 @@ use minirun_spawn::Init;
 use minirun_sys as sys;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use crate::cli::Call;
+use crate::terminal;
 use crate::lifecycle::{Created, Starter, after_start, make, remove_traces, store};
 
 /// Carries out `minirun run`.
@@ -27,7 +30,7 @@ pub fn run(call: &Call) -> Result<ExitCode> {
     if !detached && !call.has("no-subreaper") {
         sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).context("become a subreaper")?;
     }
-    let (entry, container) = make(call, &id, &bundle, Starter::Myself)?;
+    let (entry, container) = make(call, &id, &bundle, Starter::Myself { detached })?;
     if let Err(error) = container.init.start() {
         container.init.kill();
         remove_traces(entry, &container.record, None)?;
@@ -41,7 +44,7 @@ pub fn run(call: &Call) -> Result<ExitCode> {
     let Some(signals) = waiting else { return Ok(ExitCode::SUCCESS) };
     // Others may kill or delete the container while it runs.
     drop(entry);
-    let status = wait_for(&container.init, &signals)?;
+    let status = wait_for(&container.init, &signals, container.terminal.as_ref())?;
     report_oom(&container, status);
     if !call.has("keep")
         && let Some(entry) = store(call)?.find(&id)?
@@ -63,26 +66,38 @@ pub fn block_signals() -> Result<SigSet> {
     Ok(signals)
 }
 
-/// Passes signals on to the container until its init ends.
-pub fn wait_for(init: &Init, signals: &SigSet) -> Result<WaitStatus> {
+/// Stays until the container's init has ended: between the terminals if there are some, passing signals on.
+pub fn wait_for(init: &Init, signals: &SigSet, terminal: Option<&OwnedFd>) -> Result<WaitStatus> {
+    if let Some(receiver) = terminal {
+        return terminal::attend(init, signals, receiver);
+    }
+    // Not sigwait(3): a number beyond the standard signals would be an error there.
+    let signals = SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC).context("signalfd")?;
     loop {
         if let Some(status) = reap(init)? {
             return Ok(status);
         }
-        match signals.wait() {
-            // SIGCHLD is for this process; SIGURG is what Go's runtime sends itself, so engines may send it here.
-            Ok(Signal::SIGCHLD | Signal::SIGURG) | Err(Errno::EINTR) => {}
-            Ok(signal) => match sys::pidfd_send_signal(std::os::fd::AsFd::as_fd(&init.pidfd), signal as i32) {
-                Ok(()) | Err(Errno::ESRCH) => {}
-                Err(errno) => log::warn!("could not pass {signal} on: {errno}"),
-            },
+        match signals.read_signal() {
+            Ok(Some(info)) => pass_on(init, info.ssi_signo as i32),
+            Ok(None) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).context("wait for a signal"),
         }
     }
 }
 
+/// Passes a signal on. SIGCHLD is for this process, and SIGURG is what Go's runtime sends itself, engines' included.
+pub fn pass_on(init: &Init, signal: i32) {
+    if signal == libc::SIGCHLD || signal == libc::SIGURG {
+        return;
+    }
+    match sys::pidfd_send_signal(init.pidfd.as_fd(), signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(errno) => log::warn!("could not pass signal {signal} on: {}", errno.desc()),
+    }
+}
+
 /// Takes every child that has ended: init's status if it is among them.
-fn reap(init: &Init) -> Result<Option<WaitStatus>> {
+pub fn reap(init: &Init) -> Result<Option<WaitStatus>> {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => return Ok(None),

@@ -6,6 +6,14 @@ use super::Draft;
 use crate::spec::{Capabilities, PosixRlimitType, Process, Spec};
 use crate::{HostOp, HostStep, InRoot, Op, Origin};
 
+/// `process.terminal`: a pseudo-terminal of the container's devpts, which every path to it leads to once the devices are
+/// there. The console is init's alone.
+pub(super) fn terminal(draft: &mut Draft<'_>, spec: &Spec, console: bool) {
+    let Some(process) = spec.process.as_ref().filter(|process| process.terminal) else { return };
+    let size = process.console_size.as_ref().map(|size| (size.height, size.width));
+    draft.step(Op::Terminal { size, console, uid: process.user.uid }, Origin::of("process.terminal"));
+}
+
 /// `process.cwd` is made while the root can still be written.
 pub(super) fn make_working_directory(draft: &mut Draft<'_>, spec: &Spec) {
     let Some(process) = &spec.process else { return };

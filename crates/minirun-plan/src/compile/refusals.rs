@@ -25,7 +25,6 @@ pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Lin
 pub(super) fn refuse_unsupported_process(draft: &mut Draft<'_>, spec: &Spec) {
     let mut refuse = refuser(draft);
     if let Some(process) = &spec.process {
-        refuse(process.terminal, "process.terminal");
         refuse(given(&process.apparmor_profile), "process.apparmorProfile");
         refuse(given(&process.selinux_label), "process.selinuxLabel");
         refuse(process.io_priority.is_some(), "process.ioPriority");

@@ -59,6 +59,8 @@ pub const GLOBALS: &[Opt] = &[
 
 const BUNDLE: Opt = short('b', value("bundle", "DIR", "the bundle (default: the working directory)"));
 const PID_FILE: Opt = value("pid-file", "FILE", "write the pid of the container's init there");
+const CONSOLE_SOCKET: Opt = value("console-socket", "PATH", "send the master of the container's terminal there");
+const PIDFD_SOCKET: Opt = value("pidfd-socket", "PATH", "send a pidfd of the process there");
 const NO_PIVOT: Opt =
     flag("no-pivot", "change the root by chroot(2): for a root file system that is an initial ramdisk");
 const NO_NEW_KEYRING: Opt = flag("no-new-keyring", "leave the session keyring as it is");
@@ -79,6 +81,8 @@ pub const COMMANDS: &[Command] = &[
             flag("keep", "do not delete the container when it has ended"),
             flag("no-subreaper", "do not adopt orphans of the container while waiting for it"),
             PID_FILE,
+            CONSOLE_SOCKET,
+            PIDFD_SOCKET,
             NO_PIVOT,
             NO_NEW_KEYRING,
             PRESERVE_FDS,
@@ -91,7 +95,7 @@ pub const COMMANDS: &[Command] = &[
         arguments: (1, 1),
         help: "Create a container: everything but its program's first instruction.",
         example: "sudo minirun create -b bundle web",
-        options: &[BUNDLE, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
+        options: &[BUNDLE, PID_FILE, CONSOLE_SOCKET, PIDFD_SOCKET, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
         passes_on: false,
     },
     Command {
@@ -104,7 +108,8 @@ pub const COMMANDS: &[Command] = &[
             short('p', value("process", "FILE", "the process, as in config.json")),
             short('d', flag("detach", "do not wait for it")),
             short('t', flag("tty", "give it a terminal")),
-            value("console-socket", "PATH", "send the terminal's master there"),
+            CONSOLE_SOCKET,
+            PIDFD_SOCKET,
             value("cwd", "DIR", "its working directory"),
             short('e', value("env", "NAME=VALUE", "one more environment variable; may be repeated")),
             short('u', value("user", "UID[:GID]", "its user and group, as numbers")),

@@ -1,0 +1,198 @@
+//! The caller's terminal and the container's: who takes the master, and what goes to and fro in the foreground.
+
+use std::io::IoSliceMut;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use minirun_spawn::Init;
+use minirun_sys as sys;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, socket, socketpair,
+};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::wait::WaitStatus;
+
+use crate::cli::Call;
+use crate::run;
+
+/// Where the master of the container's terminal goes.
+pub enum Console {
+    /// There is no terminal.
+    None,
+    /// To whoever listens on `--console-socket`.
+    Socket(OwnedFd),
+    /// To this process, which stays in the foreground: the socket's two ends.
+    Here(OwnedFd, OwnedFd),
+}
+
+impl Console {
+    /// What the command line and the configuration make of it; the words are runc's.
+    pub fn of(call: &Call, terminal: bool, detached: bool) -> Result<Console> {
+        match (terminal, call.path("console-socket")) {
+            (true, Some(path)) if detached => Ok(Console::Socket(connect_to(path)?)),
+            (false, Some(_)) | (true, Some(_)) => {
+                bail!("cannot use console socket if minirun will not detach or allocate tty")
+            }
+            (true, None) if detached => {
+                bail!("cannot allocate tty if minirun will detach without setting console socket")
+            }
+            (true, None) => {
+                let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
+                    .context("socketpair")?;
+                Ok(Console::Here(ours, theirs))
+            }
+            (false, None) => Ok(Console::None),
+        }
+    }
+
+    /// The end that init sends the master to, and the end that it arrives at if that is here.
+    pub fn split(self) -> (Option<OwnedFd>, Option<OwnedFd>) {
+        match self {
+            Console::None => (None, None),
+            Console::Socket(socket) => (Some(socket), None),
+            Console::Here(ours, theirs) => (Some(theirs), Some(ours)),
+        }
+    }
+}
+
+/// Connects to a socket that an engine listens on. Through the directory's descriptor, for its path may be long.
+pub fn connect_to(path: PathBuf) -> Result<OwnedFd> {
+    let context = || format!("connect to {}", path.display());
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).context("socket")?;
+    let directory = std::fs::File::open(path.parent().unwrap_or(std::path::Path::new("/"))).with_context(context)?;
+    let name = path.file_name().with_context(context)?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+    connect(socket.as_raw_fd(), &UnixAddr::new(&short).with_context(context)?).with_context(context)?;
+    Ok(socket)
+}
+
+/// Takes the master that init has sent.
+fn receive(socket: &OwnedFd) -> Result<OwnedFd> {
+    let mut bytes = [0u8; 64];
+    let mut control = nix::cmsg_space!([std::os::fd::RawFd; 1]);
+    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)
+        .context("receive the terminal")?;
+    for part in message.cmsgs().context("receive the terminal")? {
+        if let ControlMessageOwned::ScmRights(fds) = part
+            && let Some(fd) = fds.first()
+        {
+            return sys::own_fd(*fd).context("receive the terminal");
+        }
+    }
+    bail!("the container's init sent no terminal")
+}
+
+/// Puts the caller's terminal into raw mode, and back whatever happens.
+struct RawMode {
+    before: Termios,
+}
+
+impl RawMode {
+    /// None when standard input is no terminal.
+    fn enter() -> Result<Option<RawMode>> {
+        let Ok(before) = tcgetattr(std::io::stdin()) else { return Ok(None) };
+        let mut raw = before.clone();
+        cfmakeraw(&mut raw);
+        tcsetattr(std::io::stdin(), SetArg::TCSANOW, &raw).context("put the terminal into raw mode")?;
+        Ok(Some(RawMode { before }))
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        // Nothing can be done about a terminal that has gone away.
+        let _gone = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &self.before);
+    }
+}
+
+/// Is between the caller and the container's terminal until init has ended.
+pub fn attend(init: &Init, signals: &SigSet, receiver: &OwnedFd) -> Result<WaitStatus> {
+    let master = receive(receiver)?;
+    copy_size(master.as_fd());
+    let raw = RawMode::enter()?;
+    let signals = SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context("signalfd")?;
+    let status = relay(init, &signals, &master);
+    drop(raw);
+    status
+}
+
+fn relay(init: &Init, signals: &SignalFd, master: &OwnedFd) -> Result<WaitStatus> {
+    let (mut input_open, mut output_open) = (true, true);
+    loop {
+        if let Some(status) = run::reap(init)? {
+            // What the container wrote last is still in the terminal.
+            while output_open && ready(master.as_fd()) {
+                output_open = copy(master.as_fd(), sys::inherited_fd(1));
+            }
+            return Ok(status);
+        }
+        let stdin = sys::inherited_fd(0);
+        let watch = |fd, on: bool| PollFd::new(fd, if on { PollFlags::POLLIN } else { PollFlags::empty() });
+        let mut list = [watch(signals.as_fd(), true), watch(master.as_fd(), output_open)];
+        let mut with_input = [list[0].clone(), list[1].clone(), watch(stdin, input_open)];
+        let polled = if input_open { poll(&mut with_input, PollTimeout::NONE) } else { poll(&mut list, PollTimeout::NONE) };
+        match polled {
+            Ok(_) => {}
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno).context("poll"),
+        }
+        let happened = |i: usize| if input_open { with_input[i].any() } else { list[i].any() } == Some(true);
+        if happened(0) {
+            pass_signals(init, signals, master)?;
+        }
+        if output_open && happened(1) {
+            output_open = copy(master.as_fd(), sys::inherited_fd(1));
+        }
+        if input_open && happened(2) {
+            input_open = copy(stdin, master.as_fd());
+        }
+    }
+}
+
+fn ready(fd: BorrowedFd<'_>) -> bool {
+    sys::wait_readable(fd, Some(0)) == Ok(true)
+}
+
+/// Copies what is there; false when there will be nothing more. A terminal whose other side is closed answers EIO.
+fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> bool {
+    let mut buffer = [0u8; 16384];
+    let length = match sys::read(from, &mut buffer) {
+        Ok(0) => return false,
+        Ok(length) => length,
+        Err(Errno::EINTR | Errno::EAGAIN) => return true,
+        Err(_) => return false,
+    };
+    let mut rest = &buffer[..length];
+    while !rest.is_empty() {
+        match sys::write(to, rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(Errno::EINTR) => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+fn pass_signals(init: &Init, signals: &SignalFd, master: &OwnedFd) -> Result<()> {
+    while let Some(info) = signals.read_signal().context("read a signal")? {
+        match Signal::try_from(info.ssi_signo as i32) {
+            Ok(Signal::SIGWINCH) => copy_size(master.as_fd()),
+            Ok(signal) => run::pass_on(init, signal as i32),
+            Err(_) => run::pass_on(init, info.ssi_signo as i32),
+        }
+    }
+    Ok(())
+}
+
+/// Gives the container's terminal the caller's size. Without a terminal there is none to give.
+fn copy_size(master: BorrowedFd<'_>) {
+    if let Ok(size) = sys::window_size(sys::inherited_fd(0)) {
+        let _gone = sys::set_window_size(master, size);
+    }
+}
