@@ -205,5 +205,6 @@ fn resources_of(linux: &crate::spec::Linux) -> &crate::spec::Resources {
     linux.resources.as_ref().unwrap_or_else(|| NONE.get_or_init(Default::default))
 }
 
+pub(crate) use mount_options::known_words as mount_options;
 pub(crate) use namespaces::name_of as namespaces_name;
 pub(crate) use process::limit_name;

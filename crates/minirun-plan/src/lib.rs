@@ -8,6 +8,7 @@
 
 mod compile;
 mod facts;
+pub mod known;
 mod op;
 mod origin;
 mod plan;

@@ -123,6 +123,10 @@ pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Asked> {
         }
     };
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        // Engines ask `checkpoint --help` whether there are checkpoints: success would say yes.
+        if name == "checkpoint" || name == "restore" {
+            bail!("{name} is not supported: minirun has no checkpoints");
+        }
         if name == "help" {
             return Ok(Asked::Text(help::overview()));
         }

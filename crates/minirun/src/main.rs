@@ -7,8 +7,10 @@
 mod bundle;
 mod cli;
 mod container;
+mod control;
 mod exec;
 mod facts;
+mod features;
 mod hooks;
 mod lifecycle;
 mod listing;
@@ -62,6 +64,10 @@ fn carry_out(call: &Call) -> Result<ExitCode> {
         "delete" => done(lifecycle::delete(call)),
         "state" => done(listing::state(call)),
         "list" => done(listing::list(call)),
+        "pause" => done(control::pause(call)),
+        "resume" => done(control::resume(call)),
+        "ps" => done(control::ps(call)),
+        "features" => done(features::features()),
         "spec" => done(template::spec(call)),
         "plan" => done(plan::plan(call)),
         other => anyhow::bail!("unknown command {other:?}"),

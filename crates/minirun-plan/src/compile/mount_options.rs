@@ -178,6 +178,19 @@ fn filesystem_option(word: &str, index: usize) -> Option<FsOption> {
     Some(FsOption { key: CString::new(key).ok()?, value, index })
 }
 
+/// The words of the table, sorted, the recursive forms among them.
+pub(crate) fn known_words() -> Vec<String> {
+    let mut words = Vec::new();
+    for (word, meaning) in WORDS {
+        words.push((*word).to_owned());
+        if matches!(meaning, Meaning::Attribute { .. }) {
+            words.push(format!("r{word}"));
+        }
+    }
+    words.sort();
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

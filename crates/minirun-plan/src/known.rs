@@ -1,0 +1,13 @@
+//! The words that the compiler knows, for the list of features.
+
+/// Every mount option that the compiler itself understands, sorted; others are passed to the file system.
+pub fn mount_options() -> Vec<String> {
+    crate::compile::mount_options()
+}
+
+/// Every capability that has a name here.
+pub fn capabilities() -> Vec<String> {
+    let mut all: Vec<caps::Capability> = caps::all().into_iter().collect();
+    all.sort_by_key(caps::Capability::index);
+    all.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,72 @@
+//! Looking after a running container: `pause`, `resume` and `ps`.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use minirun_cgroup::Cgroup;
+
+use crate::cli::Call;
+use crate::container::{Found, Status};
+use crate::lifecycle::find;
+use crate::listing::print;
+
+/// The cgroup of a container whose lock is held.
+fn cgroup_of(found: &Found) -> Result<Cgroup> {
+    found.record.open_cgroup()?.context("the container's cgroup is gone")
+}
+
+/// `minirun pause`.
+pub fn pause(call: &Call) -> Result<()> {
+    let entry = find(call, &call.args[0])?;
+    let found = Found::locked(&entry)?;
+    match found.status {
+        Status::Created | Status::Running => Ok(cgroup_of(&found)?.freeze()?),
+        _ => bail!("container not running"),
+    }
+}
+
+/// `minirun resume`.
+pub fn resume(call: &Call) -> Result<()> {
+    let entry = find(call, &call.args[0])?;
+    let found = Found::locked(&entry)?;
+    match found.status {
+        Status::Paused => Ok(cgroup_of(&found)?.thaw()?),
+        _ => bail!("container not paused"),
+    }
+}
+
+/// `minirun ps`: the pids as JSON, or the lines of ps(1) that are about them.
+pub fn ps(call: &Call) -> Result<()> {
+    let format = call.text("format").unwrap_or_else(|| "table".to_owned());
+    let entry = find(call, &call.args[0])?;
+    let found = Found::locked(&entry)?;
+    drop(entry);
+    let pids = match found.record.open_cgroup()? {
+        Some(cgroup) => cgroup.pids()?,
+        None => Vec::new(),
+    };
+    match format.as_str() {
+        "json" => print(&format!("{}\n", serde_json::to_string(&pids)?)),
+        "table" => print(&table(&call.args[1..], &pids)?),
+        other => bail!("invalid format option: {other:?} (table and json are known)"),
+    }
+}
+
+/// What `ps` says of these processes. Engines pass all of its options as one word.
+fn table(options: &[String], pids: &[i32]) -> Result<String> {
+    let options: Vec<&str> = options.iter().flat_map(|option| option.split_whitespace()).collect();
+    let options = if options.is_empty() { vec!["-ef"] } else { options };
+    let output = Command::new("ps").args(&options).output().context("run ps")?;
+    if !output.status.success() {
+        bail!("ps {}: {}", options.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines = text.lines();
+    let head = lines.next().unwrap_or_default();
+    let column = head.split_whitespace().position(|name| name == "PID").context("couldn't find PID field in ps output")?;
+    let ours = |line: &&str| {
+        let pid = line.split_whitespace().nth(column).and_then(|pid| pid.parse().ok());
+        pid.is_some_and(|pid| pids.contains(&pid))
+    };
+    Ok(std::iter::once(head).chain(lines.filter(ours)).fold(String::new(), |text, line| text + line + "\n"))
+}

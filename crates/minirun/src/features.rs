@@ -1,0 +1,35 @@
+//! `minirun features`: what this program can do, whatever the host (runtime-spec, "Features").
+
+use anyhow::Result;
+use minirun_plan::known;
+use serde_json::json;
+
+use crate::cli::SPEC_VERSION;
+use crate::listing::print;
+
+/// Prints the document. It needs no privilege and looks at nothing.
+pub fn features() -> Result<()> {
+    let document = json!({
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": SPEC_VERSION,
+        "hooks": ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"],
+        "mountOptions": known::mount_options(),
+        "linux": {
+            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
+            "capabilities": known::capabilities(),
+            "cgroup": { "v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
+            "seccomp": { "enabled": false },
+            "apparmor": { "enabled": false },
+            "selinux": { "enabled": false },
+            "intelRdt": { "enabled": false },
+            "mountExtensions": { "idmap": { "enabled": true } },
+            "netDevices": { "enabled": false },
+        },
+        "annotations": {
+            "org.minirun.version": env!("CARGO_PKG_VERSION"),
+            "org.minirun.overlay-root": "true",
+        },
+        "potentiallyUnsafeConfigAnnotations": [],
+    });
+    print(&format!("{}\n", serde_json::to_string_pretty(&document)?))
+}
