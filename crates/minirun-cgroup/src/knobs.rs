@@ -14,10 +14,10 @@ impl Cgroup {
     ///
     /// A knob cannot be written, or shows another value afterwards. The later ones are not written then.
     pub fn apply(&self, knobs: &[Knob]) -> Result<()> {
-        knobs.iter().try_for_each(|knob| self.write(knob))
+        knobs.iter().try_for_each(|knob| self.write_knob(knob))
     }
 
-    fn write(&self, knob: &Knob) -> Result<()> {
+    fn write_knob(&self, knob: &Knob) -> Result<()> {
         let failed = |cause: Cause| {
             let hint = cause_hint(knob, &cause);
             let path = self.path().join(&knob.file);

@@ -89,6 +89,16 @@ impl Cgroup {
         }
     }
 
+    /// Writes an interface file, without looking at what it holds then.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn write(&self, file: &str, value: &str) -> Result<()> {
+        files::write_file(self.dir.as_fd(), file, value)
+            .map_err(|errno| CgroupError::new(format!("write {value:?} to"), self.path().join(file), errno))
+    }
+
     /// Loads the filter of devices and attaches it, beside those that are there: each of them must allow an access.
     ///
     /// # Errors

@@ -199,6 +199,26 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
     draft.finish()
 }
 
+/// Other limits for a container, as a plan of knobs and nothing else. Device rules are never changed.
+#[derive(Debug)]
+pub struct Limits {
+    /// The knobs, and the controllers that they need.
+    pub cgroup: CgroupPlan,
+    /// As those of a [`Plan`].
+    pub warnings: Vec<String>,
+}
+
+/// Compiles other limits for a container that exists.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn compile_resources(asked: &crate::spec::Resources, facts: &HostFacts) -> Result<Limits, Problems> {
+    let (mut cgroup, mut problems, mut warnings) = (CgroupPlan::default(), Problems::new(), Vec::new());
+    resources::resources(asked, facts, &mut cgroup, &mut problems, &mut warnings);
+    cgroup.devices = None;
+    if problems.is_empty() { Ok(Limits { cgroup, warnings }) } else { Err(problems) }
+}
+
 /// The resources section, or an empty one: an absent section still means the default device rules.
 fn resources_of(linux: &crate::spec::Linux) -> &crate::spec::Resources {
     static NONE: std::sync::OnceLock<crate::spec::Resources> = std::sync::OnceLock::new();

@@ -17,7 +17,7 @@ mod show;
 pub mod spec;
 
 pub use compile::devices::{DeviceFilter, DeviceRule};
-pub use compile::{ExecRequest, Request, RootSource, compile, compile_exec};
+pub use compile::{ExecRequest, Limits, Request, RootSource, compile, compile_exec, compile_resources};
 pub use facts::{ControllerHome, HostFacts};
 pub use op::*;
 pub use origin::Origin;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use minirun_cgroup::{CgroupMount, controllers, locate, v1_controllers};
 use minirun_plan::HostFacts;
-use minirun_plan::spec::Spec;
+use minirun_plan::spec::{Resources, Spec};
 use minirun_sys as sys;
 
 /// What the plan of a process depends on.
@@ -20,8 +20,12 @@ pub fn of_privileges() -> Result<HostFacts> {
 
 /// What a plan of this configuration depends on. What nobody asks for is not looked up.
 pub fn probe(spec: &Spec) -> Result<(HostFacts, Option<CgroupMount>)> {
+    of_limits(spec.linux.as_ref().and_then(|linux| linux.resources.as_ref()))
+}
+
+/// What the plan of these limits depends on.
+pub fn of_limits(resources: Option<&Resources>) -> Result<(HostFacts, Option<CgroupMount>)> {
     let mount = locate()?;
-    let resources = spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
     let limited = resources.is_some_and(|resources| {
         resources.memory.is_some()
             || resources.cpu.is_some()

@@ -22,6 +22,7 @@ mod seal;
 mod store;
 mod template;
 mod terminal;
+mod update;
 
 use std::process::ExitCode;
 
@@ -66,6 +67,7 @@ fn carry_out(call: &Call) -> Result<ExitCode> {
         "list" => done(listing::list(call)),
         "pause" => done(control::pause(call)),
         "resume" => done(control::resume(call)),
+        "update" => done(update::update(call)),
         "ps" => done(control::ps(call)),
         "features" => done(features::features()),
         "spec" => done(template::spec(call)),

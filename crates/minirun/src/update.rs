@@ -1,0 +1,192 @@
+//! `minirun update`: other limits for a container that exists.
+
+use std::io::Read as _;
+
+use anyhow::{Context, Result, anyhow, bail};
+use minirun_cgroup::Cgroup;
+use minirun_plan::spec::Resources;
+use minirun_plan::{Knob, compile_resources};
+use serde_json::{Map, Value, json};
+
+use crate::cli::Call;
+use crate::container::{Found, Status};
+use crate::facts;
+use crate::lifecycle::find;
+
+/// Carries out `minirun update`: all of the limits, or none.
+pub fn update(call: &Call) -> Result<()> {
+    let entry = find(call, &call.args[0])?;
+    let found = Found::locked(&entry)?;
+    if found.status == Status::Stopped || found.status == Status::Creating {
+        bail!("container not running");
+    }
+    let cgroup = found.record.open_cgroup()?.context("the container's cgroup is gone")?;
+    let mut asked = match call.text("resources") {
+        Some(source) => read_resources(call, &source)?,
+        None => from_options(call)?,
+    };
+    complete(&mut asked, &cgroup)?;
+    let resources: Resources =
+        serde_path_to_error::deserialize(&asked).map_err(|error| anyhow!("{}: {}", error.path(), error.inner()))?;
+    check_usage(&resources, &cgroup)?;
+    let (facts, _) = facts::of_limits(Some(&resources))?;
+    let plan = compile_resources(&resources, &facts).map_err(anyhow::Error::new)?;
+    plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    apply_or_restore(&cgroup, &plan.cgroup.knobs)
+}
+
+fn read_resources(call: &Call, source: &str) -> Result<Value> {
+    let mut text = Vec::new();
+    match source {
+        "-" => std::io::stdin().read_to_end(&mut text).context("read the resources from standard input")?,
+        _ => {
+            let path = call.path("resources").context("--resources")?;
+            text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+            text.len()
+        }
+    };
+    serde_json::from_slice(&text).context("the resources are not valid JSON")
+}
+
+/// The options as the configuration would have them.
+fn from_options(call: &Call) -> Result<Value> {
+    for (option, field) in [("l3-cache-schema", "L3 cache schema"), ("mem-bw-schema", "memory bandwidth schema")] {
+        if call.has(option) {
+            bail!("--{option}: updating a non-existent Intel RDT configuration is not supported ({field})");
+        }
+    }
+    for option in ["kernel-memory", "kernel-memory-tcp"] {
+        if call.has(option) {
+            log::warn!("--{option} is ignored: the kernel has no such limit any more");
+        }
+    }
+    let (mut memory, mut cpu, mut pids, mut io) = (Map::new(), Map::new(), Map::new(), Map::new());
+    for (option, key) in [("memory", "limit"), ("memory-reservation", "reservation"), ("memory-swap", "swap")] {
+        if let Some(text) = call.text(option) {
+            memory.insert(key.to_owned(), json!(bytes_of(&text).with_context(|| format!("--{option}"))?));
+        }
+    }
+    let numbers = [
+        ("cpu-period", "period"),
+        ("cpu-quota", "quota"),
+        ("cpu-burst", "burst"),
+        ("cpu-share", "shares"),
+        ("cpu-rt-period", "realtimePeriod"),
+        ("cpu-rt-runtime", "realtimeRuntime"),
+        ("cpu-idle", "idle"),
+    ];
+    for (option, key) in numbers {
+        if let Some(text) = call.text(option) {
+            let number: i64 = text.parse().with_context(|| format!("invalid value {text:?} for --{option}"))?;
+            cpu.insert(key.to_owned(), json!(number));
+        }
+    }
+    for (option, key) in [("cpuset-cpus", "cpus"), ("cpuset-mems", "mems")] {
+        if let Some(text) = call.text(option) {
+            cpu.insert(key.to_owned(), json!(text));
+        }
+    }
+    if let Some(text) = call.text("pids-limit") {
+        let number: i64 = text.parse().with_context(|| format!("invalid value {text:?} for --pids-limit"))?;
+        pids.insert("limit".to_owned(), json!(number));
+    }
+    if let Some(text) = call.text("blkio-weight") {
+        let number: u16 = text.parse().with_context(|| format!("invalid value {text:?} for --blkio-weight"))?;
+        io.insert("weight".to_owned(), json!(number));
+    }
+    Ok(json!({ "memory": memory, "cpu": cpu, "pids": pids, "blockIO": io }))
+}
+
+/// A number of bytes, as people write it: `512m`, `1G`, `-1` for none.
+fn bytes_of(text: &str) -> Result<i64> {
+    let lower = text.to_ascii_lowercase();
+    let plain = lower.trim_end_matches("ib").trim_end_matches('b');
+    let (digits, shift) = match plain.chars().last() {
+        Some('k') => (&plain[..plain.len() - 1], 10),
+        Some('m') => (&plain[..plain.len() - 1], 20),
+        Some('g') => (&plain[..plain.len() - 1], 30),
+        Some('t') => (&plain[..plain.len() - 1], 40),
+        _ => (plain, 0),
+    };
+    let number: i64 = digits.parse().with_context(|| format!("{text:?} is not a size"))?;
+    match number.checked_mul(1 << shift) {
+        Some(bytes) if bytes >= 0 || number == -1 && shift == 0 => Ok(bytes),
+        _ => bail!("{text:?} is out of range"),
+    }
+}
+
+/// What one file holds together comes from there where only a part of it is asked for.
+fn complete(asked: &mut Value, cgroup: &Cgroup) -> Result<()> {
+    let given = |asked: &Value, pointer: &str| asked.pointer(pointer).is_some_and(|value| !value.is_null() && *value != json!(0));
+    let (quota, period) = (given(asked, "/cpu/quota"), given(asked, "/cpu/period"));
+    if quota != period
+        && let Some(now) = cgroup.read("cpu.max")?
+    {
+        let mut words = now.split_whitespace();
+        let (now_quota, now_period) = (words.next().unwrap_or("max"), words.next().unwrap_or("100000"));
+        if quota {
+            asked["cpu"]["period"] = json!(now_period.parse::<u64>().context("cpu.max")?);
+        } else {
+            asked["cpu"]["quota"] = json!(now_quota.parse::<i64>().unwrap_or(-1));
+        }
+    }
+    // memory+swap can be turned into a limit of swap only beside the limit of memory.
+    if given(asked, "/memory/swap")
+        && !given(asked, "/memory/limit")
+        && let Some(now) = cgroup.read("memory.max")?
+    {
+        asked["memory"]["limit"] = json!(now.trim_end().parse::<i64>().unwrap_or(-1));
+    }
+    Ok(())
+}
+
+/// `checkBeforeUpdate`: a limit below the present usage is refused instead of killing.
+fn check_usage(resources: &Resources, cgroup: &Cgroup) -> Result<()> {
+    let Some(memory) = &resources.memory else { return Ok(()) };
+    let Some(limit) = memory.limit().filter(|limit| *limit > 0) else { return Ok(()) };
+    if memory.check_before_update() != Some(true) {
+        return Ok(());
+    }
+    let usage: i64 = cgroup.read("memory.current")?.unwrap_or_default().trim_end().parse().unwrap_or(0);
+    if usage >= limit { Err(anyhow!("rejecting memory limit {limit} <= usage {usage}")) } else { Ok(()) }
+}
+
+/// Writes the knobs; if one fails, those before it get their old values back.
+fn apply_or_restore(cgroup: &Cgroup, knobs: &[Knob]) -> Result<()> {
+    let mut before = Vec::new();
+    for knob in knobs {
+        before.push((knob.file.clone(), cgroup.read(&knob.file)?));
+        if let Err(error) = cgroup.apply(std::slice::from_ref(knob)) {
+            let restored = restore(cgroup, &before);
+            return Err(match restored {
+                Ok(()) => error.into(),
+                Err(undo) => anyhow!("{error}; and restoring the former limits: {undo:#}"),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn restore(cgroup: &Cgroup, before: &[(String, Option<String>)]) -> Result<()> {
+    for (file, text) in before.iter().rev() {
+        for line in text.iter().flat_map(|text| text.lines()) {
+            cgroup.write(file, line)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes_of;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [("0", 0), ("-1", -1), ("1024", 1024), ("64m", 64 << 20), ("1G", 1 << 30), ("2KiB", 2048), ("8b", 8)] {
+            assert_eq!(bytes_of(text).unwrap(), bytes, "{text}");
+        }
+        for text in ["", "m", "-2", "-1k", "1.5g", "x", "9999999t"] {
+            bytes_of(text).unwrap_err();
+        }
+    }
+}
