@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod ancestry;
+mod claim;
 mod create;
 mod error;
 mod files;
@@ -63,6 +64,11 @@ impl Cgroup {
     /// The descriptor to be born in (`CLONE_INTO_CGROUP`).
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
+    }
+
+    /// Every descriptor that is held: of the mount and of the cgroup. A container's init must not have them.
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.root.as_fd(), self.dir.as_fd()]
     }
 
     /// The topmost directory that [`Cgroup::create`] made, as a path from the mount: what [`Cgroup::remove`] wants to

@@ -38,6 +38,8 @@ pub struct Request<'a> {
     pub no_new_keyring: bool,
     /// How many descriptors from 3 on stay open: `--preserve-fds` and `LISTEN_FDS` together.
     pub preserve_fds: u32,
+    /// How many of them are sockets of socket activation (sd_listen_fds(3)).
+    pub listen_fds: u32,
 }
 
 /// What the root file system is made of.
@@ -62,6 +64,9 @@ pub(crate) struct Draft<'a> {
     pub(crate) payload: Payload,
     pub(crate) hooks: Hooks,
     pub(crate) warnings: Vec<String>,
+    pub(crate) notes: Vec<String>,
+    /// Steps that wait for the device nodes.
+    pub(crate) delayed: Vec<Step>,
     pub(crate) problems: Problems,
 }
 
@@ -79,6 +84,8 @@ impl<'a> Draft<'a> {
             payload: Payload { args: Vec::new(), env: Vec::new() },
             hooks: Hooks::default(),
             warnings: Vec::new(),
+            notes: Vec::new(),
+            delayed: Vec::new(),
             problems: Problems::new(),
         }
     }
@@ -88,8 +95,8 @@ impl<'a> Draft<'a> {
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
-        let Draft { namespaces, cgroup, host, handles, idmaps, init, payload, hooks, warnings, .. } = self;
-        Ok(Plan { cgroup, namespaces, host, handles, idmaps, init, payload, hooks, warnings })
+        let Draft { namespaces, cgroup, host, handles, idmaps, init, payload, hooks, warnings, notes, .. } = self;
+        Ok(Plan { cgroup, namespaces, host, handles, idmaps, init, payload, hooks, warnings, notes })
     }
 
     /// Adds a step of init.
@@ -126,7 +133,7 @@ impl<'a> Draft<'a> {
         if !self.in_user_namespace() {
             return Source::Path(path);
         }
-        self.handles.push(Handle { path: path.clone(), recursive, origin: origin.clone() });
+        self.handles.push(Handle { path: path.clone(), recursive, idmap: None, origin: origin.clone() });
         Source::Handle(self.handles.len() - 1, path)
     }
 }
@@ -163,6 +170,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     nodes::own_nodes(&mut draft, spec, linux);
     process::terminal(&mut draft, spec, true);
     process::make_working_directory(&mut draft, spec);
+    mounts::finish_read_only(&mut draft);
     mounts::views(&mut draft, spec, linux);
     process::process(&mut draft, spec);
     draft.finish()
@@ -190,7 +198,8 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
     let linux = spec.linux.as_ref().unwrap_or(&none);
     let ExecRequest { id, bundle, preserve_fds, no_new_keyring } = *request;
     let root = RootSource::Overlay(Vec::new());
-    let request = Request { id, bundle, root, root_path: "", no_pivot: false, no_new_keyring, preserve_fds };
+    let request =
+        Request { id, bundle, root, root_path: "", no_pivot: false, no_new_keyring, preserve_fds, listen_fds: 0 };
     let mut draft = Draft::new(facts, &request);
     refusals::refuse_unsupported_process(&mut draft, spec);
     namespaces::enter_container(&mut draft, linux);
@@ -225,6 +234,8 @@ fn resources_of(linux: &crate::spec::Linux) -> &crate::spec::Resources {
     linux.resources.as_ref().unwrap_or_else(|| NONE.get_or_init(Default::default))
 }
 
+pub use cgroup_path::default_path as default_cgroup;
 pub(crate) use mount_options::known_words as mount_options;
+pub use mounts::is_overlay_root;
 pub(crate) use namespaces::name_of as namespaces_name;
 pub(crate) use process::limit_name;

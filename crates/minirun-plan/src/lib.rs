@@ -17,7 +17,9 @@ mod show;
 pub mod spec;
 
 pub use compile::devices::{DeviceFilter, DeviceRule};
-pub use compile::{ExecRequest, Limits, Request, RootSource, compile, compile_exec, compile_resources};
+pub use compile::{
+    ExecRequest, Limits, Request, RootSource, compile, compile_exec, compile_resources, default_cgroup, is_overlay_root,
+};
 pub use facts::{ControllerHome, HostFacts};
 pub use op::*;
 pub use origin::Origin;

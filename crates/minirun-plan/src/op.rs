@@ -116,6 +116,8 @@ pub struct MountPoint {
     pub target: InRoot,
     /// What the place must be.
     pub kind: PointKind,
+    /// May it lie on procfs? Names that lead there by a link may not.
+    pub may_cover_proc: bool,
     /// Attributes of this mount alone.
     pub attributes: Attributes,
     /// Attributes of this mount and everything beneath it (`rro` and its family).
@@ -131,8 +133,8 @@ pub struct FsOption {
     pub key: CString,
     /// Its value, if it has one.
     pub value: Option<CString>,
-    /// Its index in the `options` array, for the message.
-    pub index: usize,
+    /// Its index in the `options` array, for the message; none for one that an attribute brings along.
+    pub index: Option<usize>,
 }
 
 /// A kind of device node.
@@ -161,6 +163,8 @@ pub enum Op {
     Hostname(CString),
     /// setdomainname(2).
     Domainname(CString),
+    /// Bring the loopback interface of the new network namespace up.
+    LoopbackUp,
     /// Change the propagation of every mount in the new mount namespace: `MS_SLAVE | MS_REC` and so on.
     Propagation(u64),
     /// Make the mount that this directory is on private, so that nobody else sees what is mounted there.
@@ -355,8 +359,10 @@ pub enum Op {
     FindProgram(Vec<CString>),
     /// Say that the container is created, and wait for the word to start.
     AwaitStart,
-    /// Close what is not the program's on execve: every descriptor from this number on.
+    /// Close every descriptor from this number on but init's own sockets, which close on execve.
     CloseDescriptors(u32),
+    /// Give the standard streams to this user, so that /dev/stdout can be opened: pipes, sockets and terminals, no files.
+    OwnStreams(u32),
     /// execve(2) of the program found.
     Execute,
 }

@@ -35,6 +35,8 @@ pub struct Plan {
     pub hooks: Hooks,
     /// What the specification wants logged without refusing the configuration.
     pub warnings: Vec<String>,
+    /// What the kernel makes of the configuration differently, and everybody is used to.
+    pub notes: Vec<String>,
 }
 
 /// The cgroup of a container and what is written to its files.
@@ -42,6 +44,8 @@ pub struct Plan {
 pub struct CgroupPlan {
     /// The directory, as a path from the root of the cgroup2 mount; it starts with `/`.
     pub path: PathBuf,
+    /// The field that places it.
+    pub origin: Origin,
     /// Controllers that the limits below need; they are enabled from the root down.
     pub controllers: Vec<String>,
     /// Interface files with their values, in the order of writing.
@@ -200,6 +204,8 @@ pub struct Handle {
     pub path: CString,
     /// With everything mounted beneath it?
     pub recursive: bool,
+    /// The user namespace to map ids by, which only the parent may do; and whether what is beneath is mapped as well.
+    pub idmap: Option<(usize, bool)>,
     /// The field that names it.
     pub origin: Origin,
 }

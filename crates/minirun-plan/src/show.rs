@@ -29,8 +29,7 @@ impl Plan {
         let mut add = |part, verb: &str, subject: String, origin: &Origin| {
             lines.push(Line { part, verb: verb.to_owned(), subject, origin: origin.clone() });
         };
-        let cgroup = Origin::of("linux.cgroupsPath");
-        add("cgroup", "make", self.cgroup.path.display().to_string(), &cgroup);
+        add("cgroup", "make", self.cgroup.path.display().to_string(), &self.cgroup.origin);
         if !self.cgroup.controllers.is_empty() {
             add("cgroup", "enable", self.cgroup.controllers.join(" "), &Origin::of("linux.resources"));
         }
@@ -76,7 +75,7 @@ impl Plan {
     }
 
     /// What an operation works on, for a person.
-    fn subject(&self, op: &Op) -> String {
+    pub fn subject(&self, op: &Op) -> String {
         match op {
             Op::Join(i) => self
                 .namespaces
@@ -121,6 +120,7 @@ impl Op {
             Op::SessionKeyring(_) => "keyring",
             Op::Hostname(_) => "hostname",
             Op::Domainname(_) => "domainname",
+            Op::LoopbackUp => "loopback-up",
             Op::Propagation(_) => "propagation",
             Op::PrivateParent(_) => "private-parent",
             Op::BindRoot(..) => "root",
@@ -158,6 +158,7 @@ impl Op {
             Op::NoNewPrivileges => "no-new-privileges",
             Op::FindProgram(_) => "find-program",
             Op::AwaitStart => "await-start",
+            Op::OwnStreams(_) => "own-streams",
             Op::CloseDescriptors(_) => "close-descriptors",
             Op::Execute => "execute",
         }
@@ -166,13 +167,21 @@ impl Op {
     /// What the operation works on.
     pub fn subject(&self) -> String {
         match self {
-            Op::Join(_) | Op::BecomeRoot | Op::PivotRoot | Op::NoNewPrivileges | Op::AwaitStart | Op::AwaitHooks | Op::RunHook(_) | Op::Execute => {
-                String::new()
-            }
+            Op::Join(_)
+            | Op::BecomeRoot
+            | Op::PivotRoot
+            | Op::NoNewPrivileges
+            | Op::LoopbackUp
+            | Op::AwaitStart
+            | Op::AwaitHooks
+            | Op::RunHook(_)
+            | Op::Execute => String::new(),
             Op::ChangeRoot | Op::ReadonlyRoot => "/".to_owned(),
             Op::OverlayStage(place) => place.to_string(),
             Op::SessionKeyring(text) | Op::Hostname(text) | Op::Domainname(text) => show(text),
-            Op::PrivateParent(path) | Op::OverlayLower(path) | Op::OverlayUpper(path) | Op::OverlayWork(path) => show(path),
+            Op::PrivateParent(path) | Op::OverlayLower(path) | Op::OverlayUpper(path) | Op::OverlayWork(path) => {
+                show(path)
+            }
             Op::EnterDirectory(path) | Op::EnterDirectoryAsUser(path) => show(path),
             Op::Propagation(flags) | Op::RootPropagation(flags) => format!("/ {}", propagation(*flags)),
             Op::BindRoot(source, _) => show(source.path()),
@@ -227,7 +236,7 @@ impl Op {
                 format!("{} {} {}", limit_name(*resource), limit(*soft), limit(*hard))
             }
             Op::Umask(mask) => format!("{mask:04o}"),
-            Op::FindHome(uid) => format!("of user {uid}"),
+            Op::FindHome(uid) => format!("of user {uid} in /etc/passwd"),
             Op::DropBounding(mask) => capabilities(*mask),
             Op::Groups(groups) if groups.is_empty() => "none".to_owned(),
             Op::Groups(groups) => groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" "),
@@ -240,6 +249,7 @@ impl Op {
                 capabilities(*ambient)
             ),
             Op::FindProgram(paths) => paths.iter().map(|path| show(path)).collect::<Vec<_>>().join(" "),
+            Op::OwnStreams(uid) => format!("user {uid}"),
             Op::CloseDescriptors(from) => format!("from {from}"),
         }
     }
@@ -287,7 +297,7 @@ fn propagation(flags: u64) -> String {
 }
 
 fn fs_options(options: &[FsOption]) -> String {
-    options.iter().fold(String::new(), |mut text, option| {
+    options.iter().filter(|option| option.index.is_some()).fold(String::new(), |mut text, option| {
         text.push(' ');
         text.push_str(&show(&option.key));
         if let Some(value) = &option.value {
@@ -367,6 +377,7 @@ impl fmt::Display for Plan {
             let what = format!("{:<18} {}", line.verb, line.subject);
             writeln!(f, "{step}{:<76} [{}]", what.trim_end(), line.origin)?;
         }
-        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))?;
+        self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
     }
 }

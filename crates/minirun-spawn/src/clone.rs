@@ -108,13 +108,13 @@ pub(crate) fn bear(
     plan: &Plan,
     opened: &mut Opened,
     cgroup: BorrowedFd<'_>,
-    channel: (&OwnedFd, &OwnedFd),
+    (ours, theirs): (&OwnedFd, OwnedFd),
     gate: Gate<'_>,
 ) -> Result<Born, SpawnError> {
     let detour = Detour::take(plan, opened)?;
     let born = match plan.namespaces.join.iter().position(|joined| joined.kind == libc::CLONE_NEWUSER as u64) {
-        Some(user) => bear_through_a_go_between(plan, opened, cgroup, channel, gate, user),
-        None => bear_directly(plan, opened, cgroup, channel.1.as_fd(), gate),
+        Some(user) => bear_through_a_go_between(plan, opened, cgroup, (ours, theirs), gate, user),
+        None => bear_directly(plan, opened, cgroup, theirs.as_fd(), gate),
     };
     detour.go_back()?;
     born
@@ -159,7 +159,7 @@ fn bear_through_a_go_between(
     plan: &Plan,
     opened: &mut Opened,
     cgroup: BorrowedFd<'_>,
-    (ours, theirs): (&OwnedFd, &OwnedFd),
+    (ours, theirs): (&OwnedFd, OwnedFd),
     gate: Gate<'_>,
     user: usize,
 ) -> Result<Born, SpawnError> {
@@ -186,6 +186,8 @@ fn bear_through_a_go_between(
         Ok(Forked::Parent { pid, .. }) => pid,
         Err(errno) => return Err(clone_failed(plan, errno)),
     };
+    // Its end of file shall be seen when nobody else has it.
+    drop(theirs);
     let hello = hello_from(ours);
     nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(go_between), None)
         .map_err(|errno| doing.failed("waitpid", errno))?;

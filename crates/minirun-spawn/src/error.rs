@@ -56,8 +56,8 @@ pub enum StartError {
     Unreachable(Errno),
 }
 
-/// The kernel's text for an error number, as it stands inside a sentence.
-pub(crate) fn words(errno: Errno) -> String {
+/// The C library's text for an error number, as it stands inside a sentence.
+pub fn words(errno: Errno) -> String {
     let text = errno.desc();
     let mut letters = text.chars();
     match letters.next() {
@@ -129,27 +129,47 @@ impl StartError {
         if record.call == Call::Execve as u32 {
             return StartError::Execute { path: detail, errno };
         }
+        let subject = String::from_utf8_lossy(record.subject.as_bytes()).into_owned();
         let call = Call::name_of(record.call);
-        StartError::Step(if call.is_empty() { detail } else { format!("{call}: {}{detail}", words(errno)) })
+        let why = if call.is_empty() { detail } else { format!("{call}: {}{detail}", words(errno)) };
+        StartError::Step(format!("{subject}{why}"))
     }
 }
 
 impl SpawnError {
     /// A record of init, explained by the plan that it carried out.
     pub(crate) fn of_record(plan: &Plan, record: &Record) -> SpawnError {
-        let Some(step) = plan.init.get(record.step as usize) else {
-            return SpawnError::Died { status: None };
-        };
         let errno = (record.errno != 0).then(|| Errno::from_raw(record.errno));
         let detail = String::from_utf8_lossy(record.detail.as_bytes()).into_owned();
+        let call = Call::name_of(record.call).to_owned();
+        let Some(step) = plan.init.get(record.step as usize) else {
+            let (origin, doing) = (Origin::of("container init"), "get ready".to_owned());
+            return SpawnError::Failed(Box::new(Failure { origin, doing, call, errno, detail, hint: "" }));
+        };
         if let Op::FindProgram(_) = step.op {
             return program_not_found(plan, step, errno, &detail);
         }
-        let subject = step.op.subject();
-        let doing = format!("{}{}{subject}", step.op.verb(), if subject.is_empty() { "" } else { " " });
-        let call = Call::name_of(record.call).to_owned();
-        let hint = errno.map_or("", |errno| hint(&step.op, errno));
-        SpawnError::Failed(Box::new(Failure { origin: step.origin.clone(), doing, call, errno, detail, hint }))
+        let origin = match record.option {
+            0 => step.origin.clone(),
+            number => step.origin.field("options").index(number as usize - 1),
+        };
+        let hint = errno.map_or("", |errno| hint(&step.op, &call, errno));
+        let doing = doing_of(plan, step);
+        SpawnError::Failed(Box::new(Failure { origin, doing, call, errno, detail, hint }))
+    }
+}
+
+/// The operation in words; what the origin says already is not said again.
+fn doing_of(plan: &Plan, step: &Step) -> String {
+    let subject = match &step.op {
+        // Dozens of names: the one at fault is in the detail.
+        Op::DropBounding(_) => String::new(),
+        op => plan.subject(op),
+    };
+    match step.op.verb() {
+        verb if verb == step.origin.as_str() => subject,
+        verb if subject.is_empty() => verb.to_owned(),
+        verb => format!("{verb} {subject}"),
     }
 }
 
@@ -170,25 +190,32 @@ fn program_not_found(plan: &Plan, step: &Step, errno: Option<Errno>, detail: &st
     }))
 }
 
+/// The number of RLIMIT_NOFILE (asm-generic/resource.h); libc's constant has another type with each C library.
+const RLIMIT_NOFILE: u32 = 7;
+
 /// What often is the reason.
-fn hint(op: &Op, errno: Errno) -> &'static str {
+fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
+    use minirun_plan::PointKind::RealDirectory;
     match (op, errno) {
-        (Op::Bind { .. } | Op::BindRoot(..), Errno::ENOENT) => "the source must exist",
-        (Op::Bind { recursive: false, .. }, Errno::EINVAL) => {
+        (Op::Bind { .. } | Op::BindRoot(..), Errno::ENOENT) if call == "open_tree" => "the source must exist",
+        (Op::Bind { idmap: Some(_), .. }, Errno::EINVAL) => "this file system may not support mapped ids",
+        (Op::Bind { recursive: false, .. }, Errno::EINVAL) if call == "open_tree" => {
             "in a user namespace a directory with mounts beneath it can only be bound with rbind"
         }
-        (Op::Bind { idmap: Some(_), .. }, Errno::EINVAL) => "this file system may not support mapped ids",
         (Op::Bind { .. } | Op::Remount { .. }, Errno::EPERM) => {
             "in a user namespace flags of the host's mounts cannot be cleared"
         }
-        (Op::Mount { .. }, Errno::ENODEV) => "this kernel has no such file system",
+        (Op::Remount { .. }, Errno::EINVAL) => "nothing is mounted there",
+        (Op::Mount { .. } | Op::ClassicMount { .. }, Errno::ENODEV) => "this kernel has no such file system",
         (Op::Mount { .. }, Errno::EPERM) => "in a user namespace this may take namespaces of the container's own",
-        (Op::Mount { .. } | Op::Bind { .. }, Errno::ENOTDIR) => {
+        (Op::Mount { point, .. }, Errno::ENOTDIR | Errno::ELOOP) if point.kind == RealDirectory => {
+            "the mount point must be a real directory, not a link"
+        }
+        (Op::Mount { .. } | Op::Bind { .. } | Op::ClassicMount { .. } | Op::MountCgroup { .. }, Errno::ENOTDIR) => {
             "the mount point is not a directory, or a parent is not"
         }
-        (Op::Mount { .. }, Errno::ELOOP) => "the mount point must be a real directory, not a link",
-        (Op::OverlayLower(_) | Op::OverlayUpper(_) | Op::OverlayWork(_), Errno::ENOENT) => {
-            "the layer's directory must exist"
+        (Op::OverlayLower(_) | Op::OverlayUpper(_) | Op::OverlayWork(_), Errno::ENOENT | Errno::ENOTDIR) => {
+            "the layer must be a directory that exists"
         }
         (Op::OverlayLower(_), Errno::EACCES) => "the container's root must be allowed to reach the layer",
         (Op::OverlayRoot { .. }, Errno::ENODEV) => "this kernel has no overlayfs, or its module is not loaded",
@@ -196,12 +223,20 @@ fn hint(op: &Op, errno: Errno) -> &'static str {
             "upper and work directory must be on one file system that can hold them; the kernel's log says more"
         }
         (Op::OverlayRoot { .. }, Errno::ELOOP) => "layers must not lie inside each other",
+        (Op::Limit { resource: RLIMIT_NOFILE, .. }, Errno::EPERM) => {
+            "raising a hard limit takes CAP_SYS_RESOURCE, and it cannot be more than /proc/sys/fs/nr_open"
+        }
         (Op::Limit { .. }, Errno::EPERM) => "raising a hard limit takes CAP_SYS_RESOURCE",
         (Op::PivotRoot, Errno::EINVAL) => "the caller's root is an initial ramdisk or a chroot: use --no-pivot",
         (Op::Device { .. }, Errno::EPERM) => "making nodes takes CAP_MKNOD, and a file system without nodev",
+        (Op::DropBounding(_), Errno::EPERM) => "it takes CAP_SETPCAP",
         (Op::Sysctl { .. }, Errno::ENOENT) => "this kernel has no such parameter",
-        (Op::User { .. } | Op::Groups(_), Errno::EINVAL) => "the id is not mapped in the user namespace",
-        (Op::Capabilities { .. }, Errno::EPERM) => "the runtime itself lacks a capability that is asked for",
+        (Op::User { .. } | Op::Groups(_), Errno::EINVAL) if call.starts_with("set") => {
+            "the id is not mapped in the user namespace"
+        }
+        (Op::Capabilities { .. }, Errno::EPERM) if call == "capset" => {
+            "the runtime itself lacks a capability that is asked for"
+        }
         _ => "",
     }
 }

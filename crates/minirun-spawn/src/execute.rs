@@ -15,7 +15,7 @@ mod terminal;
 mod user;
 mod views;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use minirun_plan::{Op, Plan};
 use minirun_sys as sys;
@@ -27,6 +27,9 @@ use crate::wire::{COMMIT, Call, Detail, Fault, GO, In, Kind, Record, START, awai
 /// What the parent opened for init before the clone.
 #[derive(Debug)]
 pub(crate) struct Opened {
+    /// What init must not hold, by number: the container's lock and the parent's end of the channel, which would outlive
+    /// the parent with it, and the host's cgroups.
+    pub(crate) not_inits: Vec<RawFd>,
     /// The joined namespaces, in the order of the plan.
     pub(crate) namespaces: Vec<OwnedFd>,
     /// Detached copies of the mounts that are sources of bind mounts.
@@ -55,6 +58,9 @@ pub struct Container {
     pub root: OwnedFd,
 }
 
+/// Stands for what init does before the first step of the plan.
+pub(crate) const NO_STEP: usize = u32::MAX as usize;
+
 /// Init while it works.
 pub(crate) struct Executor<'a> {
     plan: &'a Plan,
@@ -71,6 +77,10 @@ pub(crate) struct Executor<'a> {
     program: usize,
     /// The working directory did not let root in.
     cwd_denied: bool,
+    /// Has the word to start come?
+    started: bool,
+    /// Which option of the step is at fault, if one is.
+    option: Option<usize>,
     /// What the kernel says about the failure at hand.
     detail: Detail,
 }
@@ -89,10 +99,12 @@ pub(crate) fn init(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>, ga
         masks: views::Masks::default(),
         program: 0,
         cwd_denied: false,
+        started: false,
+        option: None,
         detail: Detail::new(),
     };
     let (step, fault) = match executor.begin() {
-        Err(fault) => (0, fault),
+        Err(fault) => (NO_STEP, fault),
         Ok(()) => executor.run_steps(),
     };
     executor.report(step, fault);
@@ -102,6 +114,9 @@ pub(crate) fn init(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>, ga
 impl<'a> Executor<'a> {
     /// What comes before the plan: dying with the parent, and its word to go on.
     fn begin(&mut self) -> Result<(), Fault> {
+        for fd in &self.opened.not_inits {
+            sys::abandon(sys::inherited_fd(*fd));
+        }
         arm_death_signal()?;
         sys::set_name(c"minirun:[init]").in_call(Call::Prctl)?;
         sys::setsid().in_call(Call::Setsid)?;
@@ -136,6 +151,7 @@ impl<'a> Executor<'a> {
             Op::Hostname(name) => sys::sethostname(name).in_call(Call::Sethostname),
             Op::Domainname(name) => sys::setdomainname(name).in_call(Call::Setdomainname),
             Op::Sysctl { path, value } => program::sysctl(path, value),
+            Op::LoopbackUp => sys::bring_up(c"lo").in_call(Call::Ioctl),
             Op::Propagation(flags) => root::set_propagation(*flags),
             Op::PrivateParent(path) => root::make_parent_private(path),
             Op::BindRoot(source, place) => self.bind_root(source, place),
@@ -181,7 +197,7 @@ impl<'a> Executor<'a> {
                 Ok(())
             }
             Op::FindHome(uid) => self.find_home(*uid),
-            Op::DropBounding(mask) => user::drop_bounding(*mask),
+            Op::DropBounding(mask) => user::drop_bounding(*mask, &mut self.detail),
             Op::Groups(groups) => sys::setgroups(groups).in_call(Call::Setgroups),
             Op::User { uid, gid } => user::change_user(*uid, *gid),
             Op::Capabilities { effective, permitted, inheritable, ambient } => {
@@ -190,7 +206,8 @@ impl<'a> Executor<'a> {
             Op::NoNewPrivileges => sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop).in_call(Call::Prctl),
             Op::FindProgram(candidates) => self.find_program(candidates),
             Op::AwaitStart => self.await_start(),
-            Op::CloseDescriptors(from) => sys::cloexec_from(*from).in_call(Call::CloseRange),
+            Op::CloseDescriptors(from) => self.close_descriptors(*from as RawFd),
+            Op::OwnStreams(uid) => user::own_streams(*uid),
             Op::Execute => self.execute(),
         }
     }
@@ -223,19 +240,50 @@ impl<'a> Executor<'a> {
             sys::exit(1);
         }
         sys::prctl(libc::PR_SET_PDEATHSIG, 0, 0).in_call(Call::Prctl)?;
+        // Without an answer the parent could end, and take init along, before it gets here.
+        if Record::of(Kind::Kept).send(self.channel).is_err() {
+            sys::exit(1);
+        }
         let Gate::Listener(listener) = self.gate else {
-            return if await_word(self.channel, START) { Ok(()) } else { sys::exit(1) };
+            self.started = await_word(self.channel, START);
+            return if self.started { Ok(()) } else { sys::exit(1) };
         };
         loop {
             match sys::accept(listener) {
                 Ok(peer) if await_word(peer.as_fd(), START) => {
                     self.starter = Some(peer);
+                    self.started = true;
                     return Ok(());
                 }
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno).in_call(Call::Accept),
             }
         }
+    }
+
+    /// Closes everything of the host, now and not only at execve: until then a path of the container could lead through
+    /// /proc/self/fd (CVE-2024-21626), for the program, its interpreter, or a hook.
+    fn close_descriptors(&mut self, from: RawFd) -> Result<(), Fault> {
+        let gate = match self.gate {
+            Gate::Listener(gate) => gate.as_raw_fd(),
+            Gate::Parent => -1,
+        };
+        let number = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, |fd| fd.as_raw_fd());
+        let mut kept = [self.channel.as_raw_fd(), gate, number(&self.opened.state), number(&self.root)];
+        kept.sort_unstable();
+        let mut first = from;
+        for fd in kept {
+            if fd >= first {
+                sys::close_range(first, fd - 1).in_call(Call::CloseRange)?;
+                first = fd + 1;
+            }
+        }
+        sys::close_range(first, RawFd::MAX).in_call(Call::CloseRange)?;
+        // What is preserved was the caller's, and stays open whatever the caller has set.
+        for fd in 3..from {
+            sys::keep_on_exec(sys::inherited_fd(fd)).in_call(Call::CloseRange)?;
+        }
+        Ok(())
     }
 
     /// Lets the parent run its hooks.
@@ -250,6 +298,13 @@ impl<'a> Executor<'a> {
         record.step = step as u32;
         record.call = fault.call as u32;
         record.errno = fault.errno;
+        record.option = self.option.map_or(0, |index| index as u32 + 1);
+        if let Some(step) = self.plan.init.get(step).filter(|_| self.started) {
+            // Whoever waits now has no plan to look the step up in.
+            for part in [step.origin.as_str(), ": ", step.op.verb(), ": "] {
+                record.subject.push(part.as_bytes());
+            }
+        }
         record.detail.push(fault.text.as_bytes());
         record.detail.push(self.detail.as_bytes());
         let listener = self.starter.as_ref().map_or(self.channel, |starter| starter.as_fd());

@@ -23,7 +23,7 @@ mod parent;
 mod program;
 mod wire;
 
-pub use error::{SpawnError, StartError};
+pub use error::{SpawnError, StartError, words};
 pub use execute::Container;
+pub use parent::{Extras, Gate, Init, ask_to_start, spawn, spawn_into};
 pub use program::{Running, Where, start_hook};
-pub use parent::{Gate, Init, ask_to_start, spawn, spawn_into};

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use minirun_plan::{HostOp, HostStep, IdMaps, Plan};
+use minirun_plan::{HostOp, HostStep, IdMaps, Op, Plan};
 use minirun_sys as sys;
 use minirun_sys::{Clone, Errno, Forked};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -26,6 +26,15 @@ pub enum Gate<'a> {
     Parent,
 }
 
+/// What goes along with the making of init.
+#[derive(Debug, Default)]
+pub struct Extras<'a> {
+    /// A socket that takes the master of the container's terminal, if it has one (`SCM_RIGHTS`, unix(7)).
+    pub console: Option<OwnedFd>,
+    /// What init must not keep: a lock would stay locked, a directory of the host could be reached through it.
+    pub not_inits: &'a [BorrowedFd<'a>],
+}
+
 /// A container's init that has done everything up to the start.
 #[derive(Debug)]
 pub struct Init {
@@ -45,16 +54,15 @@ pub struct Init {
 /// # Errors
 /// The step that failed, with its place in the configuration. Nothing is left behind then but the cgroup.
 ///
-/// `console` is a socket that takes the master of the container's terminal, if it has one (`SCM_RIGHTS`).
 /// `hooks` is called where the plan's hooks are to run that see the mounted root before it becomes `/`.
 pub fn spawn(
     plan: &Plan,
     cgroup: BorrowedFd<'_>,
     gate: Gate<'_>,
-    console: Option<OwnedFd>,
+    extras: Extras<'_>,
     hooks: &mut dyn FnMut(&Init) -> Result<(), String>,
 ) -> Result<Init, SpawnError> {
-    give_birth(plan, cgroup, gate, (None, console), hooks)
+    give_birth(plan, cgroup, gate, (None, extras), hooks)
 }
 
 /// Makes a further process in a running container, in the same way: it waits for [`Init::start`].
@@ -65,24 +73,28 @@ pub fn spawn_into(
     plan: &Plan,
     container: Container,
     cgroup: BorrowedFd<'_>,
-    console: Option<OwnedFd>,
+    extras: Extras<'_>,
 ) -> Result<Init, SpawnError> {
-    give_birth(plan, cgroup, Gate::Parent, (Some(container), console), &mut |_| Ok(()))
+    give_birth(plan, cgroup, Gate::Parent, (Some(container), extras), &mut |_| Ok(()))
 }
 
 fn give_birth(
     plan: &Plan,
     cgroup: BorrowedFd<'_>,
     gate: Gate<'_>,
-    (container, console): (Option<Container>, Option<OwnedFd>),
+    (container, extras): (Option<Container>, Extras<'_>),
     hooks: &mut dyn FnMut(&Init) -> Result<(), String>,
 ) -> Result<Init, SpawnError> {
+    let idmaps: Vec<OwnedFd> = plan.idmaps.iter().map(map_namespace).collect::<Result<_, _>>()?;
+    let namespaces = open_namespaces(plan)?;
+    refuse_own_namespaces(plan, &namespaces)?;
     let mut opened = Opened {
-        namespaces: open_namespaces(plan)?,
-        handles: open_handles(plan)?,
-        idmaps: plan.idmaps.iter().map(map_namespace).collect::<Result<_, _>>()?,
+        namespaces,
+        handles: open_handles(plan, &idmaps)?,
+        idmaps,
         container,
-        console,
+        not_inits: extras.not_inits.iter().map(|fd| fd.as_raw_fd()).collect(),
+        console: extras.console,
         hooks: hook_vectors(plan),
         state: None,
         argv: sys::Argv::new(plan.payload.args.clone()),
@@ -96,8 +108,9 @@ fn give_birth(
     let kind = SockType::SeqPacket;
     let (ours, theirs) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| Doing::internal("make a channel to init").failed("socketpair", errno))?;
-    let born = bear(plan, &mut opened, cgroup, (&ours, &theirs), gate)?;
-    drop(theirs);
+    opened.not_inits.push(ours.as_raw_fd());
+    become_unreadable()?;
+    let born = bear(plan, &mut opened, cgroup, (&ours, theirs), gate)?;
     let init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours, state };
     match init.raise(plan, hooks) {
         Ok(()) => Ok(init),
@@ -106,6 +119,17 @@ fn give_birth(
             Err(error)
         }
     }
+}
+
+/// Init is a copy of this process, and must not be readable for those in a joined pid namespace, not even before its first
+/// instruction. Where this process is not root it has to write /proc/PID of a readable init, and joins nothing that
+/// belongs to somebody else.
+fn become_unreadable() -> Result<(), SpawnError> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let done = sys::prctl(libc::PR_SET_DUMPABLE, 0, 0);
+    done.map(drop).map_err(|errno| Doing::internal("become unreadable").failed("prctl", errno))
 }
 
 impl Init {
@@ -133,23 +157,29 @@ impl Init {
         match &step.op {
             HostOp::WriteProc { file, value } => {
                 let path = format!("/proc/{}/{file}", self.pid);
-                let doing = Doing::new(&step.origin, format!("write {:?} to {path}", value.trim_end()));
+                let doing = Doing::new(&step.origin, format!("write {} to {path}", shortened(value.trim_end())));
                 File::options().write(true).open(&path).and_then(|mut open| open.write_all(value.as_bytes())).map_err(
                     |error| match *file {
                         "oom_score_adj" => doing.failed_io_with("write", &error, "lowering it takes CAP_SYS_RESOURCE"),
+                        "uid_map" | "gid_map" => doing.failed_io_with(
+                            "write",
+                            &error,
+                            "the kernel takes 340 lines of ids that the caller has",
+                        ),
                         _ => doing.failed_io("write", &error),
                     },
                 )
             }
             HostOp::RaiseLimit { resource, hard } => {
-                let doing = Doing::new(&step.origin, "raise the hard limit".to_owned());
+                let doing = Doing::new(&step.origin, format!("raise the hard limit to {hard}"));
                 let (soft, current) =
                     sys::prlimit(self.pid, *resource, None).map_err(|errno| doing.failed("prlimit64", errno))?;
                 if *hard <= current {
                     return Ok(());
                 }
                 let raised = sys::prlimit(self.pid, *resource, Some((soft, *hard)));
-                raised.map(drop).map_err(|errno| doing.failed("prlimit64", errno))
+                let hint = "raising a hard limit takes CAP_SYS_RESOURCE";
+                raised.map(drop).map_err(|errno| doing.failed_with("prlimit64", errno, hint))
             }
         }
     }
@@ -171,7 +201,11 @@ impl Init {
     /// # Errors
     /// Init died meanwhile.
     pub fn commit(&self) -> Result<(), SpawnError> {
-        self.send(COMMIT)
+        self.send(COMMIT)?;
+        match self.receive()? {
+            Some(Record { kind: Kind::Kept, .. }) => Ok(()),
+            _ => Err(SpawnError::Died { status: self.reap() }),
+        }
     }
 
     /// Starts the program and waits until it runs. For [`Gate::Parent`].
@@ -211,6 +245,15 @@ impl Init {
     fn receive(&self) -> Result<Option<Record>, SpawnError> {
         let doing = Doing::internal("read from init");
         receive(self.channel.as_fd()).map_err(|errno| doing.failed("read", errno))
+    }
+}
+
+/// A text for a message, quoted, and cut where it gets long.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
     }
 }
 
@@ -258,16 +301,52 @@ fn state_file() -> Result<OwnedFd, SpawnError> {
         .map_err(|errno| Doing::internal("make a file for its state").failed("memfd_create", errno))
 }
 
+/// Joining the runtime's own namespace by its path would let the container change what is the host's: its root, its
+/// network parameters.
+fn refuse_own_namespaces(plan: &Plan, opened: &[OwnedFd]) -> Result<(), SpawnError> {
+    let network = |op: &Op| matches!(op, Op::Sysctl { path, .. } if path.to_bytes().starts_with(b"net/"));
+    for (joined, fd) in plan.namespaces.join.iter().zip(opened) {
+        let (file, why) = match joined.kind as libc::c_int {
+            libc::CLONE_NEWNS => ("mnt", "it is the runtime's own, whose root would be changed"),
+            libc::CLONE_NEWNET if plan.init.iter().any(|step| network(&step.op)) => {
+                ("net", "it is the runtime's own, whose parameters linux.sysctl would change")
+            }
+            _ => continue,
+        };
+        let doing = Doing::new(&joined.origin, format!("join namespace {}", joined.path.display()));
+        let inode = |fd: BorrowedFd<'_>| sys::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+        let own = File::open(format!("/proc/self/ns/{file}")).map_err(|error| doing.failed_io("open", &error))?;
+        let same = inode(fd.as_fd()).and_then(|joined| Ok(joined == inode(own.as_fd())?));
+        if same.map_err(|errno| doing.failed("fstat", errno))? {
+            return Err(doing.refused(why));
+        }
+    }
+    Ok(())
+}
+
 /// Opens the sources that init may not reach. They are cut off from the host's propagation, as everything else is.
-fn open_handles(plan: &Plan) -> Result<Vec<OwnedFd>, SpawnError> {
+fn open_handles(plan: &Plan, idmaps: &[OwnedFd]) -> Result<Vec<OwnedFd>, SpawnError> {
     let mut handles = Vec::with_capacity(plan.handles.len());
     for handle in &plan.handles {
         let doing = Doing::new(&handle.origin, format!("open {}", handle.path.to_string_lossy()));
         let recursive = if handle.recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
-        let tree = sys::open_tree(sys::working_directory(), &handle.path, libc::OPEN_TREE_CLONE | recursive)
-            .map_err(|errno| doing.failed("open_tree", errno))?;
+        let tree = sys::open_tree(sys::working_directory(), &handle.path, libc::OPEN_TREE_CLONE | recursive).map_err(
+            |errno| match errno {
+                Errno::ENOENT => doing.failed_with("open_tree", errno, "the source must exist"),
+                errno => doing.failed("open_tree", errno),
+            },
+        )?;
         let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
         sys::mount_setattr(tree.as_fd(), true, cut_off, None).map_err(|errno| doing.failed("mount_setattr", errno))?;
+        if let Some((i, all)) = handle.idmap {
+            let attr = sys::MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };
+            sys::mount_setattr(tree.as_fd(), all, attr, Some(idmaps[i].as_fd())).map_err(|errno| match errno {
+                Errno::EINVAL => {
+                    doing.failed_with("mount_setattr", errno, "this file system may not support mapped ids")
+                }
+                errno => doing.failed("mount_setattr", errno),
+            })?;
+        }
         handles.push(tree);
     }
     Ok(handles)

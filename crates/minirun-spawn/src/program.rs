@@ -37,7 +37,12 @@ pub struct Running {
 ///
 /// # Errors
 /// It could not be executed.
-pub fn start_hook(hook: &Hook, place: Where<'_>, stdin: BorrowedFd<'_>, output: BorrowedFd<'_>) -> sys::Result<Running> {
+pub fn start_hook(
+    hook: &Hook,
+    place: Where<'_>,
+    stdin: BorrowedFd<'_>,
+    output: BorrowedFd<'_>,
+) -> sys::Result<Running> {
     let (argv, envp) = (Argv::new(hook.args.clone()), Argv::new(hook.env.clone()));
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     let back = match place {

@@ -14,9 +14,9 @@ pub(crate) const COMMIT: u8 = b'C';
 pub(crate) const START: u8 = b'S';
 
 /// Bytes in a [`Record`].
-pub(crate) const RECORD: usize = 512;
-/// Bytes of a record's detail.
-pub(crate) const DETAIL: usize = RECORD - 20;
+pub(crate) const RECORD: usize = 1024;
+/// Bytes of each of a record's two texts.
+pub(crate) const DETAIL: usize = (RECORD - 32) / 2;
 
 /// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Failed = 3,
     /// The parent may run its hooks.
     AtHooks = 4,
+    /// Init outlives its parent from here on.
+    Kept = 5,
 }
 
 /// A message of init.
@@ -41,6 +43,10 @@ pub(crate) struct Record {
     pub(crate) call: u32,
     /// Its error number; 0 where no call failed.
     pub(crate) errno: i32,
+    /// Which option of the step, counted from 1; 0 for none.
+    pub(crate) option: u32,
+    /// The step in words, for those who have no plan.
+    pub(crate) subject: Detail,
     /// What the kernel or the step says beyond that, cut at [`DETAIL`] bytes.
     pub(crate) detail: Detail,
 }
@@ -72,7 +78,7 @@ impl Detail {
 
 impl Record {
     pub(crate) const fn of(kind: Kind) -> Record {
-        Record { kind, step: 0, call: 0, errno: 0, detail: Detail::new() }
+        Record { kind, step: 0, call: 0, errno: 0, option: 0, subject: Detail::new(), detail: Detail::new() }
     }
 
     /// Sends it; an error means that the parent is gone.
@@ -82,8 +88,11 @@ impl Record {
         bytes[4..8].copy_from_slice(&self.step.to_ne_bytes());
         bytes[8..12].copy_from_slice(&self.call.to_ne_bytes());
         bytes[12..16].copy_from_slice(&self.errno.to_ne_bytes());
-        bytes[16..20].copy_from_slice(&(self.detail.length as u32).to_ne_bytes());
-        bytes[20..].copy_from_slice(&self.detail.bytes);
+        bytes[16..20].copy_from_slice(&self.option.to_ne_bytes());
+        bytes[20..24].copy_from_slice(&(self.subject.length as u32).to_ne_bytes());
+        bytes[24..28].copy_from_slice(&(self.detail.length as u32).to_ne_bytes());
+        bytes[32..32 + DETAIL].copy_from_slice(&self.subject.bytes);
+        bytes[32 + DETAIL..].copy_from_slice(&self.detail.bytes);
         sys::write(channel, &bytes).map(drop)
     }
 
@@ -93,13 +102,19 @@ impl Record {
         let kind = match word(0)? {
             1 => Kind::Hello,
             2 => Kind::Created,
-                3 => Kind::Failed,
+            3 => Kind::Failed,
             4 => Kind::AtHooks,
+            5 => Kind::Kept,
             _ => return None,
         };
-        let mut detail = Detail::new();
-        detail.push(bytes.get(20..20 + word(16)? as usize)?);
-        Some(Record { kind, step: word(4)?, call: word(8)?, errno: word(12)? as i32, detail })
+        let text = |start: usize, length: u32| {
+            let mut text = Detail::new();
+            text.push(bytes.get(start..start.checked_add(length as usize)?)?);
+            Some(text)
+        };
+        let (subject, detail) = (text(32, word(20)?)?, text(32 + DETAIL, word(24)?)?);
+        let (step, call, errno, option) = (word(4)?, word(8)?, word(12)? as i32, word(16)?);
+        Some(Record { kind, step, call, errno, option, subject, detail })
     }
 }
 

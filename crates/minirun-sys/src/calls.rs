@@ -221,6 +221,15 @@ pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     ))
 }
 
+/// close_range(2), Linux 5.9: closes these descriptors, both ends included, whoever believes to own them. For a child that
+/// never returns to their owners.
+pub fn close_range(first: RawFd, last: RawFd) -> Result<()> {
+    if first > last {
+        return Ok(());
+    }
+    check(syscall!(SYS_close_range, first, last, 0)).map(drop)
+}
+
 /// close_range(2) with `CLOSE_RANGE_CLOEXEC` (Linux 5.11): every descriptor from `first` on closes at `execve`.
 pub fn cloexec_from(first: u32) -> Result<()> {
     const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
@@ -230,6 +239,24 @@ pub fn cloexec_from(first: u32) -> Result<()> {
 /// Takes `FD_CLOEXEC` off a descriptor.
 pub fn keep_on_exec(fd: BorrowedFd<'_>) -> Result<()> {
     check(syscall!(SYS_fcntl, fd.as_raw_fd(), libc::F_SETFD, 0)).map(drop)
+}
+
+/// close(2) in a child that never returns to the owner of the descriptor: what is the parent's alone, such as a lock.
+pub fn abandon(fd: BorrowedFd<'_>) {
+    // An error would mean that it is closed already.
+    let _closed = syscall!(SYS_close, fd.as_raw_fd());
+}
+
+/// Brings a network interface up (`SIOCSIFFLAGS`, netdevice(7)).
+pub fn bring_up(interface: &CStr) -> Result<()> {
+    let socket = check_fd(syscall!(SYS_socket, libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?;
+    // SAFETY: all-zero is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (place, byte) in request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(interface.to_bytes()) {
+        *place = *byte as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    check(syscall!(SYS_ioctl, socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)).map(drop)
 }
 
 /// dup3(2): makes `number` another name of a descriptor, one that stays open at `execve`. For the standard streams.
@@ -259,8 +286,36 @@ pub fn kill(pid: i32, signal: i32) -> Result<()> {
 /// wait4(2) for one child: the status word as the wait macros take it.
 pub fn wait(pid: i32) -> Result<i32> {
     let mut status = 0;
-    check(syscall!(SYS_wait4, pid, &raw mut status, 0, std::ptr::null::<u8>()))?;
-    Ok(status)
+    loop {
+        match check(syscall!(SYS_wait4, pid, &raw mut status, 0, std::ptr::null::<u8>())) {
+            Err(Errno::EINTR) => {}
+            answer => return answer.map(|_| status),
+        }
+    }
+}
+
+/// wait4(2) with `WNOHANG` for any child: its pid and status word; none when no child has ended.
+pub fn reap_any() -> Result<Option<(i32, i32)>> {
+    let mut status = 0;
+    let pid = check(syscall!(SYS_wait4, -1, &raw mut status, libc::WNOHANG, std::ptr::null::<u8>()))?;
+    Ok((pid != 0).then_some((pid as i32, status)))
+}
+
+/// Makes the end of a child leave something to wait for, also where the caller had SIGCHLD ignored (wait(2)).
+pub fn default_sigchld() -> Result<()> {
+    let default = [0u8; 64];
+    check(syscall!(SYS_rt_sigaction, libc::SIGCHLD, &raw const default, std::ptr::null::<u8>(), 8)).map(drop)
+}
+
+/// fsetxattr(2) with `XATTR_CREATE`: an attribute that is there already is `EEXIST`.
+pub fn create_xattr(fd: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<()> {
+    let flags = libc::XATTR_CREATE;
+    check(syscall!(SYS_fsetxattr, fd.as_raw_fd(), name.as_ptr(), value.as_ptr(), value.len(), flags)).map(drop)
+}
+
+/// fgetxattr(2): how many bytes of the attribute were put into `buffer`.
+pub fn get_xattr(fd: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
+    check(syscall!(SYS_fgetxattr, fd.as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr(), buffer.len())).map(|n| n as usize)
 }
 
 // ---------------------------------------------------------------------------------------------- terminals and sockets
@@ -307,8 +362,7 @@ pub fn send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>, text: &[u8]) -> Resul
         padding: u32,
     }
     let length = std::mem::offset_of!(Control, padding);
-    let control =
-        Control { length, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, fd: fd.as_raw_fd(), padding: 0 };
+    let control = Control { length, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, fd: fd.as_raw_fd(), padding: 0 };
     let part = libc::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: text.len() };
     // SAFETY: all-zero is a valid msghdr.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -328,7 +382,17 @@ pub fn openat2(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int, mode: u32, r
     how.flags = (flags | libc::O_CLOEXEC) as u64;
     how.mode = if flags & libc::O_CREAT != 0 { mode as u64 } else { 0 };
     how.resolve = resolve;
-    check_fd(syscall!(SYS_openat2, at.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<libc::open_how>()))
+    // A rename elsewhere makes the kernel unsure of a `..` (EAGAIN); somebody who renames all the time shall not win.
+    const ATTEMPTS: usize = 128;
+    let mut answer = Err(Errno::EAGAIN);
+    for _ in 0..ATTEMPTS {
+        let size = size_of::<libc::open_how>();
+        answer = check_fd(syscall!(SYS_openat2, at.as_raw_fd(), path.as_ptr(), &raw const how, size));
+        if !matches!(answer, Err(Errno::EAGAIN)) {
+            break;
+        }
+    }
+    answer
 }
 
 /// openat(2) from the working directory, with `O_CLOEXEC`.

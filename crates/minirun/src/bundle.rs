@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_overlay::LayerStack;
 use minirun_plan::spec::{LinuxNamespaceType, Spec};
-use minirun_plan::{Origin, Problems, RootSource};
+use minirun_plan::{Origin, Problems, RootSource, is_overlay_root};
 use serde_json::Value;
 use serde_path_to_error::{Path as JsonPath, Segment};
 
@@ -46,9 +46,7 @@ impl Bundle {
 
     /// What the root file system is made of: an overlay if a mount at `/` says so, else `root.path`.
     pub fn root(&self) -> Result<RootSource, Problems> {
-        let overlay = self.spec.mounts.iter().enumerate().find(|(_, mount)| {
-            mount.typ().as_deref() == Some("overlay") && mount.destination().components().count() <= 1
-        });
+        let overlay = self.spec.mounts.iter().enumerate().find(|(_, mount)| is_overlay_root(mount));
         if let Some((index, mount)) = overlay {
             let namespaces = self.spec.linux.as_ref().map_or(&[][..], |linux| &linux.namespaces);
             let userns = namespaces.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::User);
@@ -89,7 +87,9 @@ fn mend(text: &[u8]) -> Result<(Spec, Problems)> {
         problems.add(&Origin::default(), error.to_string());
     }
     let mut removed = Removed::default();
-    for _ in 0..1000 {
+    // Each problem costs one more reading.
+    const MOST: usize = 50;
+    for _ in 0..MOST {
         match serde_path_to_error::deserialize::<_, Spec>(&value) {
             Ok(spec) => return Ok((spec, problems)),
             Err(error) => {

@@ -28,6 +28,8 @@ pub struct Record {
     pub cgroup: Option<CgroupRecord>,
     /// Removed with its draft when `create` was killed while it wrote.
     pub pid_file: Option<PathBuf>,
+    /// Do its processes end with its init?
+    pub own_pid_namespace: bool,
     /// Was the caller's session keyring kept?
     pub no_new_keyring: bool,
     /// Are there poststart or poststop hooks?
@@ -107,14 +109,13 @@ impl Record {
             true => identity.open(),
             false => None,
         };
+        let frozen = || -> Result<bool> { Ok(self.open_cgroup()?.map_or(Ok(false), |cgroup| cgroup.is_frozen())?) };
         let status = match &init {
             None => Status::Stopped,
+            Some(_) if frozen()? => Status::Paused,
             // The name changes when init becomes the program, the gate goes when `start` has seen that.
             Some(init) if gate && init.name == "minirun:[init]" => Status::Created,
-            Some(_) => match self.open_cgroup()? {
-                Some(cgroup) if cgroup.is_frozen()? => Status::Paused,
-                _ => Status::Running,
-            },
+            Some(_) => Status::Running,
         };
         Ok(Found { record: self, status, init })
     }

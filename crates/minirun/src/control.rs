@@ -63,7 +63,8 @@ fn table(options: &[String], pids: &[i32]) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout);
     let mut lines = text.lines();
     let head = lines.next().unwrap_or_default();
-    let column = head.split_whitespace().position(|name| name == "PID").context("couldn't find PID field in ps output")?;
+    let column =
+        head.split_whitespace().position(|name| name == "PID").context("couldn't find PID field in ps output")?;
     let ours = |line: &&str| {
         let pid = line.split_whitespace().nth(column).and_then(|pid| pid.parse().ok());
         pid.is_some_and(|pid| pids.contains(&pid))

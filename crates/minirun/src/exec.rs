@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use minirun_cgroup::Cgroup;
 use minirun_plan::spec::{Capabilities, Process, Spec, User};
 use minirun_plan::{ExecRequest, Plan, compile_exec};
-use minirun_spawn::{Container, Init, SpawnError, spawn_into};
+use minirun_spawn::{Container, Extras, Init, SpawnError, spawn_into};
 use minirun_sys as sys;
 use minirun_sys::Errno;
 
@@ -33,12 +33,12 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
     let (console, terminal) = Console::of(call, terminal, detached)?.split();
     let pidfd_socket = call.path("pidfd-socket").map(connect_to).transpose()?;
-    let process = join(&plan, &found.record, cgroup, console)?;
+    let process = join(&plan, &found.record, cgroup, console, &entry)?;
     if let Some(socket) = pidfd_socket {
         sys::send_fd(socket.as_fd(), process.pidfd.as_fd(), b"setns").context("send the pidfd")?;
     }
     if let Some(path) = call.path("pid-file") {
-        write_pid_file(&path, process.pid)?;
+        write_pid_file(&path, id, process.pid)?;
     }
     process.commit().context("exec failed: unable to start container process")?;
     process.start().context("exec failed: unable to start container process")?;
@@ -86,7 +86,7 @@ fn plan_of(call: &Call, id: &str, entry: &Entry, record: &Record) -> Result<(Spe
     let request = ExecRequest {
         id,
         bundle: &record.bundle,
-        preserve_fds: preserved_fds(call)?,
+        preserve_fds: preserved_fds(call)?.total,
         no_new_keyring: record.no_new_keyring,
     };
     let facts = facts::of_privileges()?;
@@ -152,15 +152,23 @@ fn id_of(text: &str) -> Result<u32> {
 }
 
 /// Makes the process, born in the container's cgroup, or where that may not hold processes any more, beside its init.
-fn join(plan: &Plan, record: &Record, cgroup: Cgroup, console: Option<OwnedFd>) -> Result<Init> {
+fn join(plan: &Plan, record: &Record, cgroup: Cgroup, console: Option<OwnedFd>, entry: &Entry) -> Result<Init> {
+    let [mount, directory] = cgroup.descriptors();
     let again = console.as_ref().map(OwnedFd::try_clone).transpose().context("keep the console socket")?;
     let failed =
         |error: SpawnError| anyhow::Error::new(error).context("exec failed: unable to start container process");
-    match spawn_into(plan, container_of(record)?, cgroup.fd(), console) {
+    match spawn_into(
+        plan,
+        container_of(record)?,
+        cgroup.fd(),
+        Extras { console, not_inits: &[entry.fd(), mount, directory] },
+    ) {
         // The container has handed controllers down to cgroups of its own, and lives in those.
         Err(SpawnError::Failed(failure)) if failure.errno == Some(Errno::EBUSY) && failure.call == "clone3" => {
             let beside = cgroup_of_init(record)?;
-            spawn_into(plan, container_of(record)?, beside.fd(), again).map_err(failed)
+            let [mount, inner] = beside.descriptors();
+            let extras = Extras { console: again, not_inits: &[entry.fd(), mount, directory, inner] };
+            spawn_into(plan, container_of(record)?, beside.fd(), extras).map_err(failed)
         }
         answer => answer.map_err(failed),
     }

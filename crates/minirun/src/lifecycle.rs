@@ -1,18 +1,20 @@
 //! The life of a container: create, start, kill, delete. Every command holds the container's lock while it works.
 
+use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
-use minirun_spawn::{Gate, Init, SpawnError, ask_to_start, spawn};
+use minirun_spawn::{Extras, Gate, Init, SpawnError, ask_to_start, spawn};
 use minirun_sys as sys;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
 use crate::cli::Call;
-use crate::hooks;
 use crate::container::{CgroupRecord, Found, Record, Status};
+use crate::hooks;
 use crate::plan::{Ready, prepare};
 use crate::process::{Identity, boot_id};
 use crate::seal;
@@ -92,7 +94,7 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
 }
 
 /// A failure to clean up never hides why there was something to clean up.
-fn add_undo(error: anyhow::Error, undone: Result<()>) -> anyhow::Error {
+pub fn add_undo(error: anyhow::Error, undone: Result<()>) -> anyhow::Error {
     match undone {
         Ok(()) => error,
         Err(undo) => anyhow!("{error:#}; and undoing it: {undo:#}"),
@@ -114,6 +116,7 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         init: None,
         cgroup: Some(CgroupRecord { mount: ready.cgroup_mount.clone(), path, made, claimed: false }),
         pid_file,
+        own_pid_namespace: ready.plan.namespaces.is_new(libc::CLONE_NEWPID),
         no_new_keyring: ready.no_new_keyring,
         hooks_after_create: !ready.plan.hooks.poststart.is_empty() || !ready.plan.hooks.poststop.is_empty(),
         annotations: spec.annotations.clone().unwrap_or_default(),
@@ -131,6 +134,7 @@ fn carry_out(
     entry.keep_config(&ready.bundle.text)?;
     record.save(entry)?;
     let cgroup = Cgroup::create(&ready.cgroup_mount, &ready.plan.cgroup)?;
+    cgroup.claim(&owner_of(entry))?;
     if let Some(cgroup) = &mut record.cgroup {
         cgroup.claimed = true;
     }
@@ -144,11 +148,13 @@ fn carry_out(
         let done = hooks::before_pivot(&ready.plan.hooks, record, init.pid, init.pidfd.as_fd(), kinds);
         done.map_err(|error| format!("{error:#}"))
     };
+    let [mount, directory] = cgroup.descriptors();
+    let extras = Extras { console, not_inits: &[entry.fd(), mount, directory] };
     let init = match starter {
-        Starter::Myself { .. } => spawn(&ready.plan, cgroup.fd(), Gate::Parent, console, &mut run_hooks),
+        Starter::Myself { .. } => spawn(&ready.plan, cgroup.fd(), Gate::Parent, extras, &mut run_hooks),
         Starter::Command => {
             let gate = open_gate(entry)?;
-            spawn(&ready.plan, cgroup.fd(), Gate::Listener(gate.as_fd()), console, &mut run_hooks)
+            spawn(&ready.plan, cgroup.fd(), Gate::Listener(gate.as_fd()), extras, &mut run_hooks)
         }
     };
     let init = init.map_err(|error| explain(error, &cgroup))?;
@@ -160,7 +166,7 @@ fn announce(entry: &Entry, record: &mut Record, init: &Init, pidfd_socket: Optio
     record.init = Some(Identity::of(init.pid).context("container init ended before it was ready")?);
     record.save(entry)?;
     if let Some(path) = &record.pid_file {
-        write_pid_file(path, init.pid)?;
+        write_pid_file(path, &record.id, init.pid)?;
     }
     if let Some(socket) = pidfd_socket {
         sys::send_fd(socket.as_fd(), init.pidfd.as_fd(), b"standard").context("send the pidfd")?;
@@ -189,18 +195,28 @@ fn open_gate(entry: &Entry) -> Result<OwnedFd> {
     Ok(gate)
 }
 
-/// The draft of a pid file: the record names the file, so that the draft can be removed after a crash.
-fn pid_file_draft(path: &Path) -> PathBuf {
+/// The draft of a pid file. The record names the file, so that a draft can be removed after a crash; its name holds the
+/// container's id, so that it is nobody else's.
+fn pid_file_draft(path: &Path, id: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}"))
+    path.with_file_name(format!(".{name}.{id}"))
 }
 
 /// Digits only, and in one go: engines read it as soon as it is there.
-pub fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
-    let draft = pid_file_draft(path);
-    std::fs::write(&draft, pid.to_string())
-        .and_then(|()| std::fs::rename(&draft, path))
-        .with_context(|| format!("write pid file {}", path.display()))
+pub fn write_pid_file(path: &Path, id: &str, pid: i32) -> Result<()> {
+    let draft = pid_file_draft(path, id);
+    let context = || format!("write pid file {}", path.display());
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true).mode(0o644);
+    let mut file = match options.open(&draft) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(&draft).with_context(context)?;
+            options.open(&draft).with_context(context)?
+        }
+        answer => answer.with_context(context)?,
+    };
+    file.write_all(pid.to_string().as_bytes()).with_context(context)?;
+    std::fs::rename(&draft, path).with_context(context)
 }
 
 /// `minirun start`.
@@ -252,22 +268,16 @@ pub fn kill(call: &Call) -> Result<()> {
     if call.has("all") {
         return signal_all(&found.record, signal);
     }
-    let Some(init) = found.init else { bail!("container not running: no such process") };
     // Without a pid namespace of its own the container's other processes outlive init.
-    if signal == libc::SIGKILL && !has_own_pid_namespace(&found.record) {
+    if signal == libc::SIGKILL && !found.record.own_pid_namespace {
         signal_all(&found.record, signal)?;
     }
+    let Some(init) = found.init else { bail!("container not running: no such process") };
     match init.signal(signal) {
         Ok(()) => Ok(()),
         Err(sys::Errno::ESRCH) => bail!("container not running: no such process"),
         Err(errno) => Err(errno).with_context(|| format!("send signal {signal}")),
     }
-}
-
-/// Is init the first process of its pid namespace? Its own namespace then differs from this process's.
-fn has_own_pid_namespace(record: &Record) -> bool {
-    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-    record.init.is_some_and(|init| namespace(&init.pid.to_string()) != namespace("self"))
 }
 
 /// Signals every process in the container's cgroup; none at all is as well.
@@ -313,17 +323,20 @@ pub fn signal_number(text: &str) -> Result<i32> {
 pub fn delete(call: &Call) -> Result<()> {
     let id = &call.args[0];
     let force = call.has("force");
-    let entry = match store(call)?.find(id)? {
+    let store = store(call)?;
+    if force {
+        break_in(&store, id)?;
+    }
+    let entry = match store.find(id)? {
         Some(entry) => entry,
         None if force => return Ok(()),
         None => bail!("container does not exist: {id}"),
     };
     let found = match Found::locked(&entry) {
         Ok(found) => found,
-        // A record that cannot be read names nothing that could be cleaned up.
         Err(error) if force => {
-            log::warn!("{error:#}; removing what is left of container {id}");
-            return entry.remove();
+            log::warn!("container {id}: {error:#}; what it has is told from its configuration");
+            Found { record: reconstructed(&entry, id)?, status: Status::Stopped, init: None }
         }
         Err(error) => return Err(error),
     };
@@ -335,6 +348,34 @@ pub fn delete(call: &Call) -> Result<()> {
     remove_traces(entry, &found.record, found.init)
 }
 
+/// Where another command holds the lock, it may be waiting for the very container that shall go: a frozen one that is
+/// started. Its death lets that command end.
+fn break_in(store: &Store, id: &str) -> Result<()> {
+    if !store.is_busy(id)? {
+        return Ok(());
+    }
+    let Some(found) = Found::peek(store, id)? else { return Ok(()) };
+    if found.init.is_some()
+        && let Some(cgroup) = found.record.open_cgroup()?
+    {
+        cgroup.kill()?;
+    }
+    Ok(())
+}
+
+/// What a damaged record must have said about the cgroup: the configuration places it, or the id does.
+fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
+    let spec: Option<minirun_plan::Spec> = entry.read_config().ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let named = spec.and_then(|spec| spec.linux?.cgroups_path).filter(|path| !path.is_empty());
+    let path = named.map_or_else(|| minirun_plan::default_cgroup(id), |path| Path::new("/").join(path));
+    let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?.path;
+    Ok(Record {
+        id: id.to_owned(),
+        cgroup: Some(CgroupRecord { mount, path, made: None, claimed: true }),
+        ..Record::default()
+    })
+}
+
 /// Kills what is left of a container and removes everything that it has on the host. Success means that nothing is left.
 pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process::Process>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
@@ -344,14 +385,14 @@ pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process:
             Err(errno) => return Err(errno).context("kill container init"),
         }
     }
-    remove_cgroup(record, deadline)?;
+    remove_cgroup(&entry, record, deadline)?;
     if let Some(init) = &init
         && !init.wait(PATIENCE.as_millis() as u16)?
     {
         bail!("container init still running");
     }
     if let Some(path) = &record.pid_file {
-        let _not_there = std::fs::remove_file(pid_file_draft(path));
+        let _not_there = std::fs::remove_file(pid_file_draft(path, &record.id));
     }
     let hooks = record.hooks_after_create.then(|| entry.read_config().and_then(|text| hooks::of_config(&text)));
     entry.remove()?;
@@ -362,8 +403,13 @@ pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process:
     Ok(())
 }
 
+/// How a container signs its cgroup: ids are unique within a state directory.
+fn owner_of(entry: &Entry) -> String {
+    entry.path().to_string_lossy().into_owned()
+}
+
 /// Removes the container's cgroup, and what was made for it above.
-fn remove_cgroup(record: &Record, deadline: Instant) -> Result<()> {
+fn remove_cgroup(entry: &Entry, record: &Record, deadline: Instant) -> Result<()> {
     let Some(known) = &record.cgroup else { return Ok(()) };
     if !known.claimed {
         // `create` was cut short before anything of the container lived there. If the directory was there before, or
@@ -374,9 +420,13 @@ fn remove_cgroup(record: &Record, deadline: Instant) -> Result<()> {
         return Ok(());
     }
     let Some(cgroup) = record.open_cgroup()? else {
-        let parents = known.path.parent().zip(known.made.as_deref());
+        let parents = known.path.parent().filter(|parent| *parent != Path::new("/")).zip(known.made.as_deref());
         return parents.map_or(Ok(()), |(parent, made)| Ok(Cgroup::remove_unused(&known.mount, parent, made)?));
     };
+    if cgroup.owner()?.is_some_and(|owner| owner != owner_of(entry)) {
+        // The container's own is gone, and another has been made in its place.
+        return Ok(());
+    }
     cgroup.kill()?;
     if !cgroup.wait_empty(deadline)? {
         bail!("processes of the container are still there: {:?}", cgroup.pids()?);

@@ -27,6 +27,7 @@ pub fn prepare(dir: &Path, id: &str, call: &Call) -> Result<Ready> {
         problems.append(found);
         minirun_plan::RootSource::Overlay(Vec::new())
     });
+    let preserved = preserved_fds(call)?;
     let root_path = match &bundle.spec.root {
         Some(root) if !root.path.is_empty() => bundle.dir.join(&root.path).to_string_lossy().into_owned(),
         _ => String::new(),
@@ -38,7 +39,8 @@ pub fn prepare(dir: &Path, id: &str, call: &Call) -> Result<Ready> {
         root,
         no_pivot: call.has("no-pivot"),
         no_new_keyring: call.has("no-new-keyring"),
-        preserve_fds: preserved_fds(call)?,
+        preserve_fds: preserved.total,
+        listen_fds: preserved.sockets,
     };
     let plan = match compile(&bundle.spec, &facts, &request) {
         Ok(plan) if problems.is_empty() => plan,
@@ -48,9 +50,8 @@ pub fn prepare(dir: &Path, id: &str, call: &Call) -> Result<Ready> {
             return Err(refused(problems, &bundle));
         }
     };
-    for warning in &plan.warnings {
-        log::warn!("{warning}");
-    }
+    plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    plan.notes.iter().for_each(|note| log::debug!("{note}"));
     match mount {
         Some(CgroupMount { path, .. }) => {
             Ok(Ready { bundle, plan, cgroup_mount: path, no_new_keyring: call.has("no-new-keyring") })
@@ -63,20 +64,30 @@ fn refused(problems: Problems, bundle: &Bundle) -> anyhow::Error {
     anyhow::Error::new(problems).context(bundle.dir.join("config.json").display().to_string())
 }
 
-/// How many descriptors the container keeps: those of `--preserve-fds`, after those of socket activation
-/// (sd_listen_fds(3)).
-pub fn preserved_fds(call: &Call) -> Result<u32> {
-    let listen = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
+/// How many descriptors the container keeps, from 3 on.
+pub struct Preserved {
+    /// Those of socket activation, which come first (sd_listen_fds(3)).
+    pub sockets: u32,
+    /// All of them, those of `--preserve-fds` included.
+    pub total: u32,
+}
+
+/// Counts the descriptors to be kept, and sees that they are open.
+pub fn preserved_fds(call: &Call) -> Result<Preserved> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+    // The variables are inherited by everything; they count for the process that they name.
+    let ours = number("LISTEN_PID") == Some(std::process::id());
+    let sockets = number("LISTEN_FDS").filter(|_| ours).unwrap_or(0);
     let extra = call.number("preserve-fds")?.unwrap_or(0);
-    let Some(count) = extra.checked_add(listen).filter(|count| *count < 1 << 20) else {
+    let Some(total) = extra.checked_add(sockets).filter(|total| *total < 1 << 20) else {
         bail!("invalid value {extra} for --preserve-fds");
     };
-    for fd in 3..3 + count {
+    for fd in 3..3 + total {
         if minirun_sys::fstat(minirun_sys::inherited_fd(fd as i32)).is_err() {
-            bail!("unable to stat preserved-fd {fd} (of {count}): bad file descriptor");
+            bail!("unable to stat preserved-fd {} (of {total}): bad file descriptor", fd - 3);
         }
     }
-    Ok(count)
+    Ok(Preserved { sockets, total })
 }
 
 /// `minirun plan`.

@@ -9,6 +9,8 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, bail};
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use minirun_spawn::words;
+use minirun_sys::Errno;
 
 use crate::cli::Globals;
 
@@ -102,6 +104,24 @@ fn printable(message: &str) -> String {
     message.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
+/// An error with its causes, outside in, each in the house's words.
+fn describe(error: &anyhow::Error) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let number = match (cause.downcast_ref::<Errno>(), cause.downcast_ref::<std::io::Error>()) {
+            (Some(errno), _) => Some(*errno),
+            (None, Some(error)) => error.raw_os_error().map(Errno::from_raw),
+            (None, None) => None,
+        };
+        let text = number.map_or_else(|| cause.to_string(), words);
+        // An error that shows its cause itself is followed by it once more.
+        if texts.last().is_none_or(|last| !last.ends_with(&text)) {
+            texts.push(text);
+        }
+    }
+    texts.join(": ")
+}
+
 /// Reports an error, and gives the exit status for it.
 pub fn failure(error: &anyhow::Error) -> ExitCode {
     failure_as(error, 1)
@@ -110,9 +130,9 @@ pub fn failure(error: &anyhow::Error) -> ExitCode {
 /// Reports an error, with an exit status of its own.
 pub fn failure_as(error: &anyhow::Error, status: u8) -> ExitCode {
     if REPORTER.get().is_some() {
-        log::error!("{error:#}");
+        log::error!("{}", describe(error));
     } else {
-        let _lost = writeln!(std::io::stderr(), "minirun: {}", printable(&format!("{error:#}")));
+        let _lost = writeln!(std::io::stderr(), "minirun: {}", printable(&describe(error)));
     }
     ExitCode::from(status)
 }

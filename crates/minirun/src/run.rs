@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use minirun_spawn::Init;
 use minirun_sys as sys;
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use crate::cli::Call;
+use crate::container::Record;
+use crate::lifecycle::{Created, Starter, add_undo, after_start, make, remove_traces, store};
 use crate::terminal;
-use crate::lifecycle::{Created, Starter, after_start, make, remove_traces, store};
 
 /// Carries out `minirun run`.
 pub fn run(call: &Call) -> Result<ExitCode> {
@@ -31,27 +31,30 @@ pub fn run(call: &Call) -> Result<ExitCode> {
         sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).context("become a subreaper")?;
     }
     let (entry, container) = make(call, &id, &bundle, Starter::Myself { detached })?;
-    if let Err(error) = container.init.start() {
+    let started = container.init.start().context("unable to start container process");
+    if let Err(error) = started.and_then(|()| after_start(&entry, &container.record)) {
         container.init.kill();
-        remove_traces(entry, &container.record, None)?;
-        return Err(anyhow::Error::new(error).context("unable to start container process"));
-    }
-    if let Err(error) = after_start(&entry, &container.record) {
-        container.init.kill();
-        remove_traces(entry, &container.record, None)?;
-        return Err(error);
+        return Err(add_undo(error, remove_traces(entry, &container.record, None)));
     }
     let Some(signals) = waiting else { return Ok(ExitCode::SUCCESS) };
     // Others may kill or delete the container while it runs.
     drop(entry);
-    let status = wait_for(&container.init, &signals, container.terminal.as_ref())?;
-    report_oom(&container, status);
-    if !call.has("keep")
-        && let Some(entry) = store(call)?.find(&id)?
-    {
-        remove_traces(entry, &container.record, None)?;
+    let ended = wait_for(&container.init, &signals, container.terminal.as_ref());
+    if ended.is_err() {
+        container.init.kill();
     }
-    Ok(ExitCode::from(status_code(status)))
+    report_oom(&container, ended.as_ref().is_ok_and(|status| libc::WIFSIGNALED(*status)));
+    if !call.has("keep") {
+        delete_own(call, &id, &container)?;
+    }
+    Ok(ExitCode::from(status_code(ended?)))
+}
+
+/// Deletes the container, unless it was deleted meanwhile, and perhaps another was made under its id.
+fn delete_own(call: &Call, id: &str, container: &Created) -> Result<()> {
+    let Some(entry) = store(call)?.find(id)? else { return Ok(()) };
+    let now = Record::parse(&entry.read_record()?.unwrap_or_default())?;
+    if now.init == container.record.init { remove_traces(entry, &now, None) } else { Ok(()) }
 }
 
 /// An id that no other container has: time and pid never repeat together.
@@ -61,13 +64,14 @@ fn made_up_id() -> String {
 }
 
 pub fn block_signals() -> Result<SigSet> {
+    sys::default_sigchld().context("reset SIGCHLD")?;
     let signals = SigSet::all();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&signals), None).context("block signals")?;
     Ok(signals)
 }
 
 /// Stays until the container's init has ended: between the terminals if there are some, passing signals on.
-pub fn wait_for(init: &Init, signals: &SigSet, terminal: Option<&OwnedFd>) -> Result<WaitStatus> {
+pub fn wait_for(init: &Init, signals: &SigSet, terminal: Option<&OwnedFd>) -> Result<i32> {
     if let Some(receiver) = terminal {
         return terminal::attend(init, signals, receiver);
     }
@@ -96,30 +100,25 @@ pub fn pass_on(init: &Init, signal: i32) {
     }
 }
 
-/// Takes every child that has ended: init's status if it is among them.
-pub fn reap(init: &Init) -> Result<Option<WaitStatus>> {
+/// Takes every child that has ended: init's status word if it is among them.
+pub fn reap(init: &Init) -> Result<Option<i32>> {
     loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) => return Ok(None),
-            Ok(status) if status.pid().map(|pid| pid.as_raw()) == Some(init.pid) => return Ok(Some(status)),
-            Ok(_) | Err(Errno::EINTR) => {}
+        match sys::reap_any() {
+            Ok(None) => return Ok(None),
+            Ok(Some((pid, status))) if pid == init.pid => return Ok(Some(status)),
+            Ok(Some(_)) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).context("wait for the container"),
         }
     }
 }
 
 /// The status of a shell: the process's own, or 128 and the signal that ended it.
-pub fn status_code(status: WaitStatus) -> u8 {
-    match status {
-        WaitStatus::Exited(_, code) => code as u8,
-        WaitStatus::Signaled(_, signal, _) => 128 + signal as u8,
-        _ => 1,
-    }
+pub fn status_code(status: i32) -> u8 {
+    if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) as u8 } else { libc::WEXITSTATUS(status) as u8 }
 }
 
 /// A container that ended for want of memory looks like one that was killed, so it is said.
-fn report_oom(container: &Created, status: WaitStatus) {
-    let killed = matches!(status, WaitStatus::Signaled(_, Signal::SIGKILL, _));
+fn report_oom(container: &Created, killed: bool) {
     if let Ok(Some(kills @ 1..)) = container.cgroup.oom_kills() {
         let limit = container.cgroup.read("memory.max").ok().flatten().unwrap_or_default();
         let who = if killed { "container init was OOM-killed" } else { "processes of the container were OOM-killed" };

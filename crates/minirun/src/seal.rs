@@ -24,8 +24,9 @@ pub fn seal() -> Result<()> {
     }
     let sealed = match read_only_mount() {
         Ok(mount) => mount,
-        // Without the privilege for mounts: a copy in memory that can no longer be changed.
-        Err(Errno::EPERM) => copy_in_memory()?,
+        // Without the privilege for mounts, or on a mount that cannot be copied: a copy in memory that can no longer be
+        // changed.
+        Err(Errno::EPERM | Errno::EINVAL) => copy_in_memory()?,
         Err(errno) => return Err(errno).context("make a read-only mount of /proc/self/exe"),
     };
     let strings = |list: &mut dyn Iterator<Item = std::ffi::OsString>| {

@@ -6,9 +6,10 @@
 use std::ffi::CString;
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Write as _};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use minirun_sys as sys;
@@ -70,14 +71,28 @@ impl Store {
             }
             Err(error) => return Err(error).with_context(|| format!("make {}", path.display())),
         }
-        // Between the two calls somebody may have found the empty directory and deleted it.
-        Entry::lock(path)?.with_context(|| format!("container {id} was deleted while it was created"))
+        match Entry::lock(path.clone()) {
+            // Between the two calls somebody may have found the empty directory and deleted it.
+            Ok(entry) => entry.with_context(|| format!("container {id} was deleted while it was created")),
+            Err(error) => {
+                // Still empty, or somebody else's by now, and then it is not removed.
+                let _kept = std::fs::remove_dir(&path);
+                Err(error)
+            }
+        }
     }
 
     /// The directory of a container, locked; none when there is no such container.
     pub fn find(&self, id: &str) -> Result<Option<Entry>> {
         check_id(id)?;
         Entry::lock(self.root.join(id))
+    }
+
+    /// Is another command at work on the container?
+    pub fn is_busy(&self, id: &str) -> Result<bool> {
+        check_id(id)?;
+        let Ok(dir) = File::open(self.root.join(id)) else { return Ok(false) };
+        Ok(matches!(Flock::lock(dir, FlockArg::LockExclusiveNonblock), Err((_, sys::Errno::EWOULDBLOCK))))
     }
 
     /// The record of a container, without its lock: it is replaced in one go.
@@ -122,13 +137,16 @@ impl Entry {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("open {}", path.display())),
         };
-        let dir = Flock::lock(dir, FlockArg::LockExclusive)
-            .map_err(|(_, errno)| errno)
-            .with_context(|| format!("lock {}", path.display()))?;
+        let dir = wait_for_lock(dir).with_context(|| format!("lock {}", path.display()))?;
         if sys::fstat(dir.as_fd())?.st_nlink == 0 {
             return Ok(None);
         }
         Ok(Some(Entry { dir, path }))
+    }
+
+    /// The locked descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
     }
 
     /// The directory.
@@ -207,6 +225,23 @@ impl Entry {
             }
         }
         std::fs::remove_dir(&self.path).with_context(context)
+    }
+}
+
+/// Waits for the lock, as long as another command may take for its work on the container.
+fn wait_for_lock(mut dir: File) -> Result<Flock<File>> {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((back, sys::Errno::EWOULDBLOCK)) if Instant::now() < deadline => dir = back,
+            Err((_, sys::Errno::EWOULDBLOCK)) => bail!("another command has been at work on this container for 30 s"),
+            Err((_, errno)) => return Err(errno.into()),
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
     }
 }
 

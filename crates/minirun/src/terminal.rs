@@ -15,7 +15,6 @@ use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, socket, socketpair,
 };
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
-use nix::sys::wait::WaitStatus;
 
 use crate::cli::Call;
 use crate::run;
@@ -112,7 +111,7 @@ impl Drop for RawMode {
 }
 
 /// Is between the caller and the container's terminal until init has ended.
-pub fn attend(init: &Init, signals: &SigSet, receiver: &OwnedFd) -> Result<WaitStatus> {
+pub fn attend(init: &Init, signals: &SigSet, receiver: &OwnedFd) -> Result<i32> {
     let master = receive(receiver)?;
     copy_size(master.as_fd());
     let raw = RawMode::enter()?;
@@ -122,7 +121,7 @@ pub fn attend(init: &Init, signals: &SigSet, receiver: &OwnedFd) -> Result<WaitS
     status
 }
 
-fn relay(init: &Init, signals: &SignalFd, master: &OwnedFd) -> Result<WaitStatus> {
+fn relay(init: &Init, signals: &SignalFd, master: &OwnedFd) -> Result<i32> {
     let (mut input_open, mut output_open) = (true, true);
     loop {
         if let Some(status) = run::reap(init)? {
@@ -136,7 +135,8 @@ fn relay(init: &Init, signals: &SignalFd, master: &OwnedFd) -> Result<WaitStatus
         let watch = |fd, on: bool| PollFd::new(fd, if on { PollFlags::POLLIN } else { PollFlags::empty() });
         let mut list = [watch(signals.as_fd(), true), watch(master.as_fd(), output_open)];
         let mut with_input = [list[0].clone(), list[1].clone(), watch(stdin, input_open)];
-        let polled = if input_open { poll(&mut with_input, PollTimeout::NONE) } else { poll(&mut list, PollTimeout::NONE) };
+        let polled =
+            if input_open { poll(&mut with_input, PollTimeout::NONE) } else { poll(&mut list, PollTimeout::NONE) };
         match polled {
             Ok(_) => {}
             Err(Errno::EINTR) => continue,

@@ -117,7 +117,9 @@ fn bytes_of(text: &str) -> Result<i64> {
 
 /// What one file holds together comes from there where only a part of it is asked for.
 fn complete(asked: &mut Value, cgroup: &Cgroup) -> Result<()> {
-    let given = |asked: &Value, pointer: &str| asked.pointer(pointer).is_some_and(|value| !value.is_null() && *value != json!(0));
+    let given = |asked: &Value, pointer: &str| {
+        asked.pointer(pointer).is_some_and(|value| !value.is_null() && *value != json!(0))
+    };
     let (quota, period) = (given(asked, "/cpu/quota"), given(asked, "/cpu/period"));
     if quota != period
         && let Some(now) = cgroup.read("cpu.max")?
@@ -182,7 +184,9 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        for (text, bytes) in [("0", 0), ("-1", -1), ("1024", 1024), ("64m", 64 << 20), ("1G", 1 << 30), ("2KiB", 2048), ("8b", 8)] {
+        for (text, bytes) in
+            [("0", 0), ("-1", -1), ("1024", 1024), ("64m", 64 << 20), ("1G", 1 << 30), ("2KiB", 2048), ("8b", 8)]
+        {
             assert_eq!(bytes_of(text).unwrap(), bytes, "{text}");
         }
         for text in ["", "m", "-2", "-1k", "1.5g", "x", "9999999t"] {

@@ -15,7 +15,8 @@ pub(super) fn cgroup_path(draft: &mut Draft<'_>, linux: &Linux) {
     }
     let path = linux.cgroups_path.as_deref().unwrap_or("");
     if path.is_empty() {
-        draft.cgroup.path = PathBuf::from(format!("/minirun-{}", draft.request.id));
+        draft.cgroup.path = default_path(draft.request.id);
+        draft.cgroup.origin = Origin::of("default cgroup");
         return;
     }
     let mut clean = PathBuf::from("/");
@@ -30,4 +31,10 @@ pub(super) fn cgroup_path(draft: &mut Draft<'_>, linux: &Linux) {
         draft.problem(&origin, "the root cgroup cannot be a container's");
     }
     draft.cgroup.path = clean;
+    draft.cgroup.origin = origin;
+}
+
+/// Where a container's cgroup is when its configuration does not say so.
+pub fn default_path(id: &str) -> PathBuf {
+    PathBuf::from(format!("/minirun-{id}"))
 }

@@ -127,7 +127,11 @@ impl MountOptions {
                     attributes.clear = attributes.clear & !set | clear;
                 }
                 Some((Meaning::Superblock, _)) => {
-                    options.filesystem.push(FsOption { key: CString::new(word.as_str()).ok()?, value: None, index });
+                    options.filesystem.push(FsOption {
+                        key: CString::new(word.as_str()).ok()?,
+                        value: None,
+                        index: Some(index),
+                    });
                 }
                 Some((Meaning::Classic { set, clear }, _)) => {
                     let flags = options.classic.unwrap_or(0) & !clear | set;
@@ -175,7 +179,7 @@ fn filesystem_option(word: &str, index: usize) -> Option<FsOption> {
         Some((key, value)) => (key, Some(CString::new(value).ok()?)),
         None => (word, None),
     };
-    Some(FsOption { key: CString::new(key).ok()?, value, index })
+    Some(FsOption { key: CString::new(key).ok()?, value, index: Some(index) })
 }
 
 /// The words of the table, sorted, the recursive forms among them.

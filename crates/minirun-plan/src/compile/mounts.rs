@@ -5,7 +5,7 @@ use std::ffi::CString;
 use super::mount_options::{MountOptions, NODEV, NOEXEC, NOSUID, RDONLY};
 use super::{Draft, RootSource, namespaces};
 use crate::spec::{Linux, Mount, Spec};
-use crate::{Attributes, FsOption, IdMaps, InRoot, MountPoint, Op, Origin, PointKind, RootPlace, Step};
+use crate::{Attributes, FsOption, IdMaps, InRoot, MountPoint, Op, Origin, PointKind, RootPlace, Source, Step};
 
 /// Files below /proc that a mount may cover: what LXCFS and its like provide (runc's list).
 const COVERABLE_PROC_FILES: [&str; 10] = [
@@ -88,18 +88,32 @@ fn placed(mut step: Step, at: &RootPlace) -> Step {
     step
 }
 
+/// Does this mount make the root of layers?
+pub fn is_overlay_root(mount: &Mount) -> bool {
+    let at_root = InRoot::new(&mount.destination().to_string_lossy()).is_some_and(|path| path.path().is_empty());
+    at_root && mount.typ().as_deref() == Some("overlay")
+}
+
 /// `mounts`, in their order, except for the overlay at `/` which is the root.
 pub(super) fn mounts(draft: &mut Draft<'_>, spec: &Spec) {
     let list = Origin::of("mounts");
     let mut delayed = Vec::new();
+    let mut root = None;
     for (i, mount) in spec.mounts.iter().enumerate() {
-        let is_root = InRoot::new(&mount.destination().to_string_lossy()).is_some_and(|path| path.path().is_empty());
-        if is_root && mount.typ().as_deref() == Some("overlay") {
+        if is_overlay_root(mount) {
+            if let Some(first) = root.replace(i) {
+                draft.problem(&list.index(i), format!("the root is an overlay already: mounts[{first}]"));
+            }
             continue;
         }
         one_mount(draft, mount, &list.index(i), &mut delayed);
     }
-    // Read-only file systems of our own are filled first: mount points of later mounts, device nodes.
+    draft.delayed = delayed;
+}
+
+/// File systems of the container's own that shall be read-only, once the mount points and nodes in them are made.
+pub(super) fn finish_read_only(draft: &mut Draft<'_>) {
+    let mut delayed = std::mem::take(&mut draft.delayed);
     draft.init.append(&mut delayed);
 }
 
@@ -118,6 +132,7 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
     let point = |kind, options: &MountOptions| MountPoint {
         target: target.clone(),
         kind,
+        may_cover_proc: target.path().to_bytes().starts_with(b"proc"),
         attributes: options.attributes,
         recursive: options.recursive,
         propagation: options.propagation.clone(),
@@ -128,6 +143,9 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
     let wants_idmap = options.idmap.is_some() || mount.uid_mappings().is_some();
     if wants_idmap && options.bind.is_none() {
         draft.problem(origin, "only bind mounts can map ids");
+    }
+    if options.remount && (options.classic.is_some() || options.copy_up) {
+        draft.problem(&origin.field("options"), "silent, iversion and tmpcopyup cannot be changed by a remount");
     }
     if options.remount {
         let op = Op::Remount {
@@ -150,10 +168,14 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
     refuse_over_proc(draft, &target, typ, None, &origin.field("destination"));
     let kind = if typ == "proc" || typ == "sysfs" { PointKind::RealDirectory } else { PointKind::Directory };
     if typ == "cgroup" || typ == "cgroup2" {
+        if !options.filesystem.is_empty() || options.classic.is_some() || options.copy_up {
+            // They would change the hierarchy for the whole host.
+            draft.problem(&origin.field("options"), "a cgroup mount takes no options of the file system");
+        }
         return cgroup(draft, point(kind, &options), origin);
     }
-    if options.copy_up && typ != "tmpfs" {
-        draft.problem(&origin.field("options"), "tmpcopyup works with tmpfs alone");
+    if options.copy_up && (typ != "tmpfs" || options.classic.is_some()) {
+        draft.problem(&origin.field("options"), "tmpcopyup works with tmpfs alone, and not beside silent or iversion");
     }
     let mut place = point(kind, &options);
     if typ == "tmpfs" && options.attributes.set & RDONLY != 0 {
@@ -205,7 +227,7 @@ fn cgroup(draft: &mut Draft<'_>, point: MountPoint, origin: &Origin) {
 fn with_read_only_flag(options: &MountOptions) -> Vec<FsOption> {
     let mut list = options.filesystem.clone();
     if options.attributes.set & RDONLY != 0 && options.bind.is_none() {
-        list.push(FsOption { key: c"ro".to_owned(), value: None, index: 0 });
+        list.push(FsOption { key: c"ro".to_owned(), value: None, index: None });
     }
     list
 }
@@ -291,6 +313,14 @@ fn bind(
     };
     let source = draft.source(&source, recursive, &place);
     let idmap_recursive = options.idmap == Some(true);
+    // In its user namespace init may not map the ids of the host's mounts.
+    let idmap = match (&source, draft.handles.last_mut()) {
+        (Source::Handle(..), Some(handle)) => {
+            handle.idmap = idmap.map(|i| (i, idmap_recursive));
+            None
+        }
+        _ => idmap,
+    };
     draft.step(Op::Bind { source, recursive, idmap, idmap_recursive, point }, origin.clone());
 }
 
@@ -330,6 +360,11 @@ fn refuse_over_proc(draft: &mut Draft<'_>, target: &InRoot, typ: &str, source: O
 pub(super) fn change_root(draft: &mut Draft<'_>) {
     match draft.request.no_pivot {
         false => draft.step(Op::PivotRoot, Origin::of("root.path")),
+        // The host's /proc and /sys beneath could not be taken away: they are locked (mount_namespaces(7)).
+        true if draft.in_user_namespace() => {
+            draft
+                .problem(&Origin::of("--no-pivot"), "not possible with a user namespace: the host's mounts would stay");
+        }
         true => draft.step(Op::ChangeRoot, Origin::of("--no-pivot")),
     }
 }

@@ -51,6 +51,9 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
             }
             Some(path) => {
                 let origin = origin.field("path");
+                if path.as_os_str().as_encoded_bytes().contains(&0) {
+                    draft.problem(&origin, "must not contain a NUL byte");
+                }
                 draft.namespaces.join.push(JoinedNamespace { kind: kind as u64, path: PathBuf::from(path), origin });
             }
         }
@@ -167,8 +170,12 @@ pub(super) fn session_keyring(draft: &mut Draft<'_>) {
     }
 }
 
-/// `hostname` and `domainname`.
+/// The loopback interface, without which a container with a network of its own cannot talk to itself; `hostname` and
+/// `domainname`.
 pub(super) fn names(draft: &mut Draft<'_>, spec: &Spec) {
+    if draft.namespaces.is_new(libc::CLONE_NEWNET) {
+        draft.step(Op::LoopbackUp, Origin::of("default loopback"));
+    }
     for (place, name) in [("hostname", &spec.hostname), ("domainname", &spec.domainname)] {
         let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else { continue };
         let origin = Origin::of(place);

@@ -33,26 +33,35 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec) {
     let Some(process) = &spec.process else {
         return draft.problem(&Origin::of("process"), "process property must not be empty");
     };
+    // From here on paths are looked up as the container has them, and they may lead through /proc/self/fd.
+    let keep = Origin::of(if draft.request.preserve_fds > 0 { "--preserve-fds" } else { "default descriptors" });
+    draft.step(Op::CloseDescriptors(3 + draft.request.preserve_fds), keep);
+    home(draft, process);
     limits(draft, process);
     oom_score(draft, process);
-    let cwd = draft.c_string(&process.cwd, &Origin::of("process.cwd"));
+    let cwd = draft.c_string(&clean(&process.cwd), &Origin::of("process.cwd"));
     draft.step(Op::EnterDirectory(cwd.clone()), Origin::of("process.cwd"));
     umask(draft, process);
     let sets = capability_sets(draft, process.capabilities.as_ref());
     // Dropping from the bounding set takes CAP_SETPCAP, which the change of user or the sets may take away.
     let known = mask_up_to(draft.facts.last_capability);
-    draft.step(Op::DropBounding(known & !sets.bounding), sets.origin.field("bounding"));
-    user(draft, process);
+    draft.step(Op::DropBounding(known & !sets.bounding), sets.origin.clone());
     if process.user.uid != 0 {
-        draft.step(Op::EnterDirectoryAsUser(cwd), Origin::of("process.cwd"));
+        draft.step(Op::OwnStreams(process.user.uid), Origin::of("process.user.uid"));
     }
+    user(draft, process);
+    draft.step(Op::EnterDirectoryAsUser(cwd), Origin::of("process.cwd"));
     let Sets { effective, permitted, inheritable, ambient, .. } = sets;
     draft.step(Op::Capabilities { effective, permitted, inheritable, ambient }, sets.origin);
     if process.no_new_privileges {
         draft.step(Op::NoNewPrivileges, Origin::of("process.noNewPrivileges"));
     }
-    home(draft, process);
     program(draft, process);
+}
+
+/// The path that was made, where it was missing.
+fn clean(path: &str) -> String {
+    InRoot::new(path).map_or_else(|| path.to_owned(), |path| format!("/{}", path.path().to_string_lossy()))
 }
 
 /// HOME, where the configuration leaves it out or empty.
@@ -178,8 +187,7 @@ fn mask_up_to(last: u32) -> u64 {
 
 /// No capabilities section means none at all, the bounding set included.
 fn capability_sets(draft: &mut Draft<'_>, capabilities: Option<&Capabilities>) -> Sets {
-    let origin =
-        Origin::of(if capabilities.is_some() { "process.capabilities" } else { "default capabilities (none)" });
+    let origin = Origin::of(if capabilities.is_some() { "process.capabilities" } else { "default capabilities" });
     let none = Capabilities::default();
     let capabilities = capabilities.unwrap_or(&none);
     let mut ignored = Vec::new();
@@ -211,10 +219,11 @@ fn capability_sets(draft: &mut Draft<'_>, capabilities: Option<&Capabilities>) -
         draft.problem(&origin.field("effective"), "must be among the permitted ones: capset(2) refuses others");
     }
     // The kernel raises an ambient capability only if it is permitted and inheritable (capabilities(7)); runc warns and
-    // goes on, and so do engines' configurations expect.
+    // goes on, and configurations of engines count on that.
     let possible = ambient & permitted & inheritable;
     if possible != ambient {
-        draft.warn(&origin.field("ambient"), "those that are not both permitted and inheritable are left out");
+        let text = "those that are not both permitted and inheritable are left out";
+        draft.notes.push(format!("{}: {text}", origin.field("ambient")));
     }
     Sets { bounding, effective, permitted, inheritable, ambient: possible, origin }
 }
@@ -228,6 +237,7 @@ fn program(draft: &mut Draft<'_>, process: &Process) {
         draft.payload.args.push(arg);
     }
     environment(draft, process);
+    socket_activation(draft);
     let first = origin.index(0);
     match args.first().map(String::as_str) {
         None => draft.problem(&origin, "args must not be empty"),
@@ -243,8 +253,6 @@ fn program(draft: &mut Draft<'_>, process: &Process) {
     }
     draft.step(Op::AwaitStart, Origin::of("start"));
     super::hooks::start_container(draft);
-    let keep = Origin::of(if draft.request.preserve_fds > 0 { "--preserve-fds" } else { "default descriptors" });
-    draft.step(Op::CloseDescriptors(3 + draft.request.preserve_fds), keep);
     draft.step(Op::Execute, first);
 }
 
@@ -256,6 +264,16 @@ fn candidates_of(draft: &Draft<'_>, name: &str) -> Vec<CString> {
         .filter(|directory| !directory.is_empty())
         .filter_map(|directory| CString::new(format!("{directory}/{name}")).ok())
         .collect()
+}
+
+/// What tells the program of its sockets: it will be the first process of its pid namespace, or is told so.
+fn socket_activation(draft: &mut Draft<'_>) {
+    if draft.request.listen_fds > 0 {
+        for text in [format!("LISTEN_FDS={}", draft.request.listen_fds), "LISTEN_PID=1".to_owned()] {
+            let entry = draft.c_string(&text, &Origin::of("LISTEN_FDS"));
+            draft.payload.env.push(entry);
+        }
+    }
 }
 
 /// The environment without duplicates: the last one wins, at the place of the first, as runc has it.

@@ -50,7 +50,7 @@ impl Executor<'_> {
         modes: TmpfsModes,
         point: &MountPoint,
     ) -> Result<(), Fault> {
-        let place = self.mount_point(&point.target, point.kind, true)?;
+        let place = self.place_of(point, true)?;
         let context = sys::fsopen(filesystem).in_call(Call::Fsopen)?;
         if let Err(errno) = sys::fsconfig_set(context.as_fd(), c"source", Some(source)) {
             return Err(self.explain(context.as_fd(), errno));
@@ -70,10 +70,22 @@ impl Executor<'_> {
         set_the_rest(mount.as_fd(), point)
     }
 
+    /// The mount point, which must not be on procfs by way of a link: what is written there later would go astray
+    /// (CVE-2019-16884).
+    fn place_of(&self, point: &MountPoint, directory: bool) -> Result<Point, Fault> {
+        let place = self.mount_point(&point.target, point.kind, directory)?;
+        let on_proc = sys::fstatfs(place.fd.as_fd()).in_call(Call::Statfs)?.magic == libc::PROC_SUPER_MAGIC as i64;
+        if on_proc && !point.may_cover_proc {
+            return Err(Fault::check("cannot be mounted because it is inside /proc"));
+        }
+        Ok(place)
+    }
+
     /// Passes options to a file system that is being made or changed.
     fn configure(&mut self, context: BorrowedFd<'_>, options: &[FsOption]) -> Result<(), Fault> {
         for option in options {
             if let Err(errno) = sys::fsconfig_set(context, &option.key, option.value.as_deref()) {
+                self.option = option.index;
                 self.detail.push(b" of option ");
                 self.detail.push(option.key.to_bytes());
                 return Err(self.explain(context, errno));
@@ -122,7 +134,7 @@ impl Executor<'_> {
         data: &CStr,
         point: &MountPoint,
     ) -> Result<(), Fault> {
-        let place = self.mount_point(&point.target, point.kind, true)?;
+        let place = self.place_of(point, true)?;
         let path = descriptor_path(place.fd.as_fd())?;
         sys::mount(source, path.as_c_str(), filesystem, flags, data).in_call(Call::Mount)?;
         let mount = self.open_in_root(&point.target)?;
@@ -132,7 +144,12 @@ impl Executor<'_> {
 
     /// A detached copy of the mount at the source of a bind mount.
     pub(crate) fn tree_of(&self, source: &Source, recursive: bool) -> Result<OwnedFd, Fault> {
-        let flags = libc::OPEN_TREE_CLONE | if recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
+        self.tree_with(source, if recursive { libc::AT_RECURSIVE } else { 0 })
+    }
+
+    /// As [`Executor::tree_of`], with `AT_*` flags.
+    pub(crate) fn tree_with(&self, source: &Source, flags: libc::c_int) -> Result<OwnedFd, Fault> {
+        let flags = libc::OPEN_TREE_CLONE | flags as libc::c_uint;
         match source {
             Source::Path(path) => sys::open_tree(here(), path, flags).in_call(Call::OpenTree),
             Source::Handle(i, _) => self.opened.handles[*i].try_clone().map_err(|error| Fault {
@@ -152,7 +169,11 @@ impl Executor<'_> {
     ) -> Result<(), Fault> {
         let tree = self.tree_of(source, recursive)?;
         let directory = sys::fstat(tree.as_fd()).in_call(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-        let place = self.mount_point(&point.target, point.kind, directory)?;
+        let place = self.place_of(point, directory)?;
+        let onto_directory = sys::fstat(place.fd.as_fd()).in_call(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        if onto_directory && !directory {
+            return Err(Fault::check("not a directory: the source is a file, the mount point is a directory"));
+        }
         if let Some((i, all)) = idmap {
             let attr = sys::MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };
             let userns = self.opened.idmaps[i].as_fd();
@@ -166,7 +187,7 @@ impl Executor<'_> {
     /// cgroup2 in the container's cgroup namespace; a user namespace that does not own the cgroup namespace may not mount
     /// it (EPERM), and some kernels answer EBUSY: then the container's own cgroup is shown.
     pub(crate) fn mount_cgroup(&mut self, host: &CStr, point: &MountPoint) -> Result<(), Fault> {
-        let place = self.mount_point(&point.target, point.kind, true)?;
+        let place = self.place_of(point, true)?;
         let context = sys::fsopen(c"cgroup2").in_call(Call::Fsopen)?;
         let mount = match sys::fsconfig_create(context.as_fd()) {
             Ok(()) => sys::fsmount(context.as_fd(), point.attributes.set).in_call(Call::Fsmount)?,

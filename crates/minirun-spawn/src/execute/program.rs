@@ -47,7 +47,10 @@ impl Executor<'_> {
         let mut line = Line { bytes: [0; sys::Argv::SPARE], length: 0, too_long: false };
         let home = match self.open_file_in_root(c"etc/passwd", libc::O_RDONLY | libc::O_NONBLOCK) {
             Ok(passwd) => find_in_passwd(passwd.as_fd(), uid, &mut line)?,
-            Err(_) => None,
+            Err(fault) if [Errno::ENOENT, Errno::ENOTDIR, Errno::ELOOP, Errno::EACCES].iter().any(|e| fault.is(*e)) => {
+                None
+            }
+            Err(fault) => return Err(fault),
         };
         if !self.opened.envp.append(b"HOME=", home.unwrap_or(b"/")) {
             return Err(Fault::check("the home directory's path in /etc/passwd is too long"));

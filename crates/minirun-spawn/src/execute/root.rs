@@ -47,7 +47,11 @@ impl Executor<'_> {
     /// Mounts the root directory: over `/`, so that its own path need not be within reach of a user namespace, or at its
     /// own path, where hooks look for it.
     pub(crate) fn bind_root(&mut self, source: &Source, place: &RootPlace) -> Result<(), Fault> {
-        let tree = self.tree_of(source, true)?;
+        // The compiler has refused a link; one that has taken the directory's place since then is refused here.
+        let tree = self.tree_with(source, libc::AT_RECURSIVE | libc::AT_SYMLINK_NOFOLLOW)?;
+        // The copy of a shared mount is its peer: what the container mounts would appear on the host.
+        let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
+        sys::mount_setattr(tree.as_fd(), true, cut_off, None).in_call(Call::MountSetattr)?;
         attach(tree.as_fd(), place)?;
         self.root = Some(tree);
         Ok(())

@@ -6,7 +6,7 @@ use minirun_sys as sys;
 use minirun_sys::Errno;
 
 use super::{arm_death_signal, make_unreadable};
-use crate::wire::{Call, Fault, In};
+use crate::wire::{Call, Decimal, Detail, Fault, In};
 
 /// Becomes the root of a user namespace: files that init makes belong to the container's root.
 pub(crate) fn become_root() -> Result<(), Fault> {
@@ -18,7 +18,7 @@ pub(crate) fn become_root() -> Result<(), Fault> {
 
 /// A session keyring that only the container has.
 pub(crate) fn session_keyring(name: &CStr) -> Result<(), Fault> {
-    // What a named keyring gets anyway (KEY_POS_ALL without SETATTR, KEY_USR_VIEW, READ and LINK), and searching for its
+    // What a named keyring gets anyway (KEY_POS_ALL KEY_USR_VIEW, READ and LINK), and searching for its
     // owner, as runc grants it.
     const PERMISSIONS: u32 = 0x3f1b_0000;
     match sys::join_session_keyring(name) {
@@ -29,9 +29,36 @@ pub(crate) fn session_keyring(name: &CStr) -> Result<(), Fault> {
     }
 }
 
-pub(crate) fn drop_bounding(mask: u64) -> Result<(), Fault> {
+/// Only what is made for one reader: chown of a file would outlast the container.
+pub(crate) fn own_streams(uid: u32) -> Result<(), Fault> {
+    for number in 0..3 {
+        let stream = sys::inherited_fd(number);
+        let Ok(stat) = sys::fstat(stream) else { continue };
+        let null = stat.st_rdev == libc::makedev(1, 3);
+        let ours = match stat.st_mode & libc::S_IFMT {
+            libc::S_IFIFO | libc::S_IFSOCK => true,
+            libc::S_IFCHR => !null,
+            _ => false,
+        };
+        if !ours || stat.st_uid == uid {
+            continue;
+        }
+        match sys::fchown(stream, uid, stat.st_gid) {
+            // A stream that cannot be given away can still be used as it is.
+            Ok(()) | Err(Errno::EPERM | Errno::EROFS | Errno::EINVAL) => {}
+            Err(errno) => return Err(errno).in_call(Call::Chown),
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn drop_bounding(mask: u64, detail: &mut Detail) -> Result<(), Fault> {
     for capability in (0..64).filter(|bit| mask & 1 << bit != 0) {
-        sys::prctl(libc::PR_CAPBSET_DROP, capability, 0).in_call(Call::Prctl)?;
+        if let Err(errno) = sys::prctl(libc::PR_CAPBSET_DROP, capability, 0) {
+            detail.push(b" of capability ");
+            detail.push(Decimal::of(capability as u32).digits());
+            return Err(errno).in_call(Call::Prctl);
+        }
     }
     Ok(())
 }
