@@ -14,8 +14,8 @@ use crate::wire::{Call, Record};
 pub enum SpawnError {
     /// An operation failed.
     Failed(Box<Failure>),
-    /// A hook failed.
-    Hook(String),
+    /// Something beside init failed: a hook, its record.
+    Attendant(String),
     /// Init ended without a word.
     Died {
         /// How, if that is known.
@@ -73,7 +73,7 @@ impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SpawnError::Failed(failure) => failure.fmt(f),
-            SpawnError::Hook(text) => f.write_str(text),
+            SpawnError::Attendant(text) => f.write_str(text),
             SpawnError::Died { status: Some(WaitStatus::Signaled(_, signal, _)) } => {
                 write!(f, "container init was ended by {signal} before it was ready")
             }

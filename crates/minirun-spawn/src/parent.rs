@@ -26,6 +26,34 @@ pub enum Gate<'a> {
     Parent,
 }
 
+/// Who has something to do at certain moments of init's making. An error ends init.
+pub trait Attendant {
+    /// Init is at work; what is done now is done beside it.
+    ///
+    /// # Errors
+    /// In words.
+    fn born(&mut self, init: &Init) -> Result<(), String>;
+
+    /// The root is mounted and not yet `/`: the hooks that want to see it so are to run.
+    ///
+    /// # Errors
+    /// In words.
+    fn at_hooks(&mut self, init: &Init) -> Result<(), String>;
+}
+
+/// For a process without such moments.
+struct Nobody;
+
+impl Attendant for Nobody {
+    fn born(&mut self, _: &Init) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn at_hooks(&mut self, _: &Init) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 /// What goes along with the making of init.
 #[derive(Debug, Default)]
 pub struct Extras<'a> {
@@ -54,15 +82,15 @@ pub struct Init {
 /// # Errors
 /// The step that failed, with its place in the configuration. Nothing is left behind then but the cgroup.
 ///
-/// `hooks` is called where the plan's hooks are to run that see the mounted root before it becomes `/`.
+/// `attendant` is told when init is born, and when the plan's hooks are to run.
 pub fn spawn(
     plan: &Plan,
     cgroup: BorrowedFd<'_>,
     gate: Gate<'_>,
     extras: Extras<'_>,
-    hooks: &mut dyn FnMut(&Init) -> Result<(), String>,
+    attendant: &mut dyn Attendant,
 ) -> Result<Init, SpawnError> {
-    give_birth(plan, cgroup, gate, (None, extras), hooks)
+    give_birth(plan, cgroup, gate, (None, extras), attendant)
 }
 
 /// Makes a further process in a running container, in the same way: it waits for [`Init::start`].
@@ -75,7 +103,7 @@ pub fn spawn_into(
     cgroup: BorrowedFd<'_>,
     extras: Extras<'_>,
 ) -> Result<Init, SpawnError> {
-    give_birth(plan, cgroup, Gate::Parent, (Some(container), extras), &mut |_| Ok(()))
+    give_birth(plan, cgroup, Gate::Parent, (Some(container), extras), &mut Nobody)
 }
 
 fn give_birth(
@@ -83,7 +111,7 @@ fn give_birth(
     cgroup: BorrowedFd<'_>,
     gate: Gate<'_>,
     (container, extras): (Option<Container>, Extras<'_>),
-    hooks: &mut dyn FnMut(&Init) -> Result<(), String>,
+    attendant: &mut dyn Attendant,
 ) -> Result<Init, SpawnError> {
     let idmaps: Vec<OwnedFd> = plan.idmaps.iter().map(map_namespace).collect::<Result<_, _>>()?;
     let namespaces = open_namespaces(plan)?;
@@ -112,7 +140,7 @@ fn give_birth(
     become_unreadable()?;
     let born = bear(plan, &mut opened, cgroup, (&ours, theirs), gate)?;
     let init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours, state };
-    match init.raise(plan, hooks) {
+    match init.raise(plan, attendant) {
         Ok(()) => Ok(init),
         Err(error) => {
             init.kill();
@@ -134,17 +162,18 @@ fn become_unreadable() -> Result<(), SpawnError> {
 
 impl Init {
     /// From the clone to the record that says "created".
-    fn raise(&self, plan: &Plan, hooks: &mut dyn FnMut(&Init) -> Result<(), String>) -> Result<(), SpawnError> {
+    fn raise(&self, plan: &Plan, attendant: &mut dyn Attendant) -> Result<(), SpawnError> {
         for step in &plan.host {
             self.host_step(step)?;
         }
         self.send(GO)?;
+        attendant.born(self).map_err(SpawnError::Attendant)?;
         loop {
             match self.receive()? {
                 Some(Record { kind: Kind::Hello, .. }) => {}
                 Some(Record { kind: Kind::Created, .. }) => return Ok(()),
                 Some(Record { kind: Kind::AtHooks, .. }) => {
-                    hooks(self).map_err(SpawnError::Hook)?;
+                    attendant.at_hooks(self).map_err(SpawnError::Attendant)?;
                     self.send(GO)?;
                 }
                 Some(record) => return Err(SpawnError::of_record(plan, &record)),
@@ -196,7 +225,7 @@ impl Init {
         }
     }
 
-    /// Tells init that the record is safe: from here on it outlives this process.
+    /// Tells init that the record is safe: from here on it outlives this process. For [`Gate::Listener`].
     ///
     /// # Errors
     /// Init died meanwhile.
@@ -208,13 +237,20 @@ impl Init {
         }
     }
 
-    /// Starts the program and waits until it runs. For [`Gate::Parent`].
+    /// Starts the program and waits until it runs. For [`Gate::Parent`], after the record is safe: it commits as well.
     ///
     /// # Errors
     /// Why it could not be executed.
     pub fn start(&self) -> Result<(), StartError> {
-        sys::write(self.channel.as_fd(), &[START]).map_err(StartError::Unreachable)?;
-        await_execution(self.channel.as_fd())
+        // Both words at once: init answers the first and goes on with the second.
+        for word in [COMMIT, START] {
+            sys::write(self.channel.as_fd(), &[word]).map_err(StartError::Unreachable)?;
+        }
+        match receive(self.channel.as_fd()).map_err(StartError::Unreachable)? {
+            Some(Record { kind: Kind::Kept, .. }) => await_execution(self.channel.as_fd()),
+            Some(record) => Err(StartError::of_record(&record)),
+            None => Err(StartError::Unreachable(Errno::EPIPE)),
+        }
     }
 
     /// Ends init, and waits until it has ended.

@@ -47,8 +47,6 @@ pub struct CgroupRecord {
     pub path: PathBuf,
     /// The topmost directory that is made for it; none when it was there before.
     pub made: Option<PathBuf>,
-    /// Is it known to be the container's alone? Until then a process in it belongs to somebody else.
-    pub claimed: bool,
 }
 
 /// The states of the runtime specification, and runc's `paused`.

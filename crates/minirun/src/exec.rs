@@ -40,7 +40,6 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     if let Some(path) = call.path("pid-file") {
         write_pid_file(&path, id, process.pid)?;
     }
-    process.commit().context("exec failed: unable to start container process")?;
     process.start().context("exec failed: unable to start container process")?;
     drop(entry);
     let Some(signals) = waiting else { return Ok(ExitCode::SUCCESS) };

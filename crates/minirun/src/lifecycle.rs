@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
-use minirun_spawn::{Extras, Gate, Init, SpawnError, ask_to_start, spawn};
+use minirun_spawn::{Attendant, Extras, Gate, Init, SpawnError, ask_to_start, spawn};
 use minirun_sys as sys;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
@@ -79,7 +79,7 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
         Err(error) => return Err(add_undo(error, entry.remove())),
     };
     let made = carry_out(&entry, &mut record, &ready, starter, console).and_then(|(init, cgroup)| {
-        match announce(&entry, &mut record, &init, pidfd_socket) {
+        match complete(&entry, &mut record, &init, starter, pidfd_socket) {
             Ok(()) => Ok((init, cgroup)),
             Err(error) => {
                 init.kill();
@@ -114,7 +114,7 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         owner: nix::unistd::getuid().as_raw(),
         boot_id: boot_id()?,
         init: None,
-        cgroup: Some(CgroupRecord { mount: ready.cgroup_mount.clone(), path, made, claimed: false }),
+        cgroup: Some(CgroupRecord { mount: ready.cgroup_mount.clone(), path, made }),
         pid_file,
         own_pid_namespace: ready.plan.namespaces.is_new(libc::CLONE_NEWPID),
         no_new_keyring: ready.no_new_keyring,
@@ -135,44 +135,70 @@ fn carry_out(
     record.save(entry)?;
     let cgroup = Cgroup::create(&ready.cgroup_mount, &ready.plan.cgroup)?;
     cgroup.claim(&owner_of(entry))?;
-    if let Some(cgroup) = &mut record.cgroup {
-        cgroup.claimed = true;
-    }
-    record.save(entry)?;
     cgroup.apply(&ready.plan.cgroup.knobs)?;
     if let Some(filter) = &ready.plan.cgroup.devices {
         cgroup.attach_devices(filter)?;
     }
-    let kinds = ready.plan.namespaces.kinds();
-    let mut run_hooks = |init: &Init| {
-        let done = hooks::before_pivot(&ready.plan.hooks, record, init.pid, init.pidfd.as_fd(), kinds);
-        done.map_err(|error| format!("{error:#}"))
-    };
     let [mount, directory] = cgroup.descriptors();
     let extras = Extras { console, not_inits: &[entry.fd(), mount, directory] };
+    let mut midwife = Midwife { entry, record, ready, announce_early: matches!(starter, Starter::Myself { .. }) };
     let init = match starter {
-        Starter::Myself { .. } => spawn(&ready.plan, cgroup.fd(), Gate::Parent, extras, &mut run_hooks),
+        Starter::Myself { .. } => spawn(&ready.plan, cgroup.fd(), Gate::Parent, extras, &mut midwife),
         Starter::Command => {
             let gate = open_gate(entry)?;
-            spawn(&ready.plan, cgroup.fd(), Gate::Listener(gate.as_fd()), extras, &mut run_hooks)
+            spawn(&ready.plan, cgroup.fd(), Gate::Listener(gate.as_fd()), extras, &mut midwife)
         }
     };
     let init = init.map_err(|error| explain(error, &cgroup))?;
     Ok((init, cgroup))
 }
 
-/// Makes the container known: its record, its pid file, and init's leave to outlive this process.
-fn announce(entry: &Entry, record: &mut Record, init: &Init, pidfd_socket: Option<OwnedFd>) -> Result<()> {
+/// Stands by while init is made.
+struct Midwife<'a> {
+    entry: &'a Entry,
+    record: &'a mut Record,
+    ready: &'a Ready,
+    /// May the container be known before it is ready? Where this process starts it itself, nobody else can act on it in
+    /// between, for it holds the lock.
+    announce_early: bool,
+}
+
+impl Attendant for Midwife<'_> {
+    fn born(&mut self, init: &Init) -> Result<(), String> {
+        if !self.announce_early {
+            return Ok(());
+        }
+        announce(self.entry, self.record, init).map_err(|error| format!("{error:#}"))
+    }
+
+    fn at_hooks(&mut self, init: &Init) -> Result<(), String> {
+        let plan = &self.ready.plan;
+        hooks::before_pivot(&plan.hooks, self.record, init.pid, init.pidfd.as_fd(), plan.namespaces.kinds())
+            .map_err(|error| format!("{error:#}"))
+    }
+}
+
+/// Makes the container known: its record, and its pid file.
+fn announce(entry: &Entry, record: &mut Record, init: &Init) -> Result<()> {
     record.init = Some(Identity::of(init.pid).context("container init ended before it was ready")?);
     record.save(entry)?;
     if let Some(path) = &record.pid_file {
         write_pid_file(path, &record.id, init.pid)?;
     }
+    Ok(())
+}
+
+/// What only a container that is ready gets.
+fn complete(entry: &Entry, record: &mut Record, init: &Init, starter: Starter, pidfd_socket: Option<OwnedFd>) -> Result<()> {
+    if starter == Starter::Command {
+        announce(entry, record, init)?;
+    }
     if let Some(socket) = pidfd_socket {
         sys::send_fd(socket.as_fd(), init.pidfd.as_fd(), b"standard").context("send the pidfd")?;
     }
     init.provide_state(&hooks::state_of(record, Status::Created, init.pid)?)?;
-    Ok(init.commit()?)
+    // Where this process starts it, the start commits.
+    if starter == Starter::Command { Ok(init.commit()?) } else { Ok(()) }
 }
 
 /// A container without memory to be born in dies before it can say so.
@@ -371,7 +397,7 @@ fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
     let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?.path;
     Ok(Record {
         id: id.to_owned(),
-        cgroup: Some(CgroupRecord { mount, path, made: None, claimed: true }),
+        cgroup: Some(CgroupRecord { mount, path, made: None }),
         ..Record::default()
     })
 }
@@ -411,22 +437,16 @@ fn owner_of(entry: &Entry) -> String {
 /// Removes the container's cgroup, and what was made for it above.
 fn remove_cgroup(entry: &Entry, record: &Record, deadline: Instant) -> Result<()> {
     let Some(known) = &record.cgroup else { return Ok(()) };
-    if !known.claimed {
-        // `create` was cut short before anything of the container lived there. If the directory was there before, or
-        // somebody else has moved in, it is not ours to remove.
-        if let Some(made) = &known.made {
-            Cgroup::remove_unused(&known.mount, &known.path, made)?;
-        }
-        return Ok(());
-    }
-    let Some(cgroup) = record.open_cgroup()? else {
-        let parents = known.path.parent().filter(|parent| *parent != Path::new("/")).zip(known.made.as_deref());
-        return parents.map_or(Ok(()), |(parent, made)| Ok(Cgroup::remove_unused(&known.mount, parent, made)?));
+    let cgroup = record.open_cgroup()?;
+    let owner = cgroup.as_ref().map(Cgroup::owner).transpose()?.flatten();
+    let Some(cgroup) = cgroup.filter(|_| owner.as_deref() == Some(&*owner_of(entry))) else {
+        // Gone, or never marked: then nothing of the container ever lived there. What is in use, or marked by another, is
+        // not ours to remove.
+        return match (&known.made, owner) {
+            (Some(made), None) => Ok(Cgroup::remove_unused(&known.mount, &known.path, made)?),
+            _ => Ok(()),
+        };
     };
-    if cgroup.owner()?.is_some_and(|owner| owner != owner_of(entry)) {
-        // The container's own is gone, and another has been made in its place.
-        return Ok(());
-    }
     cgroup.kill()?;
     if !cgroup.wait_empty(deadline)? {
         bail!("processes of the container are still there: {:?}", cgroup.pids()?);

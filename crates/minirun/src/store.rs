@@ -3,7 +3,7 @@
 //! The lock is on the directory itself, so that no lock file has to be kept or removed. A directory that was removed while
 //! somebody waited for its lock is recognised by its link count.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -217,14 +217,26 @@ impl Entry {
     /// Removes the directory with everything in it. Only files are there, and nothing is followed.
     pub fn remove(self) -> Result<()> {
         let context = || format!("remove {}", self.path.display());
+        // What is there almost always, so that the directory need not be listed.
+        for name in [c"state.json", c"config.json", c"start.sock"] {
+            self.unlink(name).with_context(context)?;
+        }
+        match std::fs::remove_dir(&self.path) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+            answer => return answer.with_context(context),
+        }
         for entry in std::fs::read_dir(&self.path).with_context(context)? {
             let name = CString::new(entry.with_context(context)?.file_name().as_encoded_bytes())?;
-            match sys::unlinkat(self.dir.as_fd(), &name) {
-                Ok(()) | Err(sys::Errno::ENOENT) => {}
-                Err(errno) => return Err(errno).with_context(context),
-            }
+            self.unlink(&name).with_context(context)?;
         }
         std::fs::remove_dir(&self.path).with_context(context)
+    }
+
+    fn unlink(&self, name: &CStr) -> Result<()> {
+        match sys::unlinkat(self.dir.as_fd(), name) {
+            Ok(()) | Err(sys::Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 

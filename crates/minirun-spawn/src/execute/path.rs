@@ -66,8 +66,8 @@ impl Executor<'_> {
             Err(_) => {}
         }
         if directory {
-            let fd = self.make_directory(path)?;
-            return Ok(Point { fd, made: true });
+            let parent = self.make_parent(path)?;
+            return Ok(Point { fd: make_one(parent.as_fd(), path.name())?, made: true });
         }
         let parent = self.make_parent(path)?;
         let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_NOFOLLOW;
@@ -101,18 +101,24 @@ impl Executor<'_> {
     /// that is exchanged meanwhile can lead out of the root.
     fn make_prefixes(&self, path: &InRoot, count: usize) -> Result<OwnedFd, Fault> {
         let root = self.root()?;
-        if let Some(whole) = path.prefixes()[..count].last()
-            && let Ok(fd) = resolve(root, whole, libc::O_DIRECTORY, IN_ROOT)
-        {
-            return Ok(fd);
-        }
-        let mut parent = resolve(root, c".", libc::O_DIRECTORY, IN_ROOT)?;
-        for prefix in &path.prefixes()[..count] {
-            parent = match resolve(root, prefix, libc::O_DIRECTORY, IN_ROOT) {
-                Ok(fd) => fd,
-                Err(fault) if fault.is(Errno::ENOENT) => make_one(parent.as_fd(), last(prefix))?,
+        // The longest way that is there already; most often the parent is.
+        let mut there = count;
+        while there > 0 {
+            match resolve(root, &path.prefixes()[there - 1], libc::O_DIRECTORY, IN_ROOT) {
+                Ok(fd) if there == count => return Ok(fd),
+                Ok(fd) => return self.make_below(fd, &path.prefixes()[there..count]),
+                Err(fault) if fault.is(Errno::ENOENT) => there -= 1,
                 Err(fault) => return Err(fault),
-            };
+            }
+        }
+        let top = resolve(root, c".", libc::O_DIRECTORY, IN_ROOT)?;
+        self.make_below(top, &path.prefixes()[..count])
+    }
+
+    /// Makes these components one below the other, starting in a directory that is there.
+    fn make_below(&self, mut parent: OwnedFd, prefixes: &[std::ffi::CString]) -> Result<OwnedFd, Fault> {
+        for prefix in prefixes {
+            parent = make_one(parent.as_fd(), last(prefix))?;
         }
         Ok(parent)
     }

@@ -1,0 +1,62 @@
+//! The hosts that plans are made for: descriptions in `rootfs-fixtures/hosts`, so that no plan depends on this machine.
+
+use std::path::PathBuf;
+
+use minirun_plan::HostFacts;
+use serde::Deserialize;
+
+/// A file of `rootfs-fixtures`.
+pub fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../rootfs-fixtures").join(name)
+}
+
+/// A host as a person describes it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Host {
+    /// Says what kind of host it is, for readers.
+    #[serde(rename = "comment")]
+    _comment: String,
+    cgroup_mount: Option<PathBuf>,
+    #[serde(default)]
+    controllers: Vec<String>,
+    /// Controllers that cgroup v1 holds, with their mount points.
+    #[serde(default)]
+    v1_controllers: Vec<(String, PathBuf)>,
+    #[serde(default)]
+    bfq: bool,
+    #[serde(default)]
+    huge_page_sizes: Vec<String>,
+    last_capability: u32,
+    /// Capabilities that the runtime lacks, by name; `all` is every one.
+    #[serde(default)]
+    lacks: Vec<String>,
+    kcore: bool,
+    euid: u32,
+    initial_user_namespace: bool,
+}
+
+/// The host of this name.
+pub fn host(name: &str) -> HostFacts {
+    let path = fixture("hosts").join(format!("{name}.json"));
+    let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let host: Host = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let all = (1 << (host.last_capability + 1)) - 1;
+    let lacks = host.lacks.iter().fold(0, |mask, name| match name.as_str() {
+        "all" => all,
+        name => mask | name.parse::<caps::Capability>().unwrap().bitmask(),
+    });
+    HostFacts {
+        cgroup_mount: host.cgroup_mount,
+        controllers: host.controllers,
+        v1_controllers: host.v1_controllers,
+        bfq: host.bfq,
+        huge_page_sizes: host.huge_page_sizes,
+        page_size: 4096,
+        last_capability: host.last_capability,
+        bounding: all & !lacks,
+        kcore: host.kcore,
+        euid: host.euid,
+        initial_user_namespace: host.initial_user_namespace,
+    }
+}
