@@ -12,7 +12,7 @@ sudo := $(if $(filter 0,$(shell id -u)),,sudo)
 # Arguments for the test programs, as in: make test-vm ARGS=memory
 ARGS ?=
 
-.PHONY: help build probe run fixtures vm test test-unit test-host test-vm bench lint fmt clean
+.PHONY: help build probe run fixtures vm test test-unit test-host test-vm bless bench lint fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -36,20 +36,26 @@ vm: build probe ## a shell in the test VM, with minirun and the fixtures' script
 
 test: test-unit test-host test-vm ## all tests
 
-test-unit: ## tests that need no privilege
+test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
 	cargo test --workspace --exclude runtime-tests
 
-test-host: build fixtures ## containers on this kernel, as root
-	@programs=$$(runtime-tests/test-programs host) || exit; for program in $$programs; do \
-		$(sudo) env MINIRUN_RUNTIME=$(minirun) MINIRUN_PROBE=$(probe) MINIRUN_FIXTURES=$(fixtures) \
+# MINIRUN_RUNTIME=runc make test-host runs the same suites against another runtime; steps is about minirun's own steps.
+test-host: build probe ## containers on this kernel, as root
+	@$(sudo) runtime-tests/install-packages busybox-static procps
+	@programs=$$(runtime-tests/test-programs host bad_configs torture $(if $(MINIRUN_RUNTIME),,steps)) || exit; \
+	for program in $$programs; do \
+		$(sudo) env MINIRUN_RUNTIME=$(or $(MINIRUN_RUNTIME),$(minirun)) MINIRUN_PROBE=$(probe) \
 			runtime-tests/private-cgroup2 $$program $(ARGS) || exit; \
 	done
 
 test-vm: build probe ## containers and limits in the test VM
-	runtime-tests/vm/test $(minirun) $(probe) host limits -- $(ARGS)
+	runtime-tests/vm/test $(minirun) $(probe) limits host -- $(ARGS)
 
-bench: build ## measure against the kernel's own work
-	$(sudo) runtime-tests/private-cgroup2 $(out)/minirun --version
+bless: ## rewrite the golden plans, for the review to read
+	MINIRUN_BLESS=1 cargo test -p minirun-plan -p minirun-overlay --test golden
+
+bench: build ## measure against the kernel's own work and other runtimes
+	runtime-tests/bench $(minirun)
 
 lint: ## what the CI checks besides the tests
 	cargo fmt --all --check
