@@ -8,8 +8,8 @@ mod plans;
 use std::path::Path;
 
 use minirun_overlay::LayerStack;
-use minirun_plan::{RootSource, is_overlay_root};
 use minirun_plan::spec::LinuxNamespaceType;
+use minirun_plan::{RootSource, is_overlay_root};
 
 #[test]
 fn plans_are_as_they_were() {

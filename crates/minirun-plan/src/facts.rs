@@ -23,6 +23,8 @@ pub struct HostFacts {
     pub bounding: u64,
     /// Does the host have /proc/kcore, so that containers get /dev/core?
     pub kcore: bool,
+    /// Is setgroups(2) denied in the runtime's user namespace, and so in those made in it?
+    pub setgroups_denied: bool,
     /// The effective user id of the runtime.
     pub euid: u32,
     /// Is the runtime in the host's first user namespace?

@@ -29,7 +29,9 @@ impl Plan {
         let mut add = |part, verb: &str, subject: String, origin: &Origin| {
             lines.push(Line { part, verb: verb.to_owned(), subject, origin: origin.clone() });
         };
-        add("cgroup", "make", self.cgroup.path.display().to_string(), &self.cgroup.origin);
+        if self.namespaces.entered == 0 {
+            add("cgroup", "make", self.cgroup.path.display().to_string(), &self.cgroup.origin);
+        }
         if !self.cgroup.controllers.is_empty() {
             add("cgroup", "enable", self.cgroup.controllers.join(" "), &Origin::of("linux.resources"));
         }
@@ -51,12 +53,17 @@ impl Plan {
         if let Some(offsets) = &self.namespaces.time_offsets {
             add("namespace", "clocks", offsets.trim_end().replace('\n', ", "), &Origin::of("linux.timeOffsets"));
         }
-        for handle in &self.handles {
-            add("host", "open", show(&handle.path), &handle.origin);
-        }
         for maps in &self.idmaps {
             let subject = format!("uids {}; gids {}", maps.uids.trim_end(), maps.gids.trim_end()).replace('\n', ", ");
             add("host", "idmap", subject, &maps.origin);
+        }
+        for handle in &self.handles {
+            let idmap = match handle.idmap {
+                Some((_, true)) => " ridmap",
+                Some((_, false)) => " idmap",
+                None => "",
+            };
+            add("host", "open", format!("{}{idmap}", show(&handle.path)), &handle.origin);
         }
         for step in &self.host {
             let (verb, subject) = match &step.op {
@@ -86,7 +93,7 @@ impl Plan {
                 let args: Vec<String> = self.payload.args.iter().map(|arg| show(arg)).collect();
                 args.join(" ")
             }
-            Op::RunHook(i) => self.hooks.start_container.get(*i).map_or(String::new(), |hook| show(&hook.path)),
+            Op::RunHook(i) => self.hooks.start_container.get(*i).map_or(String::new(), hook_subject),
             other => other.subject(),
         }
     }
@@ -102,9 +109,7 @@ impl Plan {
             ("poststop", poststop),
         ];
         let line = |verb: &str, hook: &Hook| {
-            let timeout = hook.timeout.map_or(String::new(), |seconds| format!(" (at most {seconds} s)"));
-            let subject = format!("{}{timeout}", show(&hook.path));
-            Line { part: "hooks", verb: verb.to_owned(), subject, origin: hook.origin.clone() }
+            Line { part: "hooks", verb: verb.to_owned(), subject: hook_subject(hook), origin: hook.origin.clone() }
         };
         lists.iter().flat_map(|(verb, list)| list.iter().map(move |hook| line(verb, hook))).collect()
     }
@@ -253,6 +258,11 @@ impl Op {
             Op::CloseDescriptors(from) => format!("from {from}"),
         }
     }
+}
+
+fn hook_subject(hook: &Hook) -> String {
+    let timeout = hook.timeout.map_or(String::new(), |seconds| format!(" (at most {seconds} s)"));
+    format!("{}{timeout}", show(&hook.path))
 }
 
 /// A C string with everything that is not plain text escaped.

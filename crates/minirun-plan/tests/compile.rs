@@ -125,6 +125,10 @@ fn namespaces(kinds: &[&str]) -> Value {
     json!({"/linux/namespaces": kinds.iter().map(|kind| json!({"type": kind})).collect::<Vec<_>>()})
 }
 
+fn refs(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(String::as_str).collect()
+}
+
 /// The lines of a new namespace.
 fn new_namespace(kind: &str) -> Vec<String> {
     let mut lines = vec![format!("new {kind} [linux.namespaces]")];
@@ -397,7 +401,7 @@ fn devices() {
         ),
     ] {
         let expected: Vec<_> = expected.iter().map(|text| format!("linux.devices[0].{text}")).collect();
-        refuse(device(members), &expected.iter().map(String::as_str).collect::<Vec<_>>());
+        refuse(device(members), &refs(&expected));
     }
     let pipe = and(user_namespace(), "/linux/devices", json!([{"type": "p", "path": "/p"}]));
     refuse(
@@ -468,8 +472,9 @@ fn kernel_parameters_belong_to_a_namespace() {
     ] {
         let set = |kinds: &[&str]| and(namespaces(kinds), "/linux/sysctl", json!({key: "1"}));
         let step = format!("sysctl {path} = 1 [linux.sysctl[{key:?}]]");
-        let new = new_namespace(kind);
-        check(set(&["mount", "pid", kind]), &v2(), &[&new.iter().map(String::as_str).collect::<Vec<_>>()[..], &[&step]].concat());
+        let mut expected = new_namespace(kind);
+        expected.push(step);
+        check(set(&["mount", "pid", kind]), &v2(), &refs(&expected));
         refuse(set(&["mount", "pid"]), &[&format!("linux.sysctl[{key:?}]: {}", shared(kind))]);
     }
     let all = ["mount", "pid", "ipc", "uts", "network", "cgroup", "time"];
@@ -742,9 +747,8 @@ fn the_path_of_the_cgroup() {
 fn new_and_joined_namespaces() {
     for kind in ["network", "ipc", "uts", "cgroup", "time"] {
         let new = new_namespace(kind);
-        let new: Vec<_> = new.iter().map(String::as_str).collect();
-        check(json!({"/linux/namespaces/-": {"type": kind}}), &v2(), &new);
-        check(json!({"/linux/namespaces/-": {"type": kind, "path": ""}}), &v2(), &new);
+        check(json!({"/linux/namespaces/-": {"type": kind}}), &v2(), &refs(&new));
+        check(json!({"/linux/namespaces/-": {"type": kind, "path": ""}}), &v2(), &refs(&new));
         let line = format!("join {kind} /ns [linux.namespaces[2].path]");
         let steps = if kind == "time" { 2 } else { 1 };
         let expected = vec![line.as_str(); steps];
@@ -885,7 +889,7 @@ fn hooks() {
             ),
         ] {
             let expected: Vec<_> = problems.iter().map(|problem| format!("{origin}.{problem}")).collect();
-            refuse(hooks(json!([hook])), &expected.iter().map(String::as_str).collect::<Vec<_>>());
+            refuse(hooks(json!([hook])), &refs(&expected));
         }
     }
 }
@@ -934,7 +938,8 @@ fn hooks_find_the_root_at_its_path() {
 #[test]
 fn terminals() {
     let terminal = |size: Value, user: Value| {
-        json!({"/process/terminal": true, "/process/consoleSize": size, "/process/user": user})
+        let patch = json!({"/process/terminal": true, "/process/consoleSize": size});
+        and(patch, "/process/user", user)
     };
     let root = json!({"uid": 0, "gid": 0});
     for (size, user, expected) in [
@@ -1019,14 +1024,14 @@ fn a_further_process_enters_the_container_and_makes_nothing() {
 
 #[test]
 fn other_limits_are_knobs_and_no_device_rules() {
-    let resources = |value: Value| serde_json::from_value(value).unwrap();
-    let limits = compile_resources(&resources(json!({"pids": {"limit": 7}, "devices": [{"allow": false, "access": "rwm"}]})), &v2());
-    let limits = limits.unwrap();
+    let limits = |resources: Value| compile_resources(&serde_json::from_value(resources).unwrap(), &v2());
+    let problems = limits(json!({"cpu": {"cpus": "x"}})).unwrap_err();
+    assert_eq!(problems.iter().count(), 1);
+    let deny = json!({"allow": false, "access": "rwm"});
+    let limits = limits(json!({"pids": {"limit": 7}, "devices": [deny]})).unwrap();
     assert_eq!(limits.cgroup.devices, None);
     let knobs = limits.cgroup.knobs.iter().map(|knob| format!("{} {} [{}]", knob.file, knob.value, knob.origin));
     assert_eq!(knobs.collect::<Vec<_>>(), ["pids.max 7 [linux.resources.pids.limit]"]);
-    let problems = compile_resources(&resources(json!({"cpu": {"cpus": "x"}})), &v2()).unwrap_err();
-    assert_eq!(problems.iter().count(), 1);
 }
 
 #[test]

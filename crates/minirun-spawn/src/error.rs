@@ -205,7 +205,8 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         (Op::Bind { .. } | Op::Remount { .. }, Errno::EPERM) => {
             "in a user namespace flags of the host's mounts cannot be cleared"
         }
-        (Op::Remount { .. }, Errno::EINVAL) => "nothing is mounted there",
+        (Op::Remount { .. }, Errno::EINVAL) if call == "fspick" => "nothing is mounted there",
+        (Op::Terminal { .. }, Errno::ENOENT) => "a devpts must be mounted at /dev/pts",
         (Op::Mount { .. } | Op::ClassicMount { .. }, Errno::ENODEV) => "this kernel has no such file system",
         (Op::Mount { .. }, Errno::EPERM) => "in a user namespace this may take namespaces of the container's own",
         (Op::Mount { point, .. }, Errno::ENOTDIR | Errno::ELOOP) if point.kind == RealDirectory => {

@@ -239,14 +239,14 @@ impl<'a> Executor<'a> {
         if gone || !await_word(self.channel, COMMIT) {
             sys::exit(1);
         }
+        self.started = matches!(self.gate, Gate::Parent);
         sys::prctl(libc::PR_SET_PDEATHSIG, 0, 0).in_call(Call::Prctl)?;
         // Without an answer the parent could end, and take init along, before it gets here.
         if Record::of(Kind::Kept).send(self.channel).is_err() {
             sys::exit(1);
         }
         let Gate::Listener(listener) = self.gate else {
-            self.started = await_word(self.channel, START);
-            return if self.started { Ok(()) } else { sys::exit(1) };
+            return if await_word(self.channel, START) { Ok(()) } else { sys::exit(1) };
         };
         loop {
             match sys::accept(listener) {
@@ -301,7 +301,8 @@ impl<'a> Executor<'a> {
         record.option = self.option.map_or(0, |index| index as u32 + 1);
         if let Some(step) = self.plan.init.get(step).filter(|_| self.started) {
             // Whoever waits now has no plan to look the step up in.
-            for part in [step.origin.as_str(), ": ", step.op.verb(), ": "] {
+            let verb = if matches!(step.op, Op::RunHook(_)) { "" } else { step.op.verb() };
+            for part in [step.origin.as_str(), ": ", verb, if verb.is_empty() { "" } else { ": " }] {
                 record.subject.push(part.as_bytes());
             }
         }

@@ -157,7 +157,7 @@ calls! {
     PivotRoot "pivot_root", Chroot "chroot", Chdir "chdir", Fchdir "fchdir", Getcwd "getcwd", Setns "setns",
     Sethostname "sethostname", Setdomainname "setdomainname", Setrlimit "prlimit64", Setgroups "setgroups",
     Setgid "setresgid", Setuid "setresuid", Capset "capset", Prctl "prctl", Keyctl "keyctl", Setsid "setsid",
-    Accept "accept4", CloseRange "close_range", Sigaction "rt_sigaction", Execve "execve", Clone "clone3", Dup "dup3", Seek "lseek", Poll "poll", Wait "wait4", Ioctl "ioctl", Sendmsg "sendmsg",
+    Accept "accept4", CloseRange "close_range", Sigaction "rt_sigaction", Execve "execve", Clone "clone3", Dup "dup3", Seek "lseek", Poll "poll", Wait "wait4", Ioctl "ioctl", Fchown "fchown", Sendmsg "sendmsg",
 }
 
 /// Why a step failed: a call with its error number, or a check with its words.

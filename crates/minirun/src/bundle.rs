@@ -95,8 +95,11 @@ fn mend(text: &[u8]) -> Result<(Spec, Problems)> {
             Err(error) => {
                 let place = error.path();
                 let reason = error.inner().to_string();
-                let followed = removed.caused(place, &reason);
-                if !followed {
+                if removed.caused(place, &reason) {
+                    if removed.put_in(&mut value, place, &reason) {
+                        continue;
+                    }
+                } else {
                     problems.add(&removed.origin_of(place, &reason), plain(&reason));
                 }
                 if !removed.take_out(&mut value, place) {
@@ -114,16 +117,39 @@ fn mend(text: &[u8]) -> Result<(Spec, Problems)> {
 struct Removed {
     /// Lists, each with the original indices of the elements that were taken out.
     elements: Vec<(String, usize)>,
-    /// Members.
-    members: Vec<String>,
+    /// Members, each with the number of values that were tried in its place since it turned out to be required.
+    members: Vec<(String, usize)>,
 }
 
 impl Removed {
-    /// Is this about something that is missing only because it was taken out?
+    /// Is this about something that is missing, or stands in for what is missing, only because it was taken out?
     fn caused(&self, place: &JsonPath, reason: &str) -> bool {
-        let Some(field) = missing_field(reason) else { return false };
-        let whole = join(&self.origin_text(place), field);
-        self.members.contains(&whole)
+        let text = self.origin_of(place, reason);
+        self.members.iter().any(|(member, tried)| member == text.as_str() && (missing_field(reason).is_some() || *tried > 0))
+    }
+
+    /// Puts a value of another type where a required member was taken out, so that its siblings can be looked at; false
+    /// when there is none left to try.
+    fn put_in(&mut self, value: &mut Value, place: &JsonPath, reason: &str) -> bool {
+        let text = self.origin_of(place, reason);
+        let candidates = [Value::from(0), Value::from(""), Value::Array(Vec::new()), Value::Object(serde_json::Map::new())];
+        let Some((_, tried)) = self.members.iter_mut().find(|(member, _)| member == text.as_str()) else { return false };
+        let Some(candidate) = candidates.get(*tried) else { return false };
+        *tried += 1;
+        let mut steps: Vec<&Segment> = steps_of(place);
+        let missing = missing_field(reason);
+        let key = match (missing, steps.last()) {
+            (Some(field), _) => field.to_owned(),
+            (None, Some(Segment::Map { key })) => key.clone(),
+            _ => return false,
+        };
+        if missing.is_none() {
+            steps.pop();
+        }
+        match descend(value, &steps) {
+            Some(Value::Object(members)) => members.insert(key, candidate.clone()).is_none() || missing.is_none(),
+            _ => false,
+        }
     }
 
     /// The place as the user sees it. A missing member is named as well.
@@ -158,22 +184,10 @@ impl Removed {
 
     /// Takes out what is at this place; false when that is the whole.
     fn take_out(&mut self, value: &mut Value, place: &JsonPath) -> bool {
-        let steps: Vec<&Segment> =
-            place.iter().filter(|segment| !matches!(segment, Segment::Unknown | Segment::Enum { .. })).collect();
+        let steps = steps_of(place);
         let text = self.origin_text(place);
         let Some((last, way)) = steps.split_last() else { return false };
-        let mut inner = value;
-        for step in way {
-            let next = match step {
-                Segment::Seq { index } => inner.get_mut(*index),
-                Segment::Map { key } => inner.get_mut(key.as_str()),
-                _ => None,
-            };
-            match next {
-                Some(next) => inner = next,
-                None => return false,
-            }
-        }
+        let Some(inner) = descend(value, way) else { return false };
         match (last, inner) {
             (Segment::Seq { index }, Value::Array(list)) if *index < list.len() => {
                 let list_text = text.rsplit_once('[').map_or("", |(before, _)| before).to_owned();
@@ -183,12 +197,25 @@ impl Removed {
                 true
             }
             (Segment::Map { key }, Value::Object(members)) => {
-                self.members.push(text);
+                self.members.push((text, 0));
                 members.remove(key.as_str()).is_some()
             }
             _ => false,
         }
     }
+}
+
+/// The parts of a place that lead through the document.
+fn steps_of(place: &JsonPath) -> Vec<&Segment> {
+    place.iter().filter(|segment| !matches!(segment, Segment::Unknown | Segment::Enum { .. })).collect()
+}
+
+fn descend<'v>(value: &'v mut Value, steps: &[&Segment]) -> Option<&'v mut Value> {
+    steps.iter().try_fold(value, |inner, step| match step {
+        Segment::Seq { index } => inner.get_mut(*index),
+        Segment::Map { key } => inner.get_mut(key.as_str()),
+        _ => None,
+    })
 }
 
 fn join(text: &str, member: &str) -> String {
@@ -227,15 +254,15 @@ mod tests {
         assert_eq!(
             problems(text),
             [
+                "linux.namespaces[1].type: unknown variant \"bogus\", expected one of \"mount\", \"cgroup\", \"uts\", \
+                 \"ipc\", \"user\", \"pid\", \"network\", \"time\"",
                 "mounts[0].destination: is required",
                 "mounts[1].destination: invalid type: integer \"7\", expected path string",
                 "mounts[2].options: invalid type: string \"ro\", expected a sequence",
-                "process.user.uid: invalid type: string \"root\", expected u32",
-                "process.user.gid: is required",
                 "process.args[1]: invalid type: integer \"5\", expected a string",
                 "process.args[3]: invalid type: integer \"6\", expected a string",
-                "linux.namespaces[1].type: unknown variant \"bogus\", expected one of \"mount\", \"cgroup\", \"uts\", \
-                 \"ipc\", \"user\", \"pid\", \"network\", \"time\"",
+                "process.user.uid: invalid type: string \"root\", expected u32",
+                "process.user.gid: is required",
             ]
         );
     }

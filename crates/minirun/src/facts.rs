@@ -14,6 +14,7 @@ pub fn of_privileges() -> Result<HostFacts> {
         last_capability,
         bounding: bounding & permitted,
         euid: nix::unistd::geteuid().as_raw(),
+        setgroups_denied: std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"deny")),
         ..HostFacts::default()
     })
 }

@@ -30,7 +30,8 @@ use anyhow::Result;
 
 use crate::cli::{Asked, Call};
 
-/// One process does one thing and ends, so memory is never given back.
+/// One process does one thing and ends, so memory is never given back. The test runner has threads, which it is not for.
+#[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: minirun_sys::Bump = minirun_sys::Bump::new();
 

@@ -17,13 +17,8 @@ pub(super) fn terminal(draft: &mut Draft<'_>, spec: &Spec, console: bool) {
 /// `process.cwd` is made while the root can still be written.
 pub(super) fn make_working_directory(draft: &mut Draft<'_>, spec: &Spec) {
     let Some(process) = &spec.process else { return };
-    let origin = Origin::of("process.cwd");
-    match InRoot::new(&process.cwd) {
-        _ if process.cwd.is_empty() => draft.problem(&origin, "Cwd property must not be empty"),
-        _ if !process.cwd.starts_with('/') => draft.problem(&origin, "Cwd must be an absolute path"),
-        Some(path) if path.path().is_empty() => {}
-        Some(path) => draft.step(Op::MakeDirectory(path), origin),
-        None => draft.problem(&origin, "must not contain a NUL byte"),
+    if let Some(path) = InRoot::new(&process.cwd).filter(|path| !path.path().is_empty()) {
+        draft.step(Op::MakeDirectory(path), Origin::of("process.cwd"));
     }
 }
 
@@ -34,12 +29,16 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec) {
         return draft.problem(&Origin::of("process"), "process property must not be empty");
     };
     // From here on paths are looked up as the container has them, and they may lead through /proc/self/fd.
-    let keep = Origin::of(if draft.request.preserve_fds > 0 { "--preserve-fds" } else { "default descriptors" });
+    let keep = Origin::of(match draft.request.preserve_fds {
+        0 => "default descriptors",
+        count if count == draft.request.listen_fds => "LISTEN_FDS",
+        _ => "--preserve-fds",
+    });
     draft.step(Op::CloseDescriptors(3 + draft.request.preserve_fds), keep);
     home(draft, process);
     limits(draft, process);
     oom_score(draft, process);
-    let cwd = draft.c_string(&clean(&process.cwd), &Origin::of("process.cwd"));
+    let cwd = working_directory(draft, process);
     draft.step(Op::EnterDirectory(cwd.clone()), Origin::of("process.cwd"));
     umask(draft, process);
     let sets = capability_sets(draft, process.capabilities.as_ref());
@@ -59,9 +58,16 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec) {
     program(draft, process);
 }
 
-/// The path that was made, where it was missing.
-fn clean(path: &str) -> String {
-    InRoot::new(path).map_or_else(|| path.to_owned(), |path| format!("/{}", path.path().to_string_lossy()))
+/// `process.cwd`, cleaned as the path that is made where it is missing.
+fn working_directory(draft: &mut Draft<'_>, process: &Process) -> CString {
+    let origin = Origin::of("process.cwd");
+    match InRoot::new(&process.cwd) {
+        _ if process.cwd.is_empty() => draft.problem(&origin, "Cwd property must not be empty"),
+        _ if !process.cwd.starts_with('/') => draft.problem(&origin, "Cwd must be an absolute path"),
+        Some(path) => return draft.c_string(&format!("/{}", path.path().to_string_lossy()), &origin),
+        None => draft.problem(&origin, "must not contain a NUL byte"),
+    }
+    CString::default()
 }
 
 /// HOME, where the configuration leaves it out or empty.
@@ -161,7 +167,7 @@ fn user(draft: &mut Draft<'_>, process: &Process) {
             draft.problem(&origin.field("additionalGids").index(i), format!("{gid} is not an id"));
         }
     }
-    let denied = draft.host.iter().any(|step| matches!(step.op, HostOp::WriteProc { file: "setgroups", .. }));
+    let denied = draft.facts.setgroups_denied || draft.host.iter().any(|step| matches!(step.op, HostOp::WriteProc { file: "setgroups", .. }));
     if !denied {
         draft.step(Op::Groups(user.additional_gids.clone()), origin.field("additionalGids"));
     } else if !user.additional_gids.is_empty() {
@@ -271,6 +277,8 @@ fn socket_activation(draft: &mut Draft<'_>) {
     if draft.request.listen_fds > 0 {
         for text in [format!("LISTEN_FDS={}", draft.request.listen_fds), "LISTEN_PID=1".to_owned()] {
             let entry = draft.c_string(&text, &Origin::of("LISTEN_FDS"));
+            let name = &entry.to_bytes()[..=text.find('=').unwrap_or(0)];
+            draft.payload.env.retain(|other| !other.to_bytes().starts_with(name));
             draft.payload.env.push(entry);
         }
     }

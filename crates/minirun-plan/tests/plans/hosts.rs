@@ -33,6 +33,8 @@ struct Host {
     lacks: Vec<String>,
     kcore: bool,
     euid: u32,
+    #[serde(default)]
+    setgroups_denied: bool,
     initial_user_namespace: bool,
 }
 
@@ -57,6 +59,7 @@ pub fn host(name: &str) -> HostFacts {
         bounding: all & !lacks,
         kcore: host.kcore,
         euid: host.euid,
+        setgroups_denied: host.setgroups_denied,
         initial_user_namespace: host.initial_user_namespace,
     }
 }

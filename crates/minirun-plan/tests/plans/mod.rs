@@ -8,7 +8,7 @@ pub mod hosts;
 use std::fs;
 use std::path::Path;
 
-use minirun_plan::{Problems, Request, RootSource, Spec, compile, is_overlay_root};
+use minirun_plan::{Problems, Request, RootSource, Spec, compile};
 
 /// Where the bundles stand in the plans, and what their containers are called.
 pub const BUNDLE: &str = "/bundle";
@@ -16,11 +16,6 @@ const ID: &str = "ID";
 
 /// How a bundle's root is found; none means that the bundle is another test's.
 pub type RootOf = fn(&Spec) -> Option<Result<RootSource, Problems>>;
-
-/// Is there a mount of layers at `/`?
-pub fn has_layers(spec: &Spec) -> bool {
-    spec.mounts.iter().any(is_overlay_root)
-}
 
 /// Compares every bundle whose root `root_of` finds; all differences are told at once.
 pub fn compare(root_of: RootOf) {

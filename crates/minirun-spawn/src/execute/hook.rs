@@ -33,7 +33,9 @@ impl Executor<'_> {
                     let _gone = sys::kill(-pid, libc::SIGKILL);
                     sys::wait(pid).in_call(Call::Wait)?;
                     self.detail.push(hook.path.to_bytes());
-                    self.detail.push(b" ran past specified timeout");
+                    self.detail.push(b" ran past specified timeout of ");
+                    self.detail.push(Decimal::of(hook.timeout.unwrap_or(0) as u32).digits());
+                    self.detail.push(b".0s");
                     return Err(Fault::check("hook "));
                 }
                 Err(Errno::EINTR) => {}
@@ -45,7 +47,7 @@ impl Executor<'_> {
             return Ok(());
         }
         let (word, number) = match libc::WIFSIGNALED(status) {
-            true => (&b" failed: signal "[..], libc::WTERMSIG(status)),
+            true => (&b" was ended by signal "[..], libc::WTERMSIG(status)),
             false => (&b" failed: exit status "[..], libc::WEXITSTATUS(status)),
         };
         self.detail.push(hook.path.to_bytes());

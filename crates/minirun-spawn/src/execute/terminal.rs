@@ -39,7 +39,7 @@ impl Executor<'_> {
             self.show_console(slave.as_fd(), stat.st_rdev)?;
         }
         if uid != 0 {
-            sys::fchown(slave.as_fd(), uid, stat.st_gid).in_call(Call::Chown)?;
+            sys::fchown(slave.as_fd(), uid, stat.st_gid).in_call(Call::Fchown)?;
         }
         for stream in 0..3 {
             sys::become_fd(slave.as_fd(), stream).in_call(Call::Dup)?;

@@ -46,7 +46,7 @@ pub(crate) fn own_streams(uid: u32) -> Result<(), Fault> {
         match sys::fchown(stream, uid, stat.st_gid) {
             // A stream that cannot be given away can still be used as it is.
             Ok(()) | Err(Errno::EPERM | Errno::EROFS | Errno::EINVAL) => {}
-            Err(errno) => return Err(errno).in_call(Call::Chown),
+            Err(errno) => return Err(errno).in_call(Call::Fchown),
         }
     }
     Ok(())
