@@ -108,8 +108,11 @@ impl Plan {
             ("poststart", poststart),
             ("poststop", poststop),
         ];
-        let line = |verb: &str, hook: &Hook| {
-            Line { part: "hooks", verb: verb.to_owned(), subject: hook_subject(hook), origin: hook.origin.clone() }
+        let line = |verb: &str, hook: &Hook| Line {
+            part: "hooks",
+            verb: verb.to_owned(),
+            subject: hook_subject(hook),
+            origin: hook.origin.clone(),
         };
         lists.iter().flat_map(|(verb, list)| list.iter().map(move |hook| line(verb, hook))).collect()
     }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{IoSliceMut, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use minirun_plan::{JoinedNamespace, Origin, Plan};
+use minirun_plan::{JoinedNamespace, Op, Origin, Plan};
 use minirun_sys as sys;
 use minirun_sys::{Clone, Errno, Forked};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt, sockopt};
@@ -66,6 +66,10 @@ impl Detour {
         }
         for (kind, name) in LEAVABLE {
             let Some(i) = plan.namespaces.join.iter().position(|joined| joined.kind == kind as u64) else { continue };
+            // What init enters itself the parent does not.
+            if plan.init.iter().any(|step| step.op == Op::Join(i)) {
+                continue;
+            }
             let joined = &plan.namespaces.join[i];
             let doing = Doing::new(&joined.origin, format!("enter namespace {}", joined.path.display()));
             detour.remember(name, kind).map_err(|errno| doing.failed("open", errno))?;

@@ -166,7 +166,11 @@ impl Init {
         for step in &plan.host {
             self.host_step(step)?;
         }
-        self.send(GO)?;
+        match sys::write(self.channel.as_fd(), &[GO]) {
+            // Init has ended already; its last words are still to be read.
+            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => {}
+            Err(errno) => return Err(Doing::internal("write to init").failed("write", errno)),
+        }
         attendant.born(self).map_err(SpawnError::Attendant)?;
         loop {
             match self.receive()? {

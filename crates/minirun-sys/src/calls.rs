@@ -137,6 +137,30 @@ pub fn reset_signals() -> Result<()> {
     }
 }
 
+/// Blocks every signal, those included that a C library keeps for itself and leaves out of its full set.
+pub fn block_signals() -> Result<()> {
+    let all = u64::MAX;
+    check(syscall!(SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, std::ptr::null::<u8>(), 8)).map(drop)
+}
+
+/// signalfd4(2) for every signal.
+pub fn signal_fd(nonblocking: bool) -> Result<OwnedFd> {
+    let all = u64::MAX;
+    let flags = libc::SFD_CLOEXEC | if nonblocking { libc::SFD_NONBLOCK } else { 0 };
+    check_fd(syscall!(SYS_signalfd4, -1, &raw const all, 8, flags))
+}
+
+/// The number of the next signal of a [`signal_fd`]; none when there is none now.
+pub fn read_signal(fd: BorrowedFd<'_>) -> Result<Option<i32>> {
+    // struct signalfd_siginfo: 128 bytes, the number first.
+    let mut info = [0u8; 128];
+    match read(fd, &mut info) {
+        Ok(_) => Ok(Some(i32::from_ne_bytes([info[0], info[1], info[2], info[3]]))),
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// _exit(2): ends the process without running anything else.
 pub fn exit(status: i32) -> ! {
     // SAFETY: no memory is touched.

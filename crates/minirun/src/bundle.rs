@@ -125,15 +125,20 @@ impl Removed {
     /// Is this about something that is missing, or stands in for what is missing, only because it was taken out?
     fn caused(&self, place: &JsonPath, reason: &str) -> bool {
         let text = self.origin_of(place, reason);
-        self.members.iter().any(|(member, tried)| member == text.as_str() && (missing_field(reason).is_some() || *tried > 0))
+        self.members
+            .iter()
+            .any(|(member, tried)| member == text.as_str() && (missing_field(reason).is_some() || *tried > 0))
     }
 
     /// Puts a value of another type where a required member was taken out, so that its siblings can be looked at; false
     /// when there is none left to try.
     fn put_in(&mut self, value: &mut Value, place: &JsonPath, reason: &str) -> bool {
         let text = self.origin_of(place, reason);
-        let candidates = [Value::from(0), Value::from(""), Value::Array(Vec::new()), Value::Object(serde_json::Map::new())];
-        let Some((_, tried)) = self.members.iter_mut().find(|(member, _)| member == text.as_str()) else { return false };
+        let candidates =
+            [Value::from(0), Value::from(""), Value::Array(Vec::new()), Value::Object(serde_json::Map::new())];
+        let Some((_, tried)) = self.members.iter_mut().find(|(member, _)| member == text.as_str()) else {
+            return false;
+        };
         let Some(candidate) = candidates.get(*tried) else { return false };
         *tried += 1;
         let mut steps: Vec<&Segment> = steps_of(place);

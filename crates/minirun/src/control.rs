@@ -7,7 +7,7 @@ use minirun_cgroup::Cgroup;
 
 use crate::cli::Call;
 use crate::container::{Found, Status};
-use crate::lifecycle::find;
+use crate::lifecycle::{find, store};
 use crate::listing::print;
 
 /// The cgroup of a container whose lock is held.
@@ -25,10 +25,10 @@ pub fn pause(call: &Call) -> Result<()> {
     }
 }
 
-/// `minirun resume`.
+/// `minirun resume`. Without the lock: a command may hold it that waits for a frozen process.
 pub fn resume(call: &Call) -> Result<()> {
-    let entry = find(call, &call.args[0])?;
-    let found = Found::locked(&entry)?;
+    let id = &call.args[0];
+    let found = Found::peek(&store(call)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
     match found.status {
         Status::Paused => Ok(cgroup_of(&found)?.thaw()?),
         _ => bail!("container not paused"),
@@ -38,9 +38,8 @@ pub fn resume(call: &Call) -> Result<()> {
 /// `minirun ps`: the pids as JSON, or the lines of ps(1) that are about them.
 pub fn ps(call: &Call) -> Result<()> {
     let format = call.text("format").unwrap_or_else(|| "table".to_owned());
-    let entry = find(call, &call.args[0])?;
-    let found = Found::locked(&entry)?;
-    drop(entry);
+    let id = &call.args[0];
+    let found = Found::peek(&store(call)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
     let pids = match found.record.open_cgroup()? {
         Some(cgroup) => cgroup.pids()?,
         None => Vec::new(),

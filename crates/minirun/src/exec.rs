@@ -17,7 +17,7 @@ use crate::container::{Found, Record, Status};
 use crate::lifecycle::{find, write_pid_file};
 use crate::plan::preserved_fds;
 use crate::store::Entry;
-use crate::terminal::{Console, connect_to};
+use crate::terminal::{Console, arrive, connect_to};
 use crate::{facts, run, seal};
 
 /// Carries out `minirun exec`.
@@ -25,7 +25,9 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     seal::seal()?;
     let id = &call.args[0];
     let detached = call.has("detach");
-    let waiting = if detached { None } else { Some(run::block_signals()?) };
+    if !detached {
+        run::block_signals()?;
+    }
     let entry = find(call, id)?;
     let found = Found::locked(&entry)?;
     let cgroup = running_cgroup(call, &found)?;
@@ -40,10 +42,13 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     if let Some(path) = call.path("pid-file") {
         write_pid_file(&path, id, process.pid)?;
     }
+    let terminal = terminal.as_ref().map(arrive).transpose()?;
     process.start().context("exec failed: unable to start container process")?;
     drop(entry);
-    let Some(signals) = waiting else { return Ok(ExitCode::SUCCESS) };
-    Ok(ExitCode::from(run::status_code(run::wait_for(&process, &signals, terminal.as_ref())?)))
+    if detached {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::from(run::status_code(run::wait_for(&process, terminal.as_ref())?)))
 }
 
 /// The cgroup that the process is born in; only a container that runs takes one.

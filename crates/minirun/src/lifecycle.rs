@@ -19,7 +19,7 @@ use crate::plan::{Ready, prepare};
 use crate::process::{Identity, boot_id};
 use crate::seal;
 use crate::store::{Entry, GATE, Store};
-use crate::terminal::{Console, connect_to};
+use crate::terminal::{Console, arrive, connect_to};
 
 /// How long `delete` waits for processes to die and the cgroup to empty.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub struct Created {
     pub record: Record,
     pub init: Init,
     pub cgroup: Cgroup,
-    /// Where the master of its terminal arrives, if that is here.
+    /// The master of its terminal, if that is here.
     pub terminal: Option<OwnedFd>,
 }
 
@@ -87,8 +87,9 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
             }
         }
     });
+    let made = made.and_then(|(init, cgroup)| Ok((init, cgroup, terminal.as_ref().map(arrive).transpose()?)));
     match made {
-        Ok((init, cgroup)) => Ok((entry, Created { record, init, cgroup, terminal })),
+        Ok((init, cgroup, terminal)) => Ok((entry, Created { record, init, cgroup, terminal })),
         Err(error) => Err(add_undo(error, remove_traces(entry, &record, None))),
     }
 }
@@ -189,7 +190,13 @@ fn announce(entry: &Entry, record: &mut Record, init: &Init) -> Result<()> {
 }
 
 /// What only a container that is ready gets.
-fn complete(entry: &Entry, record: &mut Record, init: &Init, starter: Starter, pidfd_socket: Option<OwnedFd>) -> Result<()> {
+fn complete(
+    entry: &Entry,
+    record: &mut Record,
+    init: &Init,
+    starter: Starter,
+    pidfd_socket: Option<OwnedFd>,
+) -> Result<()> {
     if starter == Starter::Command {
         announce(entry, record, init)?;
     }
@@ -395,11 +402,7 @@ fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
     let named = spec.and_then(|spec| spec.linux?.cgroups_path).filter(|path| !path.is_empty());
     let path = named.map_or_else(|| minirun_plan::default_cgroup(id), |path| Path::new("/").join(path));
     let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?.path;
-    Ok(Record {
-        id: id.to_owned(),
-        cgroup: Some(CgroupRecord { mount, path, made: None }),
-        ..Record::default()
-    })
+    Ok(Record { id: id.to_owned(), cgroup: Some(CgroupRecord { mount, path, made: None }), ..Record::default() })
 }
 
 /// Kills what is left of a container and removes everything that it has on the host. Success means that nothing is left.

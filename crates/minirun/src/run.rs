@@ -8,8 +8,6 @@ use anyhow::{Context, Result};
 use minirun_spawn::Init;
 use minirun_sys as sys;
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::cli::Call;
 use crate::container::Record;
@@ -25,8 +23,9 @@ pub fn run(call: &Call) -> Result<ExitCode> {
         false => (argument.clone(), call.path("bundle").unwrap_or_else(|| PathBuf::from("."))),
     };
     let detached = call.has("detach");
-    // Before the clone, so that no signal is lost; init makes them deliverable again for its program.
-    let waiting = if detached { None } else { Some(block_signals()?) };
+    if !detached {
+        block_signals()?;
+    }
     if !detached && !call.has("no-subreaper") {
         sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).context("become a subreaper")?;
     }
@@ -36,10 +35,12 @@ pub fn run(call: &Call) -> Result<ExitCode> {
         container.init.kill();
         return Err(add_undo(error, remove_traces(entry, &container.record, None)));
     }
-    let Some(signals) = waiting else { return Ok(ExitCode::SUCCESS) };
+    if detached {
+        return Ok(ExitCode::SUCCESS);
+    }
     // Others may kill or delete the container while it runs.
     drop(entry);
-    let ended = wait_for(&container.init, &signals, container.terminal.as_ref());
+    let ended = wait_for(&container.init, container.terminal.as_ref());
     if ended.is_err() {
         container.init.kill();
     }
@@ -63,28 +64,25 @@ fn made_up_id() -> String {
     format!("run-{:x}-{:x}", std::process::id(), now.as_micros() & 0xfff_ffff_ffff)
 }
 
-pub fn block_signals() -> Result<SigSet> {
+/// Blocks every signal, to be read from a descriptor instead. Before the clone, so that none is lost; init makes them
+/// deliverable again for its program.
+pub fn block_signals() -> Result<()> {
     sys::default_sigchld().context("reset SIGCHLD")?;
-    let signals = SigSet::all();
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&signals), None).context("block signals")?;
-    Ok(signals)
+    sys::block_signals().context("block signals")
 }
 
 /// Stays until the container's init has ended: between the terminals if there are some, passing signals on.
-pub fn wait_for(init: &Init, signals: &SigSet, terminal: Option<&OwnedFd>) -> Result<i32> {
-    if let Some(receiver) = terminal {
-        return terminal::attend(init, signals, receiver);
+pub fn wait_for(init: &Init, terminal: Option<&OwnedFd>) -> Result<i32> {
+    if let Some(master) = terminal {
+        return terminal::attend(init, master);
     }
-    // Not sigwait(3): a number beyond the standard signals would be an error there.
-    let signals = SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC).context("signalfd")?;
+    let signals = sys::signal_fd(false).context("signalfd")?;
     loop {
         if let Some(status) = reap(init)? {
             return Ok(status);
         }
-        match signals.read_signal() {
-            Ok(Some(info)) => pass_on(init, info.ssi_signo as i32),
-            Ok(None) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno).context("wait for a signal"),
+        if let Some(signal) = sys::read_signal(signals.as_fd()).context("wait for a signal")? {
+            pass_on(init, signal);
         }
     }
 }

@@ -9,8 +9,6 @@ use minirun_spawn::Init;
 use minirun_sys as sys;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, socket, socketpair,
 };
@@ -70,7 +68,13 @@ pub fn connect_to(path: PathBuf) -> Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Takes the master that init has sent.
+/// Takes the master that init has sent, and gives it the caller's size before anything runs on it.
+pub fn arrive(socket: &OwnedFd) -> Result<OwnedFd> {
+    let master = receive(socket)?;
+    copy_size(master.as_fd());
+    Ok(master)
+}
+
 fn receive(socket: &OwnedFd) -> Result<OwnedFd> {
     let mut bytes = [0u8; 64];
     let mut control = nix::cmsg_space!([std::os::fd::RawFd; 1]);
@@ -111,17 +115,15 @@ impl Drop for RawMode {
 }
 
 /// Is between the caller and the container's terminal until init has ended.
-pub fn attend(init: &Init, signals: &SigSet, receiver: &OwnedFd) -> Result<i32> {
-    let master = receive(receiver)?;
-    copy_size(master.as_fd());
+pub fn attend(init: &Init, master: &OwnedFd) -> Result<i32> {
     let raw = RawMode::enter()?;
-    let signals = SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context("signalfd")?;
-    let status = relay(init, &signals, &master);
+    let signals = sys::signal_fd(true).context("signalfd")?;
+    let status = relay(init, &signals, master);
     drop(raw);
     status
 }
 
-fn relay(init: &Init, signals: &SignalFd, master: &OwnedFd) -> Result<i32> {
+fn relay(init: &Init, signals: &OwnedFd, master: &OwnedFd) -> Result<i32> {
     let (mut input_open, mut output_open) = (true, true);
     loop {
         if let Some(status) = run::reap(init)? {
@@ -179,12 +181,11 @@ fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> bool {
     true
 }
 
-fn pass_signals(init: &Init, signals: &SignalFd, master: &OwnedFd) -> Result<()> {
-    while let Some(info) = signals.read_signal().context("read a signal")? {
-        match Signal::try_from(info.ssi_signo as i32) {
-            Ok(Signal::SIGWINCH) => copy_size(master.as_fd()),
-            Ok(signal) => run::pass_on(init, signal as i32),
-            Err(_) => run::pass_on(init, info.ssi_signo as i32),
+fn pass_signals(init: &Init, signals: &OwnedFd, master: &OwnedFd) -> Result<()> {
+    while let Some(signal) = sys::read_signal(signals.as_fd()).context("read a signal")? {
+        match signal {
+            libc::SIGWINCH => copy_size(master.as_fd()),
+            signal => run::pass_on(init, signal),
         }
     }
     Ok(())

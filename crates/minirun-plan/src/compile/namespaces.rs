@@ -66,8 +66,11 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
     if draft.in_user_namespace() {
         draft.step(Op::BecomeRoot, Origin::of("linux.namespaces (user)"));
     }
-    // The parent enters the others for init and comes back; these two it could not leave again, or not enter alone.
-    for kind in [libc::CLONE_NEWNS, libc::CLONE_NEWTIME] {
+    // The parent enters the others for init and comes back; these it could not leave again, or not enter alone. From within
+    // a joined cgroup namespace nothing can be born in a cgroup outside of it (`nsdelegate`, cgroup-v2.rst), so init enters
+    // that one after its birth, unless its own user namespace gives it no right to.
+    let cgroup = if draft.namespaces.is_new(libc::CLONE_NEWUSER) { 0 } else { libc::CLONE_NEWCGROUP };
+    for kind in [libc::CLONE_NEWNS, libc::CLONE_NEWTIME, cgroup] {
         if let Some(i) = draft.namespaces.join.iter().position(|joined| joined.kind == kind as u64) {
             let origin = draft.namespaces.join[i].origin.clone();
             draft.step(Op::Join(i), origin);

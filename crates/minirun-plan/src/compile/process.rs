@@ -167,7 +167,8 @@ fn user(draft: &mut Draft<'_>, process: &Process) {
             draft.problem(&origin.field("additionalGids").index(i), format!("{gid} is not an id"));
         }
     }
-    let denied = draft.facts.setgroups_denied || draft.host.iter().any(|step| matches!(step.op, HostOp::WriteProc { file: "setgroups", .. }));
+    let denied = draft.facts.setgroups_denied
+        || draft.host.iter().any(|step| matches!(step.op, HostOp::WriteProc { file: "setgroups", .. }));
     if !denied {
         draft.step(Op::Groups(user.additional_gids.clone()), origin.field("additionalGids"));
     } else if !user.additional_gids.is_empty() {

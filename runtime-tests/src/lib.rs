@@ -1,0 +1,32 @@
+//! A harness for black-box tests of an OCI runtime: bundles, containers, and the proof that nothing is left behind.
+//!
+//! ```no_run
+//! use runtime_tests::Bundle;
+//!
+//! let seen = Bundle::base().with(|config| config["hostname"] = "box".into()).probe("names").run().success();
+//! assert!(seen.contains("hostname=box"));
+//! ```
+//!
+//! The runtime under test is named by `MINIRUN_RUNTIME`, the probe by `MINIRUN_PROBE` and busybox by
+//! `MINIRUN_BUSYBOX`; each has a default. Because the suite is written against the command line that all OCI runtimes
+//! share, another runtime checks the tests: `MINIRUN_RUNTIME=runc`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
+
+mod bundle;
+mod canary;
+mod host;
+mod known;
+mod leaks;
+mod runtime;
+mod terminal;
+mod trace;
+
+pub use bundle::{Bundle, Container};
+pub use canary::Canary;
+pub use host::{require_cgroup2, require_controllers, wait_until};
+pub use known::{fails_on, is_excused, may_fail_on};
+pub use leaks::Leaks;
+pub use runtime::{Output, Running, Runtime};
+pub use terminal::{Receiver, Terminal};
+pub use trace::{Traced, errat, killat};

@@ -1,0 +1,114 @@
+//! Where the container's cgroup is, and that it goes with the container. What it limits is tested in limits.rs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use runtime_tests::{Bundle, fails_on, may_fail_on};
+use serde_json::json;
+
+/// A bundle whose cgroup lies below one that is named after it.
+fn placed(rest: &str) -> (Bundle, PathBuf) {
+    let bundle = Bundle::base().probe("pause");
+    let path = format!("/{}{rest}", bundle.id());
+    let directory = Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'));
+    (bundle.with(|config| config["linux"]["cgroupsPath"] = path.into()), directory)
+}
+
+#[test]
+fn the_cgroup_is_where_it_is_configured() {
+    let (bundle, directory) = placed("-at/deep/er");
+    let container = bundle.create();
+    assert_eq!(container.cgroup(), directory);
+    let processes = fs::read_to_string(directory.join("cgroup.procs")).unwrap();
+    assert_eq!(processes.trim(), container.pid().to_string());
+}
+
+#[test]
+fn without_a_path_each_container_has_a_cgroup_of_its_own() {
+    let [one, other] = [0, 1].map(|_| Bundle::base().probe("pause").create());
+    assert_ne!(one.cgroup(), other.cgroup());
+    assert_ne!(one.cgroup(), Path::new("/sys/fs/cgroup"));
+}
+
+#[test]
+fn the_cgroup_goes_with_the_container() {
+    let (bundle, directory) = placed("-gone");
+    let container = bundle.create();
+    assert!(directory.exists());
+    container.call(&["delete", "-f"], &[]).success();
+    assert!(!directory.exists());
+}
+
+#[test]
+fn cgroups_made_inside_go_with_the_container() {
+    let (bundle, directory) = placed("-nested");
+    let container = bundle.create();
+    fs::create_dir_all(directory.join("inner/most")).unwrap();
+    fs::write(directory.join("inner/most/cgroup.procs"), container.pid().to_string()).unwrap();
+    container.start();
+    container.call(&["delete", "-f"], &[]).success();
+    assert!(!directory.exists());
+}
+
+#[test]
+fn a_path_that_climbs_stays_below_the_root() {
+    for climb in ["../..", "/../../..", "a/../../../b"] {
+        let bundle = Bundle::base();
+        let path = format!("{climb}/{}", bundle.id());
+        let bundle = bundle.with(|config| config["linux"]["cgroupsPath"] = path.into());
+        // Refused, or taken as if the root were above itself: the mount point's neighbours stay untouched.
+        let _ = bundle.run();
+        assert!(!Path::new("/sys/fs").join(bundle.id()).exists() && !Path::new("/sys").join(bundle.id()).exists());
+    }
+}
+
+#[test]
+fn a_cgroup_with_processes_of_others_is_refused() {
+    let (first, directory) = placed("-shared");
+    let first = first.create();
+    let path = format!("/{}", directory.strip_prefix("/sys/fs/cgroup").unwrap().display());
+    let second = Bundle::base().with(|config| config["linux"]["cgroupsPath"] = path.into());
+    may_fail_on(&[("crun", "joins it"), ("runc", "1.1 joins it with a warning")], || {
+        drop(second.try_create().failure())
+    });
+    assert_eq!(first.status(), "created");
+}
+
+#[test]
+fn a_file_of_a_controller_that_is_not_there_is_refused_by_name() {
+    let unified = json!({"unified": {"nosuch.max": "1"}});
+    let bundle = Bundle::base().with(|config| config["linux"]["resources"] = unified);
+    let message = bundle.try_create().failure();
+    fails_on(&[("crun", "1.8.1 refuses, but leaves the cgroup")], || bundle.assert_nothing_left());
+    assert!(message.contains("nosuch"), "{message}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_refused_by_name() {
+    let unified = json!({"unified": {"cgroup.nosuch": "1"}});
+    let bundle = Bundle::base().with(|config| config["linux"]["resources"] = unified);
+    let message = bundle.try_create().failure();
+    fails_on(&[("crun", "1.8.1 refuses, but leaves the cgroup")], || bundle.assert_nothing_left());
+    assert!(message.contains("cgroup.nosuch"), "{message}");
+}
+
+#[test]
+fn files_of_the_core_are_written() {
+    let unified = json!({"unified": {"cgroup.max.depth": "7", "cgroup.max.descendants": "9"}});
+    let container = Bundle::base().with(|config| config["linux"]["resources"] = unified).probe("pause").create();
+    let read = |name| fs::read_to_string(container.cgroup().join(name)).unwrap();
+    assert_eq!((read("cgroup.max.depth").trim(), read("cgroup.max.descendants").trim()), ("7", "9"));
+}
+
+#[test]
+fn the_container_starts_inside_of_its_cgroup() {
+    // A hook of the runtime's side sees init already placed, so that no moment is unlimited.
+    let bundle = Bundle::base();
+    let log = bundle.home().join("placed");
+    let script =
+        format!("pid=$(sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p'); grep ^0:: /proc/$pid/cgroup > {}", log.display());
+    let hook = json!([{"path": "/bin/busybox", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}]);
+    let bundle = bundle.with(|config| config["hooks"]["createRuntime"] = hook);
+    bundle.run().success();
+    assert!(fs::read_to_string(log).unwrap().contains(bundle.id()));
+}

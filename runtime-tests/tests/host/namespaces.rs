@@ -1,0 +1,198 @@
+//! Namespaces that are new, left out, or joined by their path.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use nix::sched::CloneFlags;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use runtime_tests::{Bundle, fails_on, may_fail_on};
+use serde_json::json;
+
+/// The type in the configuration, its file under `/proc/PID/ns`, and its flag.
+const KINDS: [(&str, &str, CloneFlags); 6] = [
+    ("pid", "pid", CloneFlags::CLONE_NEWPID),
+    ("network", "net", CloneFlags::CLONE_NEWNET),
+    ("ipc", "ipc", CloneFlags::CLONE_NEWIPC),
+    ("uts", "uts", CloneFlags::CLONE_NEWUTS),
+    ("cgroup", "cgroup", CloneFlags::CLONE_NEWCGROUP),
+    ("time", "time", CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)),
+];
+
+/// Too old for time namespaces.
+const NO_TIME: [(&str, &str); 2] = [("runc", "1.1 knows no time namespace"), ("crun", "1.8.1 knows no time namespace")];
+
+/// What the peers leave behind when a path cannot be joined.
+const LEFT: [(&str, &str); 2] =
+    [("crun", "1.8.1 refuses, but leaves the cgroup"), ("runc", "1.1 refuses, and often leaves the cgroup")];
+
+fn host(file: &str) -> String {
+    fs::read_link(format!("/proc/self/ns/{file}")).unwrap().display().to_string()
+}
+
+/// Runs the rows of `KINDS`, the last under the excuse of old runtimes.
+fn each_kind(test: impl Fn(&str, &str, CloneFlags)) {
+    KINDS[..5].iter().for_each(|(kind, file, flag)| test(kind, file, *flag));
+    let (kind, file, flag) = KINDS[5];
+    fails_on(&NO_TIME, || test(kind, file, flag));
+}
+
+#[test]
+fn a_listed_namespace_is_new() {
+    each_kind(|kind, file, _| {
+        let bundle = Bundle::base().namespace(kind, Some(json!({"type": kind}))).probe("namespaces");
+        assert_ne!(bundle.run().value(file), host(file), "{kind}");
+    });
+}
+
+#[test]
+fn an_absent_namespace_is_the_callers() {
+    for (kind, file, _) in KINDS {
+        let bundle = Bundle::base().namespace(kind, None).with(|config| {
+            // A name needs a uts namespace of its own, and the mounts their own of the others.
+            config.as_object_mut().unwrap().remove("hostname");
+        });
+        let bundle = bundle.without_mount("/dev/mqueue").without_mount("/sys").probe("namespaces");
+        assert_eq!(bundle.run().value(file), host(file), "{kind}");
+    }
+}
+
+#[test]
+fn the_mount_namespace_is_new() {
+    assert_ne!(Bundle::base().probe("namespaces").run().value("mnt"), host("mnt"));
+}
+
+#[test]
+fn a_namespace_with_a_path_is_joined() {
+    each_kind(|kind, file, flag| {
+        let holder = Holder::of(flag);
+        let path = holder.path(file);
+        let wanted = fs::read_link(&path).unwrap().display().to_string();
+        let bundle = Bundle::base().namespace(kind, Some(json!({"type": kind, "path": path})));
+        let bundle =
+            bundle.without_mount("/sys").with(|config| drop(config.as_object_mut().unwrap().remove("hostname")));
+        assert_eq!(bundle.probe("namespaces").run().value(file), wanted, "{kind}");
+    });
+}
+
+#[test]
+fn a_path_of_the_wrong_type_is_refused() {
+    let holder = Holder::of(CloneFlags::CLONE_NEWIPC);
+    may_fail_on(&LEFT, || {
+        drop(
+            Bundle::base().namespace("network", Some(json!({"type": "network", "path": holder.path("ipc")}))).refused(),
+        );
+    });
+}
+
+#[test]
+fn a_path_that_is_missing_or_no_namespace_is_refused() {
+    for path in ["/nonexistent/ns", "/etc/passwd"] {
+        let bundle = Bundle::base().namespace("network", Some(json!({"type": "network", "path": path})));
+        may_fail_on(&LEFT, || drop(bundle.refused()));
+    }
+}
+
+#[test]
+fn containers_share_what_they_join() {
+    let first = Bundle::base().probe("pause").create();
+    let entry =
+        |kind: &str, file: &str| Some(json!({"type": kind, "path": format!("/proc/{}/ns/{file}", first.pid())}));
+    let second = Bundle::base().namespace("network", entry("network", "net")).namespace("ipc", entry("ipc", "ipc"));
+    let seen = second.namespace("pid", entry("pid", "pid")).without_mount("/sys").probe("namespaces").run().success();
+    for file in ["net", "ipc", "pid"] {
+        let link = fs::read_link(format!("/proc/{}/ns/{file}", first.pid())).unwrap();
+        assert!(seen.contains(&format!("{file}={}", link.display())), "{seen}");
+    }
+}
+
+#[test]
+fn the_end_of_a_container_in_a_joined_pid_namespace_leaves_the_other() {
+    let first = Bundle::base().probe("pause").create();
+    first.start();
+    let path = format!("/proc/{}/ns/pid", first.pid());
+    let second = Bundle::base().namespace("pid", Some(json!({"type": "pid", "path": path}))).probe("pause").create();
+    second.start();
+    second.call(&["delete", "-f"], &[]).success();
+    second.bundle().assert_nothing_left();
+    assert_eq!(first.status(), "running");
+}
+
+#[test]
+fn the_program_is_the_first_process_of_a_new_pid_namespace() {
+    assert_eq!(Bundle::base().probe("session").run().value("pid"), "1");
+}
+
+#[test]
+fn a_new_network_namespace_has_its_loopback_up() {
+    // Not a duty of the specification; runc and crun do it and images count on it.
+    let flags = Bundle::base().args(&["/bin/cat", "/sys/class/net/lo/flags"]).run().success();
+    assert_eq!(flags.trim(), "0x9");
+}
+
+#[test]
+fn a_new_cgroup_namespace_has_the_containers_cgroup_as_its_root() {
+    let bundle = Bundle::base().namespace("cgroup", Some(json!({"type": "cgroup"}))).probe("cgroup");
+    assert!(bundle.run().success().lines().any(|line| line == "0::/"));
+}
+
+#[test]
+fn time_offsets_are_applied() {
+    fails_on(&NO_TIME, || {
+        let bundle = Bundle::base().namespace("time", Some(json!({"type": "time"}))).probe("clocks");
+        let bundle = bundle.with(|config| config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 1_000_000}}));
+        assert!(bundle.run().value("boottime").parse::<u64>().unwrap() > 1_000_000);
+    });
+}
+
+#[test]
+fn time_offsets_without_the_namespace_are_refused() {
+    fails_on(&NO_TIME, || {
+        let offsets = json!({"boottime": {"secs": 100}});
+        drop(Bundle::base().with(|config| config["linux"]["timeOffsets"] = offsets).refused());
+    });
+}
+
+/// A process that holds namespaces open for others to join.
+struct Holder {
+    shell: Child,
+    child: String,
+}
+
+impl Holder {
+    fn of(namespaces: CloneFlags) -> Self {
+        // Pid and time namespaces count for children only.
+        let mut command = Command::new("/bin/busybox");
+        command.args(["sh", "-c", "busybox sleep 1000 & wait"]).stdin(Stdio::null()).stdout(Stdio::null());
+        // SAFETY: between fork and exec the closure makes one system call.
+        unsafe { command.pre_exec(move || nix::sched::unshare(namespaces).map_err(Into::into)) };
+        let shell = command.env("PATH", "/bin:/usr/bin").spawn().unwrap();
+        let mut child = None;
+        runtime_tests::wait_until("the holder's child", || {
+            child = sleeping_child(shell.id());
+            child.is_some()
+        });
+        Self { shell, child: child.unwrap() }
+    }
+
+    fn path(&self, file: &str) -> String {
+        format!("/proc/{}/ns/{file}", self.child)
+    }
+}
+
+/// The child of a process once it is past its exec, so that it is what it will stay.
+fn sleeping_child(parent: u32) -> Option<String> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    let child = children.split_whitespace().next()?.to_owned();
+    let arguments = fs::read(format!("/proc/{child}/cmdline")).ok()?;
+    arguments.ends_with(b"sleep\x001000\0").then_some(child)
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let pid = Pid::from_raw(self.child.parse().unwrap());
+        let _ = kill(pid, Signal::SIGKILL);
+        let _ = self.shell.wait();
+    }
+}

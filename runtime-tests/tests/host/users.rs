@@ -1,0 +1,104 @@
+//! User namespaces with id maps.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use runtime_tests::{Bundle, fails_on};
+use serde_json::json;
+
+const FIRST: u32 = 200_000;
+
+fn mapped() -> Bundle {
+    Bundle::base().user_namespace(FIRST, 65_536)
+}
+
+#[test]
+fn the_maps_are_written() {
+    let container = mapped().probe("pause").create();
+    for file in ["uid_map", "gid_map"] {
+        let map = fs::read_to_string(format!("/proc/{}/{file}", container.pid())).unwrap();
+        assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "200000", "65536"]);
+    }
+}
+
+#[test]
+fn root_inside_is_a_user_outside() {
+    let container = mapped().probe("pause").create();
+    container.start();
+    let status = fs::read_to_string(format!("/proc/{}/status", container.pid())).unwrap();
+    assert!(status.contains("\nUid:\t200000\t200000\t200000\t200000\n"), "{status}");
+    container.kill("KILL");
+    container.wait_for("stopped");
+}
+
+#[test]
+fn the_namespaces_belong_to_the_new_user_namespace() {
+    // Only then may root inside set the name.
+    let bundle = mapped().with(|config| {
+        let all = json!(["CAP_SYS_ADMIN"]);
+        for set in ["bounding", "effective", "permitted"] {
+            config["process"]["capabilities"][set] = all.clone();
+        }
+        config["process"]["capabilities"]["ambient"] = json!([]);
+    });
+    assert_eq!(bundle.sh("hostname inside && hostname").run().success(), "inside\n");
+}
+
+#[test]
+fn another_user_inside_is_mapped_as_well() {
+    let bundle = mapped().writable().with(|config| config["process"]["user"] = json!({"uid": 1000, "gid": 1000}));
+    let bundle = bundle.sh("touch /tmp/made");
+    bundle.run().success();
+    assert_eq!(fs::metadata(bundle.rootfs().join("tmp/made")).unwrap().uid(), FIRST + 1000);
+}
+
+#[test]
+fn the_devices_work_in_a_user_namespace() {
+    let seen = mapped().probe("open /dev/null /dev/zero /dev/full /dev/random /dev/urandom").run().success();
+    assert_eq!(seen.matches("write=ok").count(), 5, "{seen}");
+}
+
+#[test]
+fn several_ranges_are_mapped() {
+    let map = json!([
+        {"containerID": 0, "hostID": FIRST, "size": 10},
+        {"containerID": 10, "hostID": 300_000, "size": 5},
+    ]);
+    let bundle = mapped().with(|config| {
+        config["linux"]["uidMappings"] = map.clone();
+        config["linux"]["gidMappings"] = map;
+    });
+    let seen = bundle.args(&["/bin/cat", "/proc/self/uid_map"]).run().success();
+    let words: Vec<_> = seen.split_whitespace().collect();
+    assert_eq!(words, ["0", "200000", "10", "10", "300000", "5"]);
+}
+
+#[test]
+fn maps_without_the_namespace_are_refused() {
+    let map = json!([{"containerID": 0, "hostID": FIRST, "size": 1}]);
+    fails_on(&[("crun", "1.8.1 ignores them"), ("runc", "1.1 ignores them")], || {
+        drop(Bundle::base().with(|config| config["linux"]["uidMappings"] = map).refused());
+    });
+}
+
+#[test]
+fn the_namespace_without_maps_is_refused() {
+    let bundle = Bundle::base().namespace("user", Some(json!({"type": "user"})));
+    bundle.refused();
+}
+
+#[test]
+fn a_user_outside_the_map_is_refused() {
+    let bundle = mapped().with(|config| config["process"]["user"]["uid"] = 70_000.into());
+    bundle.refused();
+}
+
+#[test]
+fn a_joined_user_namespace_is_the_others() {
+    let first = mapped().probe("pause").create();
+    let path = format!("/proc/{}/ns/user", first.pid());
+    let wanted = fs::read_link(&path).unwrap().display().to_string();
+    let entry = json!({"type": "user", "path": path});
+    let second = Bundle::base().user_namespace(FIRST, 65_536).namespace("user", Some(entry)).probe("namespaces");
+    assert_eq!(second.run().value("user"), wanted);
+}
