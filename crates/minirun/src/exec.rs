@@ -14,7 +14,8 @@ use minirun_sys::Errno;
 
 use crate::cli::Call;
 use crate::container::{Found, Record, Status};
-use crate::lifecycle::{find, write_pid_file};
+use crate::lifecycle::find;
+use crate::pid_file;
 use crate::plan::preserved_fds;
 use crate::store::Entry;
 use crate::terminal::{Console, arrive, connect_to};
@@ -40,7 +41,7 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
         sys::send_fd(socket.as_fd(), process.pidfd.as_fd(), b"setns").context("send the pidfd")?;
     }
     if let Some(path) = call.path("pid-file") {
-        write_pid_file(&path, id, process.pid)?;
+        pid_file::write(&path, id, process.pid)?;
     }
     let terminal = terminal.as_ref().map(arrive).transpose()?;
     process.start().context("exec failed: unable to start container process")?;

@@ -1,10 +1,8 @@
-//! The life of a container: create, start, kill, delete. Every command holds the container's lock while it works.
+//! The first half of a container's life: create and start. Every command holds the container's lock while it works.
 
-use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
@@ -15,14 +13,13 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bin
 use crate::cli::Call;
 use crate::container::{CgroupRecord, Found, Record, Status};
 use crate::hooks;
+use crate::pid_file;
 use crate::plan::{Ready, prepare};
 use crate::process::{Identity, boot_id};
+use crate::removal::{add_undo, owner_of, remove_traces};
 use crate::seal;
 use crate::store::{Entry, GATE, Store};
 use crate::terminal::{Console, arrive, connect_to};
-
-/// How long `delete` waits for processes to die and the cgroup to empty.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The store that the command line names.
 pub fn store(call: &Call) -> Result<Store> {
@@ -91,14 +88,6 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
     match made {
         Ok((init, cgroup, terminal)) => Ok((entry, Created { record, init, cgroup, terminal })),
         Err(error) => Err(add_undo(error, remove_traces(entry, &record, None))),
-    }
-}
-
-/// A failure to clean up never hides why there was something to clean up.
-pub fn add_undo(error: anyhow::Error, undone: Result<()>) -> anyhow::Error {
-    match undone {
-        Ok(()) => error,
-        Err(undo) => anyhow!("{error:#}; and undoing it: {undo:#}"),
     }
 }
 
@@ -184,7 +173,7 @@ fn announce(entry: &Entry, record: &mut Record, init: &Init) -> Result<()> {
     record.init = Some(Identity::of(init.pid).context("container init ended before it was ready")?);
     record.save(entry)?;
     if let Some(path) = &record.pid_file {
-        write_pid_file(path, &record.id, init.pid)?;
+        pid_file::write(path, &record.id, init.pid)?;
     }
     Ok(())
 }
@@ -228,30 +217,6 @@ fn open_gate(entry: &Entry) -> Result<OwnedFd> {
     Ok(gate)
 }
 
-/// The draft of a pid file. The record names the file, so that a draft can be removed after a crash; its name holds the
-/// container's id, so that it is nobody else's.
-fn pid_file_draft(path: &Path, id: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{id}"))
-}
-
-/// Digits only, and in one go: engines read it as soon as it is there.
-pub fn write_pid_file(path: &Path, id: &str, pid: i32) -> Result<()> {
-    let draft = pid_file_draft(path, id);
-    let context = || format!("write pid file {}", path.display());
-    let mut options = std::fs::File::options();
-    options.write(true).create_new(true).mode(0o644);
-    let mut file = match options.open(&draft) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            std::fs::remove_file(&draft).with_context(context)?;
-            options.open(&draft).with_context(context)?
-        }
-        answer => answer.with_context(context)?,
-    };
-    file.write_all(pid.to_string().as_bytes()).with_context(context)?;
-    std::fs::rename(&draft, path).with_context(context)
-}
-
 /// `minirun start`.
 pub fn start(call: &Call) -> Result<()> {
     let id = &call.args[0];
@@ -290,169 +255,4 @@ pub fn after_start(entry: &Entry, record: &Record) -> Result<()> {
 /// The container of this id, locked.
 pub fn find(call: &Call, id: &str) -> Result<Entry> {
     store(call)?.find(id)?.with_context(|| format!("container does not exist: {id}"))
-}
-
-/// `minirun kill`.
-pub fn kill(call: &Call) -> Result<()> {
-    let id = &call.args[0];
-    let signal = signal_number(call.args.get(1).map_or("SIGTERM", String::as_str))?;
-    let entry = find(call, id)?;
-    let found = Found::locked(&entry)?;
-    if call.has("all") {
-        return signal_all(&found.record, signal);
-    }
-    // Without a pid namespace of its own the container's other processes outlive init.
-    if signal == libc::SIGKILL && !found.record.own_pid_namespace {
-        signal_all(&found.record, signal)?;
-    }
-    let Some(init) = found.init else { bail!("container not running: no such process") };
-    match init.signal(signal) {
-        Ok(()) => Ok(()),
-        Err(sys::Errno::ESRCH) => bail!("container not running: no such process"),
-        Err(errno) => Err(errno).with_context(|| format!("send signal {signal}")),
-    }
-}
-
-/// Signals every process in the container's cgroup; none at all is as well.
-fn signal_all(record: &Record, signal: i32) -> Result<()> {
-    let Some(cgroup) = record.open_cgroup()? else { return Ok(()) };
-    if signal == libc::SIGKILL {
-        return Ok(cgroup.kill()?);
-    }
-    for pid in cgroup.pids()? {
-        let sent = sys::pidfd_open(pid).and_then(|process| sys::pidfd_send_signal(process.as_fd(), signal));
-        match sent {
-            Ok(()) | Err(sys::Errno::ESRCH) => {}
-            Err(errno) => return Err(errno).with_context(|| format!("send signal {signal} to process {pid}")),
-        }
-    }
-    Ok(())
-}
-
-/// A signal by number or by name, with or without `SIG`, in any case.
-pub fn signal_number(text: &str) -> Result<i32> {
-    if let Ok(number) = text.parse::<i32>() {
-        if (0..=64).contains(&number) {
-            return Ok(number);
-        }
-        bail!("unknown signal {text:?}");
-    }
-    let name = text.to_ascii_uppercase();
-    let name = name.strip_prefix("SIG").unwrap_or(&name);
-    if let Some(rest) = name.strip_prefix("RTMIN") {
-        let offset = if rest.is_empty() { Some(0) } else { rest.strip_prefix('+').and_then(|text| text.parse().ok()) };
-        if let Some(offset @ 0..=30) = offset {
-            return Ok(34 + offset);
-        }
-    }
-    let full = format!("SIG{name}");
-    match full.parse::<nix::sys::signal::Signal>() {
-        Ok(signal) => Ok(signal as i32),
-        Err(_) => bail!("unknown signal {text:?}"),
-    }
-}
-
-/// `minirun delete`.
-pub fn delete(call: &Call) -> Result<()> {
-    let id = &call.args[0];
-    let force = call.has("force");
-    let store = store(call)?;
-    if force {
-        break_in(&store, id)?;
-    }
-    let entry = match store.find(id)? {
-        Some(entry) => entry,
-        None if force => return Ok(()),
-        None => bail!("container does not exist: {id}"),
-    };
-    let found = match Found::locked(&entry) {
-        Ok(found) => found,
-        Err(error) if force => {
-            log::warn!("container {id}: {error:#}; what it has is told from its configuration");
-            Found { record: reconstructed(&entry, id)?, status: Status::Stopped, init: None }
-        }
-        Err(error) => return Err(error),
-    };
-    match found.status {
-        Status::Stopped | Status::Created | Status::Creating => {}
-        other if !force => bail!("cannot delete container {id} that is not stopped: {other}"),
-        _ => {}
-    }
-    remove_traces(entry, &found.record, found.init)
-}
-
-/// Where another command holds the lock, it may be waiting for the very container that shall go: a frozen one that is
-/// started. Its death lets that command end.
-fn break_in(store: &Store, id: &str) -> Result<()> {
-    if !store.is_busy(id)? {
-        return Ok(());
-    }
-    let Some(found) = Found::peek(store, id)? else { return Ok(()) };
-    if found.init.is_some()
-        && let Some(cgroup) = found.record.open_cgroup()?
-    {
-        cgroup.kill()?;
-    }
-    Ok(())
-}
-
-/// What a damaged record must have said about the cgroup: the configuration places it, or the id does.
-fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
-    let spec: Option<minirun_plan::Spec> = entry.read_config().ok().and_then(|text| serde_json::from_slice(&text).ok());
-    let named = spec.and_then(|spec| spec.linux?.cgroups_path).filter(|path| !path.is_empty());
-    let path = named.map_or_else(|| minirun_plan::default_cgroup(id), |path| Path::new("/").join(path));
-    let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?.path;
-    Ok(Record { id: id.to_owned(), cgroup: Some(CgroupRecord { mount, path, made: None }), ..Record::default() })
-}
-
-/// Kills what is left of a container and removes everything that it has on the host. Success means that nothing is left.
-pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process::Process>) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    if let Some(init) = &init {
-        match init.signal(libc::SIGKILL) {
-            Ok(()) | Err(sys::Errno::ESRCH) => {}
-            Err(errno) => return Err(errno).context("kill container init"),
-        }
-    }
-    remove_cgroup(&entry, record, deadline)?;
-    if let Some(init) = &init
-        && !init.wait(PATIENCE.as_millis() as u16)?
-    {
-        bail!("container init still running");
-    }
-    if let Some(path) = &record.pid_file {
-        let _not_there = std::fs::remove_file(pid_file_draft(path, &record.id));
-    }
-    let hooks = record.hooks_after_create.then(|| entry.read_config().and_then(|text| hooks::of_config(&text)));
-    entry.remove()?;
-    if let Some(hooks) = hooks {
-        let (_, poststop) = hooks?;
-        hooks::run_and_warn(&poststop, &hooks::state_of(record, Status::Stopped, 0)?);
-    }
-    Ok(())
-}
-
-/// How a container signs its cgroup: ids are unique within a state directory.
-fn owner_of(entry: &Entry) -> String {
-    entry.path().to_string_lossy().into_owned()
-}
-
-/// Removes the container's cgroup, and what was made for it above.
-fn remove_cgroup(entry: &Entry, record: &Record, deadline: Instant) -> Result<()> {
-    let Some(known) = &record.cgroup else { return Ok(()) };
-    let cgroup = record.open_cgroup()?;
-    let owner = cgroup.as_ref().map(Cgroup::owner).transpose()?.flatten();
-    let Some(cgroup) = cgroup.filter(|_| owner.as_deref() == Some(&*owner_of(entry))) else {
-        // Gone, or never marked: then nothing of the container ever lived there. What is in use, or marked by another, is
-        // not ours to remove.
-        return match (&known.made, owner) {
-            (Some(made), None) => Ok(Cgroup::remove_unused(&known.mount, &known.path, made)?),
-            _ => Ok(()),
-        };
-    };
-    cgroup.kill()?;
-    if !cgroup.wait_empty(deadline)? {
-        bail!("processes of the container are still there: {:?}", cgroup.pids()?);
-    }
-    Ok(cgroup.remove(known.made.as_deref())?)
 }

@@ -14,11 +14,14 @@ mod features;
 mod hooks;
 mod lifecycle;
 mod listing;
+mod pid_file;
 mod plan;
 mod process;
+mod removal;
 mod report;
 mod run;
 mod seal;
+mod signals;
 mod store;
 mod template;
 mod terminal;
@@ -62,8 +65,8 @@ fn carry_out(call: &Call) -> Result<ExitCode> {
         "create" => done(lifecycle::create(call)),
         "exec" => exec::exec(call),
         "start" => done(lifecycle::start(call)),
-        "kill" => done(lifecycle::kill(call)),
-        "delete" => done(lifecycle::delete(call)),
+        "kill" => done(signals::kill(call)),
+        "delete" => done(removal::delete(call)),
         "state" => done(listing::state(call)),
         "list" => done(listing::list(call)),
         "pause" => done(control::pause(call)),

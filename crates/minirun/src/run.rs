@@ -11,7 +11,8 @@ use nix::errno::Errno;
 
 use crate::cli::Call;
 use crate::container::Record;
-use crate::lifecycle::{Created, Starter, add_undo, after_start, make, remove_traces, store};
+use crate::lifecycle::{Created, Starter, after_start, make, store};
+use crate::removal::{add_undo, remove_traces};
 use crate::terminal;
 
 /// Carries out `minirun run`.

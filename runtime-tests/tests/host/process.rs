@@ -174,8 +174,8 @@ fn the_working_directory_is_entered() {
 
 #[test]
 fn a_missing_working_directory_is_made() {
-    let bundle = Bundle::base().writable().with(|config| config["process"]["cwd"] = "/work/deep/er".into());
-    assert_eq!(bundle.probe("cwd").run().value("cwd"), "/work/deep/er");
+    let bundle = Bundle::base().writable().with(|config| config["process"]["cwd"] = "/made/deep/er".into());
+    assert_eq!(bundle.probe("cwd").run().value("cwd"), "/made/deep/er");
 }
 
 #[test]

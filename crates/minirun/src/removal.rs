@@ -1,0 +1,131 @@
+//! `minirun delete`, and the undoing of a creation that failed: everything that a container has on the host goes.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use minirun_cgroup::Cgroup;
+use minirun_sys as sys;
+
+use crate::cli::Call;
+use crate::container::{CgroupRecord, Found, Record, Status};
+use crate::hooks;
+use crate::lifecycle::store;
+use crate::pid_file;
+use crate::store::{Entry, Store};
+
+/// How long `delete` waits for processes to die and the cgroup to empty.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A failure to clean up never hides why there was something to clean up.
+pub fn add_undo(error: anyhow::Error, undone: Result<()>) -> anyhow::Error {
+    match undone {
+        Ok(()) => error,
+        Err(undo) => anyhow!("{error:#}; and undoing it: {undo:#}"),
+    }
+}
+
+/// `minirun delete`.
+pub fn delete(call: &Call) -> Result<()> {
+    let id = &call.args[0];
+    let force = call.has("force");
+    let store = store(call)?;
+    if force {
+        break_in(&store, id)?;
+    }
+    let entry = match store.find(id)? {
+        Some(entry) => entry,
+        None if force => return Ok(()),
+        None => bail!("container does not exist: {id}"),
+    };
+    let found = match Found::locked(&entry) {
+        Ok(found) => found,
+        Err(error) if force => {
+            log::warn!("container {id}: {error:#}; what it has is told from its configuration");
+            Found { record: reconstructed(&entry, id)?, status: Status::Stopped, init: None }
+        }
+        Err(error) => return Err(error),
+    };
+    match found.status {
+        Status::Stopped | Status::Created | Status::Creating => {}
+        other if !force => bail!("cannot delete container {id} that is not stopped: {other}"),
+        _ => {}
+    }
+    remove_traces(entry, &found.record, found.init)
+}
+
+/// Where another command holds the lock, it may be waiting for the very container that shall go: a frozen one that is
+/// started. Its death lets that command end.
+fn break_in(store: &Store, id: &str) -> Result<()> {
+    if !store.is_busy(id)? {
+        return Ok(());
+    }
+    let Some(found) = Found::peek(store, id)? else { return Ok(()) };
+    if found.init.is_some()
+        && let Some(cgroup) = found.record.open_cgroup()?
+    {
+        cgroup.kill()?;
+    }
+    Ok(())
+}
+
+/// What a damaged record must have said about the cgroup: the configuration places it, or the id does.
+fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
+    let spec: Option<minirun_plan::Spec> = entry.read_config().ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let named = spec.and_then(|spec| spec.linux?.cgroups_path).filter(|path| !path.is_empty());
+    let path = named.map_or_else(|| minirun_plan::default_cgroup(id), |path| Path::new("/").join(path));
+    let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?.path;
+    Ok(Record { id: id.to_owned(), cgroup: Some(CgroupRecord { mount, path, made: None }), ..Record::default() })
+}
+
+/// Kills what is left of a container and removes everything that it has on the host. Success means that nothing is left.
+pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process::Process>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    if let Some(init) = &init {
+        match init.signal(libc::SIGKILL) {
+            Ok(()) | Err(sys::Errno::ESRCH) => {}
+            Err(errno) => return Err(errno).context("kill container init"),
+        }
+    }
+    remove_cgroup(&entry, record, deadline)?;
+    if let Some(init) = &init
+        && !init.wait(PATIENCE.as_millis() as u16)?
+    {
+        bail!("container init still running");
+    }
+    if let Some(path) = &record.pid_file {
+        let _not_there = std::fs::remove_file(pid_file::draft(path, &record.id));
+    }
+    let hooks = record.hooks_after_create.then(|| entry.read_config().and_then(|text| hooks::of_config(&text)));
+    entry.remove()?;
+    if let Some(hooks) = hooks {
+        let (_, poststop) = hooks?;
+        hooks::run_and_warn(&poststop, &hooks::state_of(record, Status::Stopped, 0)?);
+    }
+    Ok(())
+}
+
+/// How a container signs its cgroup: ids are unique within a state directory.
+pub fn owner_of(entry: &Entry) -> String {
+    entry.path().to_string_lossy().into_owned()
+}
+
+/// Removes the container's cgroup, and what was made for it above.
+fn remove_cgroup(entry: &Entry, record: &Record, deadline: Instant) -> Result<()> {
+    let Some(known) = &record.cgroup else { return Ok(()) };
+    let cgroup = record.open_cgroup()?;
+    let owner = cgroup.as_ref().map(Cgroup::owner).transpose()?.flatten();
+    let Some(cgroup) = cgroup.filter(|_| owner.as_deref() == Some(&*owner_of(entry))) else {
+        // Gone, or never marked: then nothing of the container ever lived there. What is in use, or marked by another, is
+        // not ours to remove.
+        return match (&known.made, owner) {
+            (Some(made), None) => Ok(Cgroup::remove_unused(&known.mount, &known.path, made)?),
+            _ => Ok(()),
+        };
+    };
+    cgroup.kill()?;
+    if !cgroup.wait_empty(deadline)? {
+        bail!("processes of the container are still there: {:?}", cgroup.pids()?);
+    }
+    Ok(cgroup.remove(known.made.as_deref())?)
+}

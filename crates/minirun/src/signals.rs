@@ -1,0 +1,70 @@
+//! `minirun kill`: signals to a container's init, or to all of its processes.
+
+use std::os::fd::AsFd;
+
+use anyhow::{Context, Result, bail};
+use minirun_sys as sys;
+
+use crate::cli::Call;
+use crate::container::{Found, Record};
+use crate::lifecycle::find;
+
+/// `minirun kill`.
+pub fn kill(call: &Call) -> Result<()> {
+    let id = &call.args[0];
+    let signal = signal_number(call.args.get(1).map_or("SIGTERM", String::as_str))?;
+    let entry = find(call, id)?;
+    let found = Found::locked(&entry)?;
+    if call.has("all") {
+        return signal_all(&found.record, signal);
+    }
+    // Without a pid namespace of its own the container's other processes outlive init.
+    if signal == libc::SIGKILL && !found.record.own_pid_namespace {
+        signal_all(&found.record, signal)?;
+    }
+    let Some(init) = found.init else { bail!("container not running: no such process") };
+    match init.signal(signal) {
+        Ok(()) => Ok(()),
+        Err(sys::Errno::ESRCH) => bail!("container not running: no such process"),
+        Err(errno) => Err(errno).with_context(|| format!("send signal {signal}")),
+    }
+}
+
+/// Signals every process in the container's cgroup; none at all is as well.
+fn signal_all(record: &Record, signal: i32) -> Result<()> {
+    let Some(cgroup) = record.open_cgroup()? else { return Ok(()) };
+    if signal == libc::SIGKILL {
+        return Ok(cgroup.kill()?);
+    }
+    for pid in cgroup.pids()? {
+        let sent = sys::pidfd_open(pid).and_then(|process| sys::pidfd_send_signal(process.as_fd(), signal));
+        match sent {
+            Ok(()) | Err(sys::Errno::ESRCH) => {}
+            Err(errno) => return Err(errno).with_context(|| format!("send signal {signal} to process {pid}")),
+        }
+    }
+    Ok(())
+}
+
+/// A signal by number or by name, with or without `SIG`, in any case.
+pub fn signal_number(text: &str) -> Result<i32> {
+    if let Ok(number) = text.parse::<i32>() {
+        if (0..=64).contains(&number) {
+            return Ok(number);
+        }
+        bail!("unknown signal {text:?}");
+    }
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    if let Some(rest) = name.strip_prefix("RTMIN") {
+        let offset = if rest.is_empty() { Some(0) } else { rest.strip_prefix('+').and_then(|text| text.parse().ok()) };
+        if let Some(offset @ 0..=30) = offset {
+            return Ok(34 + offset);
+        }
+    }
+    let full = format!("SIG{name}");
+    match full.parse::<nix::sys::signal::Signal>() {
+        Ok(signal) => Ok(signal as i32),
+        Err(_) => bail!("unknown signal {text:?}"),
+    }
+}
