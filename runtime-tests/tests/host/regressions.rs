@@ -79,6 +79,11 @@ fn after_create_the_status_is_created() {
 /// A container that shares another's processes and users must not be looked into by it while it is being made.
 #[test]
 fn a_neighbour_sees_nothing_of_the_host_in_an_init_that_comes() {
+    // The mappings of a namespace that is joined are there already; engines leave them out.
+    may_fail_on(&[("runc", "1.1 wants the mappings of a joined user namespace once more")], neighbours_see_nothing);
+}
+
+fn neighbours_see_nothing() {
     let home = Bundle::base();
     let canary = Canary::new(home.home());
     let capable = |bundle: Bundle| {
@@ -292,7 +297,8 @@ fn descriptors_of_another_process_are_not_listened_on() {
         if let Some(pid) = pid {
             command.env("LISTEN_PID", pid);
         }
-        fails_on(&[("runc", "counts them for itself"), ("crun", "counts them for itself")], || {
+        // sd_listen_fds(3): the variables count only for the process that LISTEN_PID names. The peers differ by value.
+        may_fail_on(&[("runc", "counts some of them for itself"), ("crun", "counts them for itself")], || {
             let seen = bundle.finish(&mut command).success();
             assert!(seen.contains("LISTEN=\n") && !seen.contains("\n3="), "{pid:?}: {seen}");
         });
@@ -308,12 +314,14 @@ fn a_pid_file_is_never_written_through_a_link() {
         fs::create_dir(&directory).unwrap();
         symlink(canary.path().join("mark"), directory.join(name.replace("ID", bundle.id()))).unwrap();
         let file = directory.join("pid");
-        bundle.finish(&mut bundle.command_for("create", &["--pid-file", file.to_str().unwrap()])).success();
-        may_fail_on(&[("crun", "writes through the file's own name"), ("runc", "follows its draft")], || {
+        let known =
+            [("crun", "writes through the file's own name"), ("runc", "1.1 fails where its draft's name is taken")];
+        may_fail_on(&known, || {
+            bundle.finish(&mut bundle.command_for("create", &["--pid-file", file.to_str().unwrap()])).success();
             canary.assert_untouched();
             assert!(fs::symlink_metadata(&file).unwrap().is_file(), "{name}");
+            assert!(!fs::read_to_string(&file).unwrap().is_empty());
         });
-        assert!(!fs::read_to_string(&file).unwrap().is_empty());
     }
 }
 
@@ -407,8 +415,13 @@ fn a_working_directory_climbs_out_of_what_is_missing() {
     for (cwd, wanted) in [("/nosuch/../tmp", "/tmp"), ("/nosuch/..", "/"), ("/tmp/..//./bin/", "/bin"), ("/../..", "/")]
     {
         let bundle = Bundle::base().with(|config| config["process"]["cwd"] = cwd.into()).probe("cwd");
-        assert_eq!(bundle.run().value("cwd"), wanted, "{cwd}");
-        assert!(!bundle.rootfs().join("nosuch").exists(), "{cwd}");
+        // The path is cleaned before anything of it is made, so that what is entered is what was made.
+        let known =
+            [("runc", "1.1 enters the path as it is written"), ("crun", "1.8.1 enters the path as it is written")];
+        may_fail_on(&known, || {
+            assert_eq!(bundle.run().value("cwd"), wanted, "{cwd}");
+            assert!(!bundle.rootfs().join("nosuch").exists(), "{cwd}");
+        });
     }
 }
 
