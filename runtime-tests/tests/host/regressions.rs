@@ -11,7 +11,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use runtime_tests::{Bundle, Canary, Container, Running, fails_on, may_fail_on, wait_until};
+use runtime_tests::{Bundle, Canary, Container, Running, fails_on, is_excused, may_fail_on, wait_until};
 use serde_json::json;
 
 fn started(bundle: Bundle) -> Container {
@@ -80,7 +80,11 @@ fn after_create_the_status_is_created() {
 #[test]
 fn a_neighbour_sees_nothing_of_the_host_in_an_init_that_comes() {
     // The mappings of a namespace that is joined are there already; engines leave them out.
-    may_fail_on(&[("runc", "1.1 wants the mappings of a joined user namespace once more")], neighbours_see_nothing);
+    let known = [
+        ("runc", "1.1 wants the mappings of a joined user namespace once more"),
+        ("crun", "1.8.1 shows the root of the one that comes"),
+    ];
+    may_fail_on(&known, neighbours_see_nothing);
 }
 
 fn neighbours_see_nothing() {
@@ -201,26 +205,34 @@ fn real_time_signals_are_passed_on_and_an_ignored_sigchld_does_no_harm() {
         assert_eq!(unsafe { libc::kill(call.pid(), signal) }, 0);
         call.wait_for(&format!("signal={signal}\n"));
     }
-    assert_eq!(call.finish().status, 7);
+    // wait(2): where SIGCHLD is ignored there is nothing to wait for, so a runtime must reset it.
+    let known = [("crun", "1.8.1 waits for ever where the caller ignores SIGCHLD")];
+    may_fail_on(&known, || assert_eq!(call.finish().status, 7));
+    if is_excused(&known) {
+        bundle.call(&["delete", "-f", bundle.id()]);
+    }
     bundle.assert_nothing_left();
 }
 
 #[test]
 fn a_frozen_container_is_not_started_and_can_be_deleted() {
-    for by_hand in [false, true] {
-        let container = Bundle::base().probe("pause").create();
-        if by_hand {
-            fs::write(container.cgroup().join("cgroup.freeze"), "1").unwrap();
-            container.wait_for("paused");
-        } else {
-            container.call(&["pause"], &[]).success();
+    // A start that cannot take place must not be reported as one, and must not keep the container from going.
+    may_fail_on(&[("crun", "1.8.1 does not show a created container as paused, and starts it")], || {
+        for by_hand in [false, true] {
+            let container = Bundle::base().probe("pause").create();
+            if by_hand {
+                fs::write(container.cgroup().join("cgroup.freeze"), "1").unwrap();
+                container.wait_for("paused");
+            } else {
+                container.call(&["pause"], &[]).success();
+            }
+            let start = Instant::now();
+            container.call(&["start"], &[]).failure();
+            container.call(&["delete", "-f"], &[]).success();
+            assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+            container.bundle().assert_nothing_left();
         }
-        let start = Instant::now();
-        container.call(&["start"], &[]).failure();
-        container.call(&["delete", "-f"], &[]).success();
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-        container.bundle().assert_nothing_left();
-    }
+    });
 }
 
 #[test]
