@@ -116,10 +116,7 @@ impl<'a> Draft<'a> {
 
     /// The text as a C string; a NUL inside is a problem.
     pub(crate) fn c_string(&mut self, text: &str, origin: &Origin) -> CString {
-        CString::new(text).unwrap_or_else(|_| {
-            self.problem(origin, "must not contain a NUL byte");
-            CString::default()
-        })
+        c_string(&mut self.problems, text, origin)
     }
 
     /// Does init run in a user namespace of its own?
@@ -228,6 +225,14 @@ pub fn compile_resources(asked: &crate::spec::Resources, facts: &HostFacts) -> R
     if problems.is_empty() { Ok(Limits { cgroup, warnings }) } else { Err(problems) }
 }
 
+/// The text as a C string; a NUL inside is a problem.
+fn c_string(problems: &mut Problems, text: &str, origin: &Origin) -> CString {
+    CString::new(text).unwrap_or_else(|_| {
+        problems.add(origin, "must not contain a NUL byte");
+        CString::default()
+    })
+}
+
 /// The resources section, or an empty one: an absent section still means the default device rules.
 fn resources_of(linux: &crate::spec::Linux) -> &crate::spec::Resources {
     static NONE: std::sync::OnceLock<crate::spec::Resources> = std::sync::OnceLock::new();
@@ -235,6 +240,7 @@ fn resources_of(linux: &crate::spec::Linux) -> &crate::spec::Resources {
 }
 
 pub use cgroup_path::default_path as default_cgroup;
+pub use hooks::compile_hooks;
 pub(crate) use mount_options::known_words as mount_options;
 pub use mounts::is_overlay_root;
 pub(crate) use namespaces::name_of as namespaces_name;

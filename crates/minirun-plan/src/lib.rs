@@ -18,7 +18,8 @@ pub mod spec;
 
 pub use compile::devices::{DeviceFilter, DeviceRule};
 pub use compile::{
-    ExecRequest, Limits, Request, RootSource, compile, compile_exec, compile_resources, default_cgroup, is_overlay_root,
+    ExecRequest, Limits, Request, RootSource, compile, compile_exec, compile_hooks, compile_resources, default_cgroup,
+    is_overlay_root,
 };
 pub use facts::{ControllerHome, HostFacts};
 pub use op::*;

@@ -4,12 +4,11 @@
 //! keeps nobody waiting, and writes to a pipe that is read until the hook has ended, not until the pipe is closed: a
 //! grandchild may keep it open.
 
-use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use minirun_plan::{Hook, Hooks};
+use minirun_plan::{Hook, Hooks, Problems, compile_hooks};
 use minirun_spawn::{Running, Where, start_hook};
 use minirun_sys as sys;
 use nix::errno::Errno;
@@ -152,38 +151,20 @@ fn drain(output: &OwnedFd, tail: &mut Vec<u8>) -> bool {
     }
 }
 
-/// Kills the hook's process group, and whatever of its descendants has come to this process as their subreaper.
+/// Kills the hook with its process group.
 fn end_session(running: &Running) {
     let _gone = sys::kill(-running.pid, libc::SIGKILL);
     let _gone = sys::pidfd_send_signal(running.pidfd.as_fd(), libc::SIGKILL);
 }
 
 /// The hooks of a kept configuration, for the points of life at which there is no plan.
-pub fn of_config(text: &[u8]) -> Result<(Vec<Hook>, Vec<Hook>)> {
+pub fn of_config(text: &[u8]) -> Result<Hooks> {
     #[derive(serde::Deserialize)]
     struct Part {
         hooks: Option<minirun_plan::spec::Hooks>,
     }
     let part: Part = serde_json::from_slice(text).context("the container's config.json")?;
-    let Some(hooks) = part.hooks else { return Ok((Vec::new(), Vec::new())) };
-    Ok((convert(hooks.poststart(), "hooks.poststart")?, convert(hooks.poststop(), "hooks.poststop")?))
-}
-
-/// These were checked when the container was created.
-fn convert(list: &Option<Vec<oci_spec::runtime::Hook>>, place: &'static str) -> Result<Vec<Hook>> {
-    let strings = |texts: &Option<Vec<String>>| -> Result<Vec<CString>> {
-        texts.iter().flatten().map(|text| Ok(CString::new(text.as_str())?)).collect()
-    };
-    let one = |(i, hook): (usize, &oci_spec::runtime::Hook)| {
-        let path = CString::new(hook.path().as_os_str().as_encoded_bytes())?;
-        let args = strings(hook.args())?;
-        Ok(Hook {
-            args: if args.is_empty() { vec![path.clone()] } else { args },
-            path,
-            env: strings(hook.env())?,
-            timeout: hook.timeout().map(i64::unsigned_abs),
-            origin: minirun_plan::Origin::of(place).index(i),
-        })
-    };
-    list.iter().flatten().enumerate().map(one).collect()
+    let mut problems = Problems::new();
+    let hooks = part.hooks.map(|given| compile_hooks(&given, &mut problems)).unwrap_or_default();
+    if problems.is_empty() { Ok(hooks) } else { Err(problems.into()) }
 }

@@ -240,7 +240,7 @@ pub fn start(call: &Call) -> Result<()> {
 /// The poststart hooks. A container whose hook fails is killed, as runc does.
 pub fn after_start(entry: &Entry, record: &Record) -> Result<()> {
     let hooks = record.hooks_after_create.then(|| entry.read_config().and_then(|text| hooks::of_config(&text)));
-    let (poststart, _) = hooks.transpose()?.unwrap_or_default();
+    let poststart = hooks.transpose()?.unwrap_or_default().poststart;
     let Some(init) = record.init else { return Ok(()) };
     let state = hooks::state_of(record, Status::Running, init.pid)?;
     let done = hooks::run_all(&poststart, minirun_spawn::Where::Runtime, &state);

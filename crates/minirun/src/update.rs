@@ -36,13 +36,15 @@ pub fn update(call: &Call) -> Result<()> {
 }
 
 fn read_resources(call: &Call, source: &str) -> Result<Value> {
-    let mut text = Vec::new();
-    match source {
-        "-" => std::io::stdin().read_to_end(&mut text).context("read the resources from standard input")?,
+    let text = match source {
+        "-" => {
+            let mut text = Vec::new();
+            std::io::stdin().read_to_end(&mut text).context("read the resources from standard input")?;
+            text
+        }
         _ => {
             let path = call.path("resources").context("--resources")?;
-            text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-            text.len()
+            std::fs::read(&path).with_context(|| format!("read {}", path.display()))?
         }
     };
     serde_json::from_slice(&text).context("the resources are not valid JSON")

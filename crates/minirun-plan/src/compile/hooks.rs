@@ -2,24 +2,30 @@
 
 use std::ffi::CString;
 
-use super::Draft;
+use super::{Draft, c_string};
 use crate::plan::{Hook, Hooks};
-use crate::spec::Spec;
-use crate::{Op, Origin};
+use crate::spec::{self, Spec};
+use crate::{Op, Origin, Problems};
 
-/// Checks and converts the six lists.
+/// Checks and converts the six lists of a configuration.
 pub(super) fn hooks(draft: &mut Draft<'_>, spec: &Spec) {
-    let Some(given) = &spec.hooks else { return };
+    if let Some(given) = &spec.hooks {
+        draft.hooks = compile_hooks(given, &mut draft.problems);
+    }
+}
+
+/// Checks and converts the six lists: also where there is no plan any more, for the hooks after `create`.
+pub fn compile_hooks(given: &spec::Hooks, problems: &mut Problems) -> Hooks {
     #[allow(deprecated, reason = "the specification keeps prestart, and engines use it")]
     let prestart = given.prestart();
-    draft.hooks = Hooks {
-        prestart: list(draft, prestart, "hooks.prestart"),
-        create_runtime: list(draft, given.create_runtime(), "hooks.createRuntime"),
-        create_container: list(draft, given.create_container(), "hooks.createContainer"),
-        start_container: list(draft, given.start_container(), "hooks.startContainer"),
-        poststart: list(draft, given.poststart(), "hooks.poststart"),
-        poststop: list(draft, given.poststop(), "hooks.poststop"),
-    };
+    Hooks {
+        prestart: list(problems, prestart, "hooks.prestart"),
+        create_runtime: list(problems, given.create_runtime(), "hooks.createRuntime"),
+        create_container: list(problems, given.create_container(), "hooks.createContainer"),
+        start_container: list(problems, given.start_container(), "hooks.startContainer"),
+        poststart: list(problems, given.poststart(), "hooks.poststart"),
+        poststop: list(problems, given.poststop(), "hooks.poststop"),
+    }
 }
 
 /// The point at which the parent runs the first three lists: everything is mounted, nothing is hidden yet.
@@ -37,27 +43,27 @@ pub(super) fn start_container(draft: &mut Draft<'_>) {
     }
 }
 
-fn list(draft: &mut Draft<'_>, hooks: &Option<Vec<oci_spec::runtime::Hook>>, place: &'static str) -> Vec<Hook> {
+fn list(problems: &mut Problems, hooks: &Option<Vec<oci_spec::runtime::Hook>>, place: &'static str) -> Vec<Hook> {
     let list = Origin::of(place);
-    hooks.iter().flatten().enumerate().map(|(i, hook)| one(draft, hook, list.index(i))).collect()
+    hooks.iter().flatten().enumerate().map(|(i, hook)| one(problems, hook, list.index(i))).collect()
 }
 
-fn one(draft: &mut Draft<'_>, hook: &oci_spec::runtime::Hook, origin: Origin) -> Hook {
+fn one(problems: &mut Problems, hook: &oci_spec::runtime::Hook, origin: Origin) -> Hook {
     let path = hook.path().to_string_lossy().into_owned();
     if !hook.path().is_absolute() {
-        draft.problem(&origin.field("path"), format!("{path:?} must be an absolute path"));
+        problems.add(&origin.field("path"), format!("{path:?} must be an absolute path"));
     }
     let timeout = hook.timeout();
     if let Some(seconds) = timeout.filter(|seconds| *seconds <= 0) {
-        draft.problem(&origin.field("timeout"), format!("{seconds} is not a number of seconds above 0"));
+        problems.add(&origin.field("timeout"), format!("{seconds} is not a number of seconds above 0"));
     }
     let mut strings = |texts: &[String], name: &str| -> Vec<CString> {
         let list = origin.field(name);
-        texts.iter().enumerate().map(|(i, text)| draft.c_string(text, &list.index(i))).collect()
+        texts.iter().enumerate().map(|(i, text)| c_string(problems, text, &list.index(i))).collect()
     };
     let args = strings(hook.args().as_deref().unwrap_or(&[]), "args");
     let env = strings(hook.env().as_deref().unwrap_or(&[]), "env");
-    let path = draft.c_string(&path, &origin.field("path"));
+    let path = c_string(problems, &path, &origin.field("path"));
     let args = if args.is_empty() { vec![path.clone()] } else { args };
     Hook { path, args, env, timeout: timeout.map(|seconds| seconds.unsigned_abs()), origin }
 }

@@ -128,7 +128,6 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
     if typ == "bind" && options.bind.is_none() {
         options.bind = Some(false);
     }
-    // A recursive attribute holds for the mount itself as well.
     let point = |kind, options: &MountOptions| MountPoint {
         target: target.clone(),
         kind,
