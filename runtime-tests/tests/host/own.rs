@@ -36,11 +36,10 @@ fn a_made_up_identifier_is_listed() {
         bundle.write();
         let argument = format!("{}/", bundle.path().display());
         let mut running = runtime_tests::Running::start(&mut bundle.command(&["run", &argument]), bundle.home());
+        // Deleted before its program runs, it would be a container that failed to start.
+        running.wait_for("ready");
         let ids = || bundle.call(&["list", "-q"]).stdout;
-        runtime_tests::wait_until("a container in the list", || {
-            assert!(!running.has_ended());
-            ids().lines().count() == 1
-        });
+        assert_eq!(ids().lines().count(), 1);
         bundle.call(&["delete", "-f", ids().trim()]).success();
         assert_eq!(running.finish().status, 137);
     });
