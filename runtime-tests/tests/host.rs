@@ -36,5 +36,7 @@ mod regressions;
 mod streams;
 #[path = "host/terminal.rs"]
 mod terminal;
+#[path = "host/tracing.rs"]
+mod tracing;
 #[path = "host/users.rs"]
 mod users;

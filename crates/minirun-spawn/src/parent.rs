@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use minirun_plan::{HostOp, HostStep, IdMaps, Op, Plan};
+use minirun_plan::{Handle, HostOp, HostStep, IdMaps, Op, Plan};
 use minirun_sys as sys;
 use minirun_sys::{Clone, Errno, Forked};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -26,8 +26,27 @@ pub enum Gate<'a> {
     Parent,
 }
 
+/// Something that is done for a container, by its number in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// By the parent: [`Plan::idmaps`], then [`Plan::handles`], then [`Plan::host`], counted through.
+    Host(usize),
+    /// By init: a step of [`Plan::init`].
+    Init(usize),
+}
+
+/// Who hears of everything that is done as it begins. A step of init costs a message then, so that is not done for nobody.
+pub trait Watcher {
+    /// Is there somebody who listens?
+    fn watches(&self) -> bool;
+
+    /// This part of the plan begins. For a step of init: the one before it began and ended at these times
+    /// ([`sys::now`]), if there was one.
+    fn begins(&mut self, part: Part, former: Option<(u64, u64)>);
+}
+
 /// Who has something to do at certain moments of init's making. An error ends init.
-pub trait Attendant {
+pub trait Attendant: Watcher {
     /// Init is at work; what is done now is done beside it.
     ///
     /// # Errors
@@ -42,9 +61,19 @@ pub trait Attendant {
 }
 
 /// For a process without such moments.
-struct Nobody;
+struct Unattended<'a>(&'a mut dyn Watcher);
 
-impl Attendant for Nobody {
+impl Watcher for Unattended<'_> {
+    fn watches(&self) -> bool {
+        self.0.watches()
+    }
+
+    fn begins(&mut self, part: Part, former: Option<(u64, u64)>) {
+        self.0.begins(part, former);
+    }
+}
+
+impl Attendant for Unattended<'_> {
     fn born(&mut self, _: &Init) -> Result<(), String> {
         Ok(())
     }
@@ -102,8 +131,9 @@ pub fn spawn_into(
     container: Container,
     cgroup: BorrowedFd<'_>,
     extras: Extras<'_>,
+    watcher: &mut dyn Watcher,
 ) -> Result<Init, SpawnError> {
-    give_birth(plan, cgroup, Gate::Parent, (Some(container), extras), &mut Nobody)
+    give_birth(plan, cgroup, Gate::Parent, (Some(container), extras), &mut Unattended(watcher))
 }
 
 fn give_birth(
@@ -113,16 +143,28 @@ fn give_birth(
     (container, extras): (Option<Container>, Extras<'_>),
     attendant: &mut dyn Attendant,
 ) -> Result<Init, SpawnError> {
-    let idmaps: Vec<OwnedFd> = plan.idmaps.iter().map(map_namespace).collect::<Result<_, _>>()?;
+    let mut count = 0..;
+    let mut next = || Part::Host(count.next().unwrap_or(0));
+    let mut idmaps = Vec::with_capacity(plan.idmaps.len());
+    for maps in &plan.idmaps {
+        attendant.begins(next(), None);
+        idmaps.push(map_namespace(maps)?);
+    }
     let namespaces = open_namespaces(plan)?;
     refuse_own_namespaces(plan, &namespaces)?;
+    let mut handles = Vec::with_capacity(plan.handles.len());
+    for handle in &plan.handles {
+        attendant.begins(next(), None);
+        handles.push(open_handle(handle, &idmaps)?);
+    }
     let mut opened = Opened {
         namespaces,
-        handles: open_handles(plan, &idmaps)?,
+        handles,
         idmaps,
         container,
         not_inits: extras.not_inits.iter().map(|fd| fd.as_raw_fd()).collect(),
         console: extras.console,
+        watched: attendant.watches(),
         hooks: hook_vectors(plan),
         state: None,
         argv: sys::Argv::new(plan.payload.args.clone()),
@@ -163,7 +205,8 @@ fn become_unreadable() -> Result<(), SpawnError> {
 impl Init {
     /// From the clone to the record that says "created".
     fn raise(&self, plan: &Plan, attendant: &mut dyn Attendant) -> Result<(), SpawnError> {
-        for step in &plan.host {
+        for (i, step) in plan.host.iter().enumerate() {
+            attendant.begins(Part::Host(plan.idmaps.len() + plan.handles.len() + i), None);
             self.host_step(step)?;
         }
         match sys::write(self.channel.as_fd(), &[GO]) {
@@ -173,7 +216,7 @@ impl Init {
         }
         attendant.born(self).map_err(SpawnError::Attendant)?;
         loop {
-            match self.receive()? {
+            match self.receive(attendant)? {
                 Some(Record { kind: Kind::Hello, .. }) => {}
                 Some(Record { kind: Kind::Created, .. }) => return Ok(()),
                 Some(Record { kind: Kind::AtHooks, .. }) => {
@@ -233,9 +276,9 @@ impl Init {
     ///
     /// # Errors
     /// Init died meanwhile.
-    pub fn commit(&self) -> Result<(), SpawnError> {
+    pub fn commit(&self, watcher: &mut dyn Watcher) -> Result<(), SpawnError> {
         self.send(COMMIT)?;
-        match self.receive()? {
+        match self.receive(watcher)? {
             Some(Record { kind: Kind::Kept, .. }) => Ok(()),
             _ => Err(SpawnError::Died { status: self.reap() }),
         }
@@ -245,13 +288,13 @@ impl Init {
     ///
     /// # Errors
     /// Why it could not be executed.
-    pub fn start(&self) -> Result<(), StartError> {
+    pub fn start(&self, watcher: &mut dyn Watcher) -> Result<(), StartError> {
         // Both words at once: init answers the first and goes on with the second.
         for word in [COMMIT, START] {
             sys::write(self.channel.as_fd(), &[word]).map_err(StartError::Unreachable)?;
         }
-        match receive(self.channel.as_fd()).map_err(StartError::Unreachable)? {
-            Some(Record { kind: Kind::Kept, .. }) => await_execution(self.channel.as_fd()),
+        match receive_news(self.channel.as_fd(), watcher).map_err(StartError::Unreachable)? {
+            Some(Record { kind: Kind::Kept, .. }) => await_execution(self.channel.as_fd(), watcher),
             Some(record) => Err(StartError::of_record(&record)),
             None => Err(StartError::Unreachable(Errno::EPIPE)),
         }
@@ -282,9 +325,9 @@ impl Init {
         }
     }
 
-    fn receive(&self) -> Result<Option<Record>, SpawnError> {
+    fn receive(&self, watcher: &mut (impl Watcher + ?Sized)) -> Result<Option<Record>, SpawnError> {
         let doing = Doing::internal("read from init");
-        receive(self.channel.as_fd()).map_err(|errno| doing.failed("read", errno))
+        receive_news(self.channel.as_fd(), watcher).map_err(|errno| doing.failed("read", errno))
     }
 }
 
@@ -310,9 +353,21 @@ fn receive(channel: BorrowedFd<'_>) -> sys::Result<Option<Record>> {
     }
 }
 
+/// The next record that asks for something; of steps the watcher is told.
+fn receive_news(channel: BorrowedFd<'_>, watcher: &mut (impl Watcher + ?Sized)) -> sys::Result<Option<Record>> {
+    loop {
+        match receive(channel)? {
+            Some(Record { kind: Kind::Step, step, former, .. }) => {
+                watcher.begins(Part::Init(step as usize), (former.0 != 0).then_some(former));
+            }
+            other => return Ok(other),
+        }
+    }
+}
+
 /// End of file means that the program runs, or that init died; which of them, its state tells.
-fn await_execution(channel: BorrowedFd<'_>) -> Result<(), StartError> {
-    match receive(channel).map_err(StartError::Unreachable)? {
+fn await_execution(channel: BorrowedFd<'_>, watcher: &mut dyn Watcher) -> Result<(), StartError> {
+    match receive_news(channel, watcher).map_err(StartError::Unreachable)? {
         None => Ok(()),
         Some(record) => Err(StartError::of_record(&record)),
     }
@@ -324,7 +379,11 @@ fn await_execution(channel: BorrowedFd<'_>) -> Result<(), StartError> {
 /// Why it could not be executed, or that nobody listens any more.
 pub fn ask_to_start(connection: BorrowedFd<'_>) -> Result<(), StartError> {
     sys::write(connection, &[START]).map_err(StartError::Unreachable)?;
-    await_execution(connection)
+    // Steps are reported to init's parent, which is gone.
+    match receive(connection).map_err(StartError::Unreachable)? {
+        None => Ok(()),
+        Some(record) => Err(StartError::of_record(&record)),
+    }
 }
 
 /// The vectors of the startContainer hooks. One without an environment gets the container's, as with runc.
@@ -364,32 +423,27 @@ fn refuse_own_namespaces(plan: &Plan, opened: &[OwnedFd]) -> Result<(), SpawnErr
     Ok(())
 }
 
-/// Opens the sources that init may not reach. They are cut off from the host's propagation, as everything else is.
-fn open_handles(plan: &Plan, idmaps: &[OwnedFd]) -> Result<Vec<OwnedFd>, SpawnError> {
-    let mut handles = Vec::with_capacity(plan.handles.len());
-    for handle in &plan.handles {
-        let doing = Doing::new(&handle.origin, format!("open {}", handle.path.to_string_lossy()));
-        let recursive = if handle.recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
-        let tree = sys::open_tree(sys::working_directory(), &handle.path, libc::OPEN_TREE_CLONE | recursive).map_err(
-            |errno| match errno {
+/// Opens a source that init may not reach. It is cut off from the host's propagation, as everything else is.
+fn open_handle(handle: &Handle, idmaps: &[OwnedFd]) -> Result<OwnedFd, SpawnError> {
+    let doing = Doing::new(&handle.origin, format!("open {}", handle.path.to_string_lossy()));
+    let recursive = if handle.recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
+    let tree =
+        sys::open_tree(sys::working_directory(), &handle.path, libc::OPEN_TREE_CLONE | recursive).map_err(|errno| {
+            match errno {
                 Errno::ENOENT => doing.failed_with("open_tree", errno, "the source must exist"),
                 errno => doing.failed("open_tree", errno),
-            },
-        )?;
-        let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
-        sys::mount_setattr(tree.as_fd(), true, cut_off, None).map_err(|errno| doing.failed("mount_setattr", errno))?;
-        if let Some((i, all)) = handle.idmap {
-            let attr = sys::MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };
-            sys::mount_setattr(tree.as_fd(), all, attr, Some(idmaps[i].as_fd())).map_err(|errno| match errno {
-                Errno::EINVAL => {
-                    doing.failed_with("mount_setattr", errno, "this file system may not support mapped ids")
-                }
-                errno => doing.failed("mount_setattr", errno),
-            })?;
-        }
-        handles.push(tree);
+            }
+        })?;
+    let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
+    sys::mount_setattr(tree.as_fd(), true, cut_off, None).map_err(|errno| doing.failed("mount_setattr", errno))?;
+    if let Some((i, all)) = handle.idmap {
+        let attr = sys::MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };
+        sys::mount_setattr(tree.as_fd(), all, attr, Some(idmaps[i].as_fd())).map_err(|errno| match errno {
+            Errno::EINVAL => doing.failed_with("mount_setattr", errno, "this file system may not support mapped ids"),
+            errno => doing.failed("mount_setattr", errno),
+        })?;
     }
-    Ok(handles)
+    Ok(tree)
 }
 
 /// A user namespace with these maps and nobody in it, for mount_setattr(2).

@@ -25,6 +25,7 @@ mod signals;
 mod store;
 mod template;
 mod terminal;
+mod trace;
 mod update;
 
 use std::process::ExitCode;
@@ -50,7 +51,11 @@ fn main() -> ExitCode {
     if let Err(error) = report::set_up(&call.globals) {
         return report::failure(&error);
     }
-    match carry_out(&call) {
+    trace::set_up(&call);
+    let done = carry_out(&call);
+    // What cannot be told of a success is an error; an error comes first.
+    let told = trace::finish();
+    match done.and_then(|code| told.map(|()| code)) {
         Ok(code) => code,
         // 1 is a status that the process itself may have had.
         Err(error) if call.command.name == "exec" => report::failure_as(&error, 255),

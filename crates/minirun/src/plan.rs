@@ -9,6 +9,7 @@ use minirun_plan::{Plan, Problems, Request, compile};
 use crate::bundle::Bundle;
 use crate::cli::Call;
 use crate::facts;
+use crate::trace::doing;
 
 /// A bundle with its plan, ready to be carried out.
 pub struct Ready {
@@ -20,7 +21,10 @@ pub struct Ready {
 
 /// Reads a bundle and compiles it: nothing is changed anywhere.
 pub fn prepare(dir: &Path, id: &str, call: &Call) -> Result<Ready> {
+    let reading = doing("read", || dir.join("config.json").display().to_string(), "");
     let bundle = Bundle::load(dir)?;
+    drop(reading);
+    let probing = doing("look", || "at the host".to_owned(), "");
     let mut problems = bundle.problems.clone();
     let (facts, mount) = facts::probe(&bundle.spec)?;
     let root = bundle.root().unwrap_or_else(|found| {
@@ -28,6 +32,8 @@ pub fn prepare(dir: &Path, id: &str, call: &Call) -> Result<Ready> {
         minirun_plan::RootSource::Overlay(Vec::new())
     });
     let preserved = preserved_fds(call)?;
+    drop(probing);
+    let _compiling = doing("compile", || "the plan".to_owned(), "");
     let root_path = match &bundle.spec.root {
         Some(root) if !root.path.is_empty() => bundle.dir.join(&root.path).to_string_lossy().into_owned(),
         _ => String::new(),

@@ -13,7 +13,7 @@ use crate::cli::Call;
 use crate::container::Record;
 use crate::lifecycle::{Created, Starter, after_start, make, store};
 use crate::removal::{add_undo, remove_traces};
-use crate::terminal;
+use crate::{terminal, trace};
 
 /// Carries out `minirun run`.
 pub fn run(call: &Call) -> Result<ExitCode> {
@@ -30,18 +30,21 @@ pub fn run(call: &Call) -> Result<ExitCode> {
     if !detached && !call.has("no-subreaper") {
         sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).context("become a subreaper")?;
     }
-    let (entry, container) = make(call, &id, &bundle, Starter::Myself { detached })?;
-    let started = container.init.start().context("unable to start container process");
+    let (entry, mut container) = make(call, &id, &bundle, Starter::Myself { detached })?;
+    let started = container.init.start(&mut container.steps).context("unable to start container process");
     if let Err(error) = started.and_then(|()| after_start(&entry, &container.record)) {
         container.init.kill();
         return Err(add_undo(error, remove_traces(entry, &container.record, None)));
     }
+    trace::executed();
     if detached {
         return Ok(ExitCode::SUCCESS);
     }
+    let running = trace::program_runs();
     // Others may kill or delete the container while it runs.
     drop(entry);
     let ended = wait_for(&container.init, container.terminal.as_ref());
+    drop(running);
     if ended.is_err() {
         container.init.kill();
     }

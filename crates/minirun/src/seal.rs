@@ -15,6 +15,8 @@ use minirun_sys::{Argv, Errno, MountAttr};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+use crate::trace;
+
 /// Returns when this process runs from a sealed binary; otherwise it has become one that does.
 pub fn seal() -> Result<()> {
     let exe = sys::open(c"/proc/self/exe", libc::O_PATH).context("open /proc/self/exe")?;
@@ -33,7 +35,8 @@ pub fn seal() -> Result<()> {
         Argv::new(list.filter_map(|text| CString::new(text.as_bytes()).ok()).collect())
     };
     let argv = strings(&mut std::env::args_os());
-    let envp = strings(&mut std::env::vars_os().map(|(mut name, value)| {
+    let began = trace::began().map(|began| (trace::BEGAN.into(), began.to_string().into()));
+    let envp = strings(&mut std::env::vars_os().chain(began).map(|(mut name, value)| {
         name.push("=");
         name.push(value);
         name

@@ -52,7 +52,7 @@ pub const GLOBALS: &[Opt] = &[
     value("root", "DIR", "where the state of containers is kept (default: /run/minirun)"),
     value("log", "FILE", "append messages to this file; errors go to standard error as well"),
     value("log-format", "FORMAT", "text or json (default: text)"),
-    flag("debug", "log what is done, the plan included"),
+    flag("debug", "log every step as it is done"),
     flag("systemd-cgroup", "not supported: cgroups are managed through their file system"),
     value("rootless", "BOOL", "true, false or auto; taken for compatibility, the answer is always found by looking"),
 ];
@@ -65,6 +65,8 @@ const NO_PIVOT: Opt =
     flag("no-pivot", "change the root by chroot(2): for a root file system that is an initial ramdisk");
 const NO_NEW_KEYRING: Opt = flag("no-new-keyring", "leave the session keyring as it is");
 const PRESERVE_FDS: Opt = value("preserve-fds", "N", "pass N more descriptors, from 3 on, to the container");
+const TRACE: Opt = value("trace", "FILE", "write what was done, and when, as JSON for Perfetto and chrome://tracing");
+const TIMINGS: Opt = flag("timings", "show on standard error how long each step took");
 
 /// Every command.
 pub const COMMANDS: &[Command] = &[
@@ -86,6 +88,8 @@ pub const COMMANDS: &[Command] = &[
             NO_PIVOT,
             NO_NEW_KEYRING,
             PRESERVE_FDS,
+            TRACE,
+            TIMINGS,
         ],
         passes_on: false,
     },
@@ -95,7 +99,17 @@ pub const COMMANDS: &[Command] = &[
         arguments: (1, 1),
         help: "Create a container: everything but its program's first instruction.",
         example: "sudo minirun create -b bundle web",
-        options: &[BUNDLE, PID_FILE, CONSOLE_SOCKET, PIDFD_SOCKET, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
+        options: &[
+            BUNDLE,
+            PID_FILE,
+            CONSOLE_SOCKET,
+            PIDFD_SOCKET,
+            NO_PIVOT,
+            NO_NEW_KEYRING,
+            PRESERVE_FDS,
+            TRACE,
+            TIMINGS,
+        ],
         passes_on: false,
     },
     Command {
@@ -122,6 +136,8 @@ pub const COMMANDS: &[Command] = &[
             PRESERVE_FDS,
             value("cgroup", "PATH", "a cgroup below the container's to be born in"),
             flag("ignore-paused", "even if the container is paused: it waits until that is resumed"),
+            TRACE,
+            TIMINGS,
         ],
         passes_on: true,
     },
@@ -131,7 +147,7 @@ pub const COMMANDS: &[Command] = &[
         arguments: (1, 1),
         help: "Start the program of a created container.",
         example: "sudo minirun start web",
-        options: &[],
+        options: &[TRACE, TIMINGS],
         passes_on: false,
     },
     Command {
@@ -158,7 +174,11 @@ pub const COMMANDS: &[Command] = &[
         arguments: (1, 1),
         help: "Delete a container that has stopped. Success means that nothing of it is left.",
         example: "sudo minirun delete web",
-        options: &[short('f', flag("force", "kill it first if it runs, and do not mind if there is none"))],
+        options: &[
+            short('f', flag("force", "kill it first if it runs, and do not mind if there is none")),
+            TRACE,
+            TIMINGS,
+        ],
         passes_on: false,
     },
     Command {
