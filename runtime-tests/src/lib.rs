@@ -24,7 +24,7 @@ mod trace;
 
 pub use bundle::{Bundle, Container};
 pub use canary::Canary;
-pub use host::{require_cgroup2, require_controllers, wait_until};
+pub use host::{patience, require_cgroup2, require_controllers, wait_until};
 pub use known::{fails_on, is_excused, may_fail_on};
 pub use leaks::Leaks;
 pub use runtime::{Output, Running, Runtime};

@@ -30,6 +30,8 @@ mod own;
 mod paths;
 #[path = "host/process.rs"]
 mod process;
+#[path = "host/readiness.rs"]
+mod readiness;
 #[path = "host/regressions.rs"]
 mod regressions;
 #[path = "host/streams.rs"]

@@ -52,7 +52,7 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let _running = trace::program_runs();
-    Ok(ExitCode::from(run::status_code(run::wait_for(&process, terminal.as_ref())?)))
+    Ok(ExitCode::from(run::status_code(run::wait_for(&process, terminal.as_ref(), None)?)))
 }
 
 /// The cgroup that the process is born in; only a container that runs takes one.

@@ -13,6 +13,7 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bin
 use crate::cli::Call;
 use crate::container::{CgroupRecord, Found, Record, Status};
 use crate::hooks;
+use crate::notify::{self, Notify};
 use crate::pid_file;
 use crate::plan::{Ready, prepare};
 use crate::process::{Identity, boot_id};
@@ -65,7 +66,8 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
     let store = store(call)?;
     crate::store::check_id(id)?;
     seal::seal()?;
-    let ready = prepare(bundle, id, call)?;
+    let notify = notify::directory(&store.place_of(id));
+    let ready = prepare(bundle, id, call, notify.as_deref())?;
     let terminal = ready.bundle.spec.process.as_ref().is_some_and(|process| process.terminal);
     let console = Console::of(call, terminal, starter != Starter::Myself { detached: false })?;
     let (console, terminal) = console.split();
@@ -129,6 +131,9 @@ fn carry_out(
         let _record = doing("record", || entry.path().display().to_string(), "");
         entry.keep_config(&ready.bundle.text)?;
         record.save(entry)?;
+        if ready.notify {
+            notify::make_directory(entry)?;
+        }
     }
     let cgroup = make_cgroup(entry, ready)?;
     let [mount, directory] = cgroup.descriptors();
@@ -268,6 +273,7 @@ pub fn start(call: &Call) -> Result<()> {
         Status::Running => bail!("cannot start an already running container"),
         other => bail!("cannot start a container in the {other} state"),
     }
+    let notify = Notify::listen(&entry)?;
     let starting = doing("start", || format!("container {id}"), "");
     let gate = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).context("socket")?;
     let address = UnixAddr::new(&entry.short_path(GATE))?;
@@ -276,7 +282,13 @@ pub fn start(call: &Call) -> Result<()> {
     ask_to_start(gate.as_fd())?;
     drop(starting);
     entry.remove_gate()?;
-    after_start(&entry, &found.record)
+    after_start(&entry, &found.record)?;
+    // That may take long, and others want to do something with the container meanwhile.
+    drop(entry);
+    match (notify, found.init, found.record.init) {
+        (Some(notify), Some(init), Some(identity)) => notify.wait(init.fd(), identity.pid),
+        _ => Ok(()),
+    }
 }
 
 /// The poststart hooks. A container whose hook fails is killed, as runc does.

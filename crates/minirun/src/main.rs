@@ -14,6 +14,7 @@ mod features;
 mod hooks;
 mod lifecycle;
 mod listing;
+mod notify;
 mod pid_file;
 mod plan;
 mod process;

@@ -1,6 +1,6 @@
 //! Processes by more than their number: a pid is reused, a pid with its start time and the boot it belongs to is not.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::Result;
 use minirun_sys as sys;
@@ -60,6 +60,11 @@ pub struct Process {
 }
 
 impl Process {
+    /// Its descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
     /// The descriptor alone.
     pub fn into_fd(self) -> OwnedFd {
         self.pidfd
