@@ -28,7 +28,7 @@ static REPORTER: OnceLock<Reporter> = OnceLock::new();
 
 /// Sets up messages as the command line wants them.
 pub fn set_up(globals: &Globals) -> Result<()> {
-    let target = globals.value("log").and_then(|value| Target::parse(value));
+    let target = globals.value("log").and_then(Target::parse);
     if let Some(target) = &target {
         // Opened now and for each message: a log that cannot be written is an error before anything is done.
         target.check().with_context(|| format!("open log file {}", target.path().display()))?;
