@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use runtime_tests::Runtime;
 
+/// Gives what a shell offers for a line.
+type Shell = fn(&Installed, &str) -> String;
+
 /// A directory with an installation, and with a state directory that holds two ids.
 struct Installed(PathBuf);
 
@@ -51,7 +54,7 @@ impl Installed {
     }
 
     /// What a shell offers for the end of a line, in which `STATE` is the state directory.
-    fn offers(&self, shell: fn(&Self, &str) -> String, line: &str) -> Vec<String> {
+    fn offers(&self, shell: Shell, line: &str) -> Vec<String> {
         let text = shell(self, &line.replace("STATE", self.0.join("state").to_str().unwrap()));
         let mut words: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
         words.sort_unstable();
@@ -137,8 +140,7 @@ fn says(command: &mut Command) -> String {
 #[track_caller]
 fn in_every_shell(line: &str, check: impl Fn(&[String]) -> bool) {
     let installed = Installed::new();
-    let shells: [(&str, fn(&Installed, &str) -> String); 3] =
-        [("bash", Installed::bash), ("zsh", Installed::zsh), ("fish", Installed::fish)];
+    let shells: [(&str, Shell); 3] = [("bash", Installed::bash), ("zsh", Installed::zsh), ("fish", Installed::fish)];
     for (name, shell) in shells {
         let offers = installed.offers(shell, line);
         assert!(check(&offers), "{name} offers {offers:?} for {line:?}");
