@@ -25,8 +25,11 @@ use crate::trace::{self, doing};
 
 /// The store that the command line names.
 pub fn store(call: &Call) -> Result<Store> {
-    if call.globals.has("systemd-cgroup") {
-        bail!("--systemd-cgroup is not supported by this version of minirun");
+    match call.globals.cgroup_manager() {
+        "cgroupfs" => {}
+        // Without a cgroup nothing says which processes are the container's: kill, pause and delete depend on it.
+        "disabled" => bail!("--cgroup-manager disabled is not supported: a container is found by its cgroup"),
+        _ => bail!("--systemd-cgroup is not supported by this version of minirun"),
     }
     Store::at(call.globals.path("root"))
 }
@@ -108,7 +111,7 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         rootfs: spec.root.as_ref().map_or_else(PathBuf::new, |root| ready.bundle.dir.join(&root.path)),
         created: humantime::format_rfc3339_nanos(SystemTime::now()).to_string(),
         owner: nix::unistd::getuid().as_raw(),
-        boot_id: boot_id()?,
+        boot_id: boot_id()?.to_owned(),
         init: None,
         cgroup: Some(CgroupRecord { mount: ready.cgroup_mount.clone(), path, made }),
         pid_file,

@@ -41,17 +41,20 @@ use crate::cli::{Asked, Call};
 static ALLOCATOR: minirun_sys::Bump = minirun_sys::Bump::new();
 
 fn main() -> ExitCode {
-    let asked = match cli::parse(std::env::args_os().skip(1)) {
-        Ok(asked) => asked,
+    let line = match cli::read(std::env::args_os().skip(1)) {
+        Ok(Asked::Text(text)) => return report::text(&text),
+        Ok(Asked::Todo(line)) => line,
         Err(error) => return report::failure(&error),
     };
-    let call = match asked {
-        Asked::Text(text) => return report::text(&text),
-        Asked::Call(call) => call,
-    };
-    if let Err(error) = report::set_up(&call.globals) {
+    // What is wrong with the rest of the command line is in the log as well.
+    if let Err(error) = report::set_up(&line.globals) {
         return report::failure(&error);
     }
+    let call = match line.call() {
+        Ok(Asked::Text(text)) => return report::text(&text),
+        Ok(Asked::Todo(call)) => call,
+        Err(error) => return report::failure(&error),
+    };
     trace::set_up(&call);
     let done = carry_out(&call);
     // What cannot be told of a success is an error; an error comes first.

@@ -86,7 +86,7 @@ pub fn set_up(call: &Call) {
             record(seal);
         }
     }
-    ON.store(file_or_chart() || call.globals.has("debug"), Ordering::Relaxed);
+    ON.store(file_or_chart() || log::max_level() >= log::Level::Debug, Ordering::Relaxed);
 }
 
 fn file_or_chart() -> bool {
