@@ -3,11 +3,13 @@
 //! The rules are those that engines rely on: global options come before the command, a repeated option counts as given
 //! last, a long option may have one dash or two, and its value follows after `=` or as the next word.
 
+mod duration;
 mod help;
 mod table;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use lexopt::{Arg, Parser};
@@ -98,6 +100,12 @@ impl Call {
         let Some(text) = self.text(name) else { return Ok(None) };
         let number = text.parse().with_context(|| format!("invalid value {text:?} for --{name}"))?;
         Ok(Some(number))
+    }
+
+    /// Its value, as a duration.
+    pub fn duration(&self, name: &str) -> Result<Option<Duration>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        duration::parse(&text).map(Some).with_context(|| format!("--{name}"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Processes by more than their number: a pid is reused, a pid with its start time and the boot it belongs to is not.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::Result;
 use minirun_sys as sys;
@@ -57,6 +57,12 @@ pub struct Process {
     pidfd: OwnedFd,
     /// The name that `ps` shows.
     pub name: String,
+}
+
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
 }
 
 impl Process {

@@ -230,6 +230,19 @@ pub const COMMANDS: &[Command] = &[
         passes_on: false,
     },
     Command {
+        name: "events",
+        usage: "[--stats] [--interval 5s] [-f json|openmetrics] ID",
+        arguments: (1, 1),
+        help: "Print statistics of a container at intervals, and each time the OOM killer strikes, until it stops.",
+        example: "sudo minirun events --stats web",
+        options: &[
+            flag("stats", "print statistics once, and end"),
+            value("interval", "DURATION", "time between statistics: 5s, 1m30s, 500ms (default: 5s)"),
+            short('f', value("format", "FORMAT", "json, a line for each event, or openmetrics (default: json)")),
+        ],
+        passes_on: false,
+    },
+    Command {
         name: "features",
         usage: "",
         arguments: (0, 0),
