@@ -10,6 +10,8 @@ mod cgroups;
 mod control;
 #[path = "host/devices.rs"]
 mod devices;
+#[path = "host/events.rs"]
+mod events;
 #[path = "host/exec.rs"]
 mod exec;
 #[path = "host/hooks.rs"]

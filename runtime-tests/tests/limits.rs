@@ -13,6 +13,8 @@ use serde_json::Value;
 
 #[path = "limits/bites.rs"]
 mod bites;
+#[path = "limits/events.rs"]
+mod events;
 #[path = "limits/refused.rs"]
 mod refused;
 #[path = "limits/update.rs"]
