@@ -12,6 +12,8 @@ mod command_line;
 mod control;
 #[path = "host/devices.rs"]
 mod devices;
+#[path = "host/events.rs"]
+mod events;
 #[path = "host/exec.rs"]
 mod exec;
 #[path = "host/hooks.rs"]

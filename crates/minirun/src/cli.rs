@@ -7,12 +7,15 @@
 
 mod command;
 mod completion;
+mod duration;
 mod help;
 mod man;
+mod option;
 mod table;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use lexopt::{Arg, Parser};
@@ -20,7 +23,8 @@ use lexopt::{Arg, Parser};
 pub use command::Command;
 use command::Kind;
 pub use help::SPEC_VERSION;
-use table::{COMMANDS, GLOBALS};
+use option::GLOBALS;
+use table::COMMANDS;
 
 /// What the command line asks for.
 pub enum Asked<T> {
@@ -125,6 +129,12 @@ impl Call {
         let Some(text) = self.text(name) else { return Ok(None) };
         let number = text.parse().with_context(|| format!("invalid value {text:?} for --{name}"))?;
         Ok(Some(number))
+    }
+
+    /// Its value, as a duration.
+    pub fn duration(&self, name: &str) -> Result<Option<Duration>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        duration::parse(&text).map(Some).with_context(|| format!("--{name}"))
     }
 }
 

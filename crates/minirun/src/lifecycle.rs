@@ -289,7 +289,7 @@ pub fn start(call: &Call) -> Result<()> {
     // That may take long, and others want to do something with the container meanwhile.
     drop(entry);
     match (notify, found.init, found.record.init) {
-        (Some(notify), Some(init), Some(identity)) => notify.wait(init.fd(), identity.pid),
+        (Some(notify), Some(init), Some(identity)) => notify.wait(init.as_fd(), identity.pid),
         _ => Ok(()),
     }
 }

@@ -8,6 +8,7 @@ mod bundle;
 mod cli;
 mod container;
 mod control;
+mod events;
 mod exec;
 mod facts;
 mod features;
@@ -35,7 +36,8 @@ use anyhow::Result;
 
 use crate::cli::{Asked, Call};
 
-/// One process does one thing and ends, so memory is never given back. The test runner has threads, which it is not for.
+/// One process does one thing and ends, so memory is never given back to the kernel. The test runner has threads, which
+/// it is not for.
 #[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: minirun_sys::Bump = minirun_sys::Bump::new();
@@ -81,6 +83,7 @@ fn carry_out(call: &Call) -> Result<ExitCode> {
         "pause" => done(control::pause(call)),
         "resume" => done(control::resume(call)),
         "update" => done(update::update(call)),
+        "events" => done(events::events(call)),
         "ps" => done(control::ps(call)),
         "features" => done(features::features()),
         "spec" => done(template::spec(call)),

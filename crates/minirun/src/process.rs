@@ -60,12 +60,13 @@ pub struct Process {
     pub name: String,
 }
 
-impl Process {
-    /// Its descriptor.
-    pub fn fd(&self) -> BorrowedFd<'_> {
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
+}
 
+impl Process {
     /// The descriptor alone.
     pub fn into_fd(self) -> OwnedFd {
         self.pidfd

@@ -37,7 +37,7 @@ fn globals() -> impl Iterator<Item = &'static Opt> {
         Opt { long: "version", short: Some('v'), value: None, help: "print the version" },
         Opt { long: "help", short: Some('h'), value: None, help: "print help" },
     ];
-    super::table::GLOBALS.iter().chain(TEXTS)
+    super::option::GLOBALS.iter().chain(TEXTS)
 }
 
 /// A text within single quotes, as bash and zsh read it.

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::command::{Command, Group, Opt};
-use super::table::{COMMANDS, GLOBALS};
+use super::option::GLOBALS;
+use super::table::COMMANDS;
 
 /// The newest version of the specification that is implemented.
 pub const SPEC_VERSION: &str = "1.3.0";

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::command::{Command, Group, Opt};
-use super::table::{COMMANDS, GLOBALS};
+use super::option::GLOBALS;
+use super::table::COMMANDS;
 
 /// When the texts changed last; it stands at the foot of each page.
 const DATE: &str = "2026-11-22";
