@@ -256,4 +256,14 @@ pub const COMMANDS: &[Command] = &[
         options: &[BUNDLE, flag("json", "as JSON"), NO_PIVOT, NO_NEW_KEYRING],
         passes_on: false,
     },
+    Command {
+        name: "check",
+        usage: "[BUNDLE]",
+        arguments: (0, 1),
+        help: "Find out by trying what this host can do, or whether a bundle can run here, and what to do about what is \
+               missing. Nothing is changed. The exit status is 1 if a default bundle, or the named one, cannot run.",
+        example: "sudo minirun check bundle/",
+        options: &[BUNDLE, flag("json", "as JSON"), NO_PIVOT, NO_NEW_KEYRING],
+        passes_on: false,
+    },
 ];
