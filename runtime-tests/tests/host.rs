@@ -6,6 +6,8 @@
 mod attacks;
 #[path = "host/cgroups.rs"]
 mod cgroups;
+#[path = "host/check.rs"]
+mod check;
 #[path = "host/control.rs"]
 mod control;
 #[path = "host/devices.rs"]
