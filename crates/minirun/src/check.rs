@@ -43,7 +43,7 @@ struct Row {
     verdict: Verdict,
     /// The kernel's answer, or a fact.
     seen: String,
-    /// Which field or command needs it.
+    /// Which field or command needs it; of a bundle, the step of its plan.
     matters: String,
     /// What to do about it; empty when nothing is to be done.
     advice: String,
@@ -156,7 +156,7 @@ fn of_host(rows: &[Row], runs: bool) -> String {
         }
         line(&mut text, format_args!("  {:<8} {:<width$}  {}", word(row.verdict), label(row), printable(&row.seen)));
     }
-    explain(&mut text, rows);
+    explain(&mut text, rows, "needed by");
     line(&mut text, format_args!("\na default bundle {} run here", if runs { "can" } else { "cannot" }));
     text
 }
@@ -164,21 +164,21 @@ fn of_host(rows: &[Row], runs: bool) -> String {
 /// For a bundle only what stands in the way, or is worth knowing.
 fn of_bundle(rows: &[Row], runs: bool) -> String {
     let mut text = String::new();
-    explain(&mut text, rows);
+    explain(&mut text, rows, "step");
     let places = rows.len();
     line(&mut text, format_args!("\nthis bundle {} run here ({places} places)", if runs { "can" } else { "cannot" }));
     text.trim_start_matches('\n').to_owned()
 }
 
 /// What is not as it should be, each with why that matters and what to do; neighbours that are alike together.
-fn explain(text: &mut String, rows: &[Row]) {
+fn explain(text: &mut String, rows: &[Row], matters: &str) {
     let bad: Vec<&Row> = rows.iter().filter(|row| row.verdict != Verdict::Ok).collect();
     for alike in bad.chunk_by(|a, b| a.verdict == b.verdict && a.advice == b.advice && !a.advice.is_empty()) {
         line(text, format_args!(""));
         for row in alike {
             line(text, format_args!("{}: {}: {}", printable(&row.name), word(row.verdict), printable(&row.seen)));
             if !row.matters.is_empty() {
-                line(text, format_args!("  needed by  {}", printable(&row.matters)));
+                line(text, format_args!("  {matters:<9}  {}", printable(&row.matters)));
             }
         }
         if !alike[0].advice.is_empty() {

@@ -70,7 +70,7 @@ impl Findings<'_> {
 pub fn check(dir: &Path, call: &Call, host: &[Row]) -> Result<Vec<Row>> {
     let ready = match prepare(dir, &format!("check-{}", std::process::id()), call) {
         Ok(ready) => ready,
-        Err(error) => return Ok(refused(&error)),
+        Err(error) => return Ok(refused(&error, host)),
     };
     let mut findings = Findings { plan: &ready.plan, rows: Vec::new() };
     needs_of_host(&mut findings, &ready, host);
@@ -81,14 +81,19 @@ pub fn check(dir: &Path, call: &Call, host: &[Row]) -> Result<Vec<Row>> {
     Ok(findings.finish())
 }
 
-/// What the compiler says, a row for each problem.
-fn refused(error: &anyhow::Error) -> Vec<Row> {
+/// What the compiler says, a row for each problem; one about a controller has the advice of its probe.
+fn refused(error: &anyhow::Error, host: &[Row]) -> Vec<Row> {
     let Some(problems) = error.downcast_ref::<Problems>() else {
-        return vec![Row::missing("config.json", format!("{error:#}"), "create and run").essential()];
+        return vec![Row::missing("config.json", format!("{error:#}"), "").essential()];
     };
     let row = |problem: &minirun_plan::Problem| {
         let name = if problem.origin.as_str().is_empty() { "config.json" } else { problem.origin.as_str() };
-        Row::missing(name, problem.text.clone(), "create and run refuse it").essential()
+        let about = |row: &&Row| {
+            let controller = row.name.strip_prefix("cgroups.").unwrap_or("");
+            problem.text.starts_with(&format!("the {controller} controller is "))
+        };
+        let advice = host.iter().find(about).map_or(String::new(), |row| row.advice.clone());
+        Row::missing(name, problem.text.clone(), "").advice(advice).essential()
     };
     problems.iter().map(row).collect()
 }

@@ -263,7 +263,12 @@ pub const COMMANDS: &[Command] = &[
         help: "Find out by trying what this host can do, or whether a bundle can run here, and what to do about what is \
                missing. Nothing is changed. The exit status is 1 if a default bundle, or the named one, cannot run.",
         example: "sudo minirun check bundle/",
-        options: &[BUNDLE, flag("json", "as JSON"), NO_PIVOT, NO_NEW_KEYRING],
+        options: &[
+            short('b', value("bundle", "DIR", "the bundle (default: none, only the host)")),
+            flag("json", "as JSON"),
+            NO_PIVOT,
+            NO_NEW_KEYRING,
+        ],
         passes_on: false,
     },
 ];
