@@ -269,7 +269,10 @@ fn sound() -> Vec<(&'static str, Change)> {
             let here = b.rootfs().join("bin").display().to_string();
             b.mount("/made/for/it", "bind", &here, &["rbind", "ro"]).args(&["/made/for/it/busybox", "true"])
         }),
-        ("a file's mount", |b| b.mount("/new/file", "bind", "/etc/hostname", &["bind", "ro"])),
+        ("a file's mount", |b| {
+            let file = b.rootfs().join("etc/passwd").display().to_string();
+            b.mount("/new/file", "bind", &file, &["bind", "ro"])
+        }),
         ("tmpcopyup", |b| b.mount("/bin", "tmpfs", "tmpfs", &["tmpcopyup", "exec"]).writable()),
         ("user", |b| b.with(|c| c["process"]["user"] = json!({"uid": 1000, "gid": 1000}))),
         ("user namespace", |b| b.user_namespace(200_000, 65_536)),
@@ -415,7 +418,7 @@ fn a_limit_on_user_namespaces_is_felt() {
 fn without_cgroup2_nothing_can_run() {
     fails_on(&OWN, || {
         let bundle = Bundle::base();
-        let gone = "umount -R /sys/fs/cgroup; exec \"$@\"";
+        let gone = "umount -l /sys/fs/cgroup && exec \"$@\"";
         let output = checked_by(&bundle, &["unshare", "-m", "sh", "-c", gone, "sh"]);
         assert_eq!(output.status, 1);
         assert_eq!(verdict(&output, "cgroups.mount"), "missing");
