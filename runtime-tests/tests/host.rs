@@ -6,6 +6,8 @@
 mod attacks;
 #[path = "host/cgroups.rs"]
 mod cgroups;
+#[path = "host/check.rs"]
+mod check;
 #[path = "host/command_line.rs"]
 mod command_line;
 #[path = "host/control.rs"]

@@ -256,4 +256,4 @@ pub use hooks::compile_hooks;
 pub(crate) use mount_options::known_words as mount_options;
 pub use mounts::is_overlay_root;
 pub(crate) use namespaces::name_of as namespaces_name;
-pub(crate) use process::limit_name;
+pub use process::limit_name;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use minirun_plan::{Handle, HostOp, HostStep, IdMaps, Op, Plan};
+use minirun_plan::{Handle, HostOp, HostStep, IdMaps, JoinedNamespace, Op, Plan};
 use minirun_sys as sys;
 use minirun_sys::{Clone, Errno, Forked};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -12,7 +12,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::clone::{bear, open_namespaces};
+use crate::clone::{bear, open_namespace, open_namespaces};
 use crate::error::{Doing, SpawnError, StartError};
 use crate::execute::{Container, Opened};
 use crate::wire::{COMMIT, GO, Kind, RECORD, Record, START};
@@ -403,24 +403,31 @@ fn state_file() -> Result<OwnedFd, SpawnError> {
 /// Joining the runtime's own namespace by its path would let the container change what is the host's: its root, its
 /// network parameters.
 fn refuse_own_namespaces(plan: &Plan, opened: &[OwnedFd]) -> Result<(), SpawnError> {
+    plan.namespaces.join.iter().zip(opened).try_for_each(|(joined, fd)| refuse_own_namespace(plan, joined, fd.as_fd()))
+}
+
+fn refuse_own_namespace(plan: &Plan, joined: &JoinedNamespace, fd: BorrowedFd<'_>) -> Result<(), SpawnError> {
     let network = |op: &Op| matches!(op, Op::Sysctl { path, .. } if path.to_bytes().starts_with(b"net/"));
-    for (joined, fd) in plan.namespaces.join.iter().zip(opened) {
-        let (file, why) = match joined.kind as libc::c_int {
-            libc::CLONE_NEWNS => ("mnt", "it is the runtime's own, whose root would be changed"),
-            libc::CLONE_NEWNET if plan.init.iter().any(|step| network(&step.op)) => {
-                ("net", "it is the runtime's own, whose parameters linux.sysctl would change")
-            }
-            _ => continue,
-        };
-        let doing = Doing::new(&joined.origin, format!("join namespace {}", joined.path.display()));
-        let inode = |fd: BorrowedFd<'_>| sys::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
-        let own = File::open(format!("/proc/self/ns/{file}")).map_err(|error| doing.failed_io("open", &error))?;
-        let same = inode(fd.as_fd()).and_then(|joined| Ok(joined == inode(own.as_fd())?));
-        if same.map_err(|errno| doing.failed("fstat", errno))? {
-            return Err(doing.refused(why));
+    let (file, why) = match joined.kind as libc::c_int {
+        libc::CLONE_NEWNS => ("mnt", "it is the runtime's own, whose root would be changed"),
+        libc::CLONE_NEWNET if plan.init.iter().any(|step| network(&step.op)) => {
+            ("net", "it is the runtime's own, whose parameters linux.sysctl would change")
         }
-    }
-    Ok(())
+        _ => return Ok(()),
+    };
+    let doing = Doing::new(&joined.origin, format!("join namespace {}", joined.path.display()));
+    let inode = |fd: BorrowedFd<'_>| sys::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+    let own = File::open(format!("/proc/self/ns/{file}")).map_err(|error| doing.failed_io("open", &error))?;
+    let same = inode(fd).and_then(|joined| Ok(joined == inode(own.as_fd())?));
+    if same.map_err(|errno| doing.failed("fstat", errno))? { Err(doing.refused(why)) } else { Ok(()) }
+}
+
+/// Is what a plan wants to join there, of the right type, and not the runtime's own where that is refused?
+///
+/// # Errors
+/// It is not.
+pub fn check_namespace(plan: &Plan, joined: &JoinedNamespace) -> Result<(), SpawnError> {
+    refuse_own_namespace(plan, joined, open_namespace(joined)?.as_fd())
 }
 
 /// Opens a source that init may not reach. It is cut off from the host's propagation, as everything else is.
@@ -447,7 +454,10 @@ fn open_handle(handle: &Handle, idmaps: &[OwnedFd]) -> Result<OwnedFd, SpawnErro
 }
 
 /// A user namespace with these maps and nobody in it, for mount_setattr(2).
-fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
+///
+/// # Errors
+/// It cannot be made, or its maps cannot be written.
+pub fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
     let doing = Doing::new(&maps.origin, "make a user namespace to map ids by".to_owned());
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| doing.failed("socketpair", errno))?;

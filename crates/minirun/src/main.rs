@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bundle;
+mod check;
 mod cli;
 mod container;
 mod control;
@@ -88,6 +89,7 @@ fn carry_out(call: &Call) -> Result<ExitCode> {
         "features" => done(features::features()),
         "spec" => done(template::spec(call)),
         "plan" => done(plan::plan(call)),
+        "check" => check::check(call),
         other => anyhow::bail!("unknown command {other:?}"),
     }
 }

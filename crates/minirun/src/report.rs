@@ -97,7 +97,7 @@ impl Reporter {
 }
 
 /// Names from a configuration may hold anything; control characters would reach the terminal.
-fn printable(message: &str) -> String {
+pub fn printable(message: &str) -> String {
     message.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 

@@ -45,7 +45,7 @@ pub fn seal() -> Result<()> {
     Err(errno).context("execute the sealed binary")
 }
 
-fn read_only_mount() -> sys::Result<OwnedFd> {
+pub fn read_only_mount() -> sys::Result<OwnedFd> {
     let mount = sys::open_tree(sys::working_directory(), c"/proc/self/exe", libc::OPEN_TREE_CLONE)?;
     let attr = MountAttr { set: libc::MOUNT_ATTR_RDONLY as u64, ..Default::default() };
     sys::mount_setattr(mount.as_fd(), false, attr, None)?;
@@ -66,7 +66,7 @@ fn is_sealed_copy() -> Result<bool> {
     }
 }
 
-fn copy_in_memory() -> Result<OwnedFd> {
+pub fn copy_in_memory() -> Result<OwnedFd> {
     let copy = memfd_create(c"minirun", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).context("memfd_create")?;
     let mut source = std::fs::File::open("/proc/self/exe").context("open /proc/self/exe")?;
     let mut target = std::fs::File::from(copy);

@@ -118,7 +118,7 @@ fn resource_of(limit: PosixRlimitType) -> u32 {
 }
 
 /// The name of a limit in the configuration.
-pub(crate) fn limit_name(resource: u32) -> &'static str {
+pub fn limit_name(resource: u32) -> &'static str {
     LIMITS.get(resource as usize).map_or("RLIMIT_?", |(_, name)| name)
 }
 

@@ -28,6 +28,7 @@ pub const COMMANDS: &[Command] = &[
     host::FEATURES,
     host::SPEC,
     host::PLAN,
+    host::CHECK,
     host::HELP,
     host::MAN,
     host::COMPLETION,

@@ -2,7 +2,7 @@
 
 use super::{ORDINARY, SHELLS};
 use crate::cli::command::{Command, Group, Kind};
-use crate::cli::option::{BUNDLE, NO_NEW_KEYRING, NO_PIVOT, flag};
+use crate::cli::option::{BUNDLE, NO_NEW_KEYRING, NO_PIVOT, directory, flag, short};
 
 pub const FEATURES: Command = Command {
     name: "features",
@@ -46,6 +46,28 @@ pub const PLAN: Command = Command {
     exit: "0 if the bundle could be run, 1 if it has problems.",
     example: "minirun plan bundle/",
     options: &[BUNDLE, flag("json", "as JSON"), NO_PIVOT, NO_NEW_KEYRING],
+    passes_on: false,
+};
+
+pub const CHECK: Command = Command {
+    name: "check",
+    group: Group::Host,
+    usage: "[--json] [BUNDLE]",
+    arguments: (0, 1),
+    takes: &[Kind::Directory],
+    help: "Find out by trying what this host can do, or whether a bundle can run here. What is missing is said with what it \
+           is for and what to do about it.",
+    details: "Nothing is changed: whatever a trial makes ends with it. As an ordinary user it says what that user can do.\n\
+              With a bundle, everything that its plan needs is tried or looked up, and all problems are named at once with \
+              their fields.",
+    exit: "0 when a default bundle, or the one that was named, can run here, 1 when it cannot.",
+    example: "sudo minirun check bundle/",
+    options: &[
+        short('b', directory("bundle", "the bundle (default: none, only the host)")),
+        flag("json", "as JSON"),
+        NO_PIVOT,
+        NO_NEW_KEYRING,
+    ],
     passes_on: false,
 };
 

@@ -43,7 +43,8 @@ pub const EVENTS: Command = Command {
     usage: "[--stats] [--interval 5s] [-f json|openmetrics] ID",
     arguments: (1, 1),
     takes: &[Kind::Container],
-    help: "Print statistics of a container at intervals, and each time the OOM killer strikes, until it stops.",
+    help: "Print statistics of a container at intervals. OOM kills are told as they happen; the end of the container ends \
+           it.",
     details: "As JSON, a line is an object with type, id and data: what the kernel has counted in the container's \
               cgroup, with runc's keys and units. What no controller counts there is left out.\nAs openmetrics, \
               each time is one exposition as Prometheus reads it.\nOnly a container that runs has events.",
