@@ -47,7 +47,7 @@ pub enum Found {
         inside: PathBuf,
         /// Where it is on the host.
         host: PathBuf,
-        metadata: Metadata,
+        metadata: Box<Metadata>,
         /// Is it mounted without the right to execute?
         noexec: bool,
     },
@@ -174,7 +174,7 @@ fn joined(host: &Path, rest: &Path) -> PathBuf {
 
 fn found(inside: &Path, host: &Path, noexec: bool) -> Option<Found> {
     let metadata = std::fs::symlink_metadata(host).ok()?;
-    Some(Found::File { inside: inside.to_owned(), host: host.to_owned(), metadata, noexec })
+    Some(Found::File { inside: inside.to_owned(), host: host.to_owned(), metadata: Box::new(metadata), noexec })
 }
 
 /// The topmost layer that has it, unless a layer above hides it: by a whiteout, a file in the way, or an opaque directory
