@@ -154,7 +154,7 @@ fn bad_arguments_are_refused() {
         (&["--interval", "5"], "missing unit in duration \"5\""),
         (&["--interval", "5d"], "unknown unit \"d\" in duration \"5d\""),
         (&["--interval", ""], "invalid duration"),
-        (&["--format", "xml"], "json and openmetrics"),
+        (&["--format", "xml"], "one of json, openmetrics"),
         (&["--frob"], "--frob"),
     ];
     for (options, expected) in rows {
