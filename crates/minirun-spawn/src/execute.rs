@@ -272,6 +272,8 @@ impl<'a> Executor<'a> {
         let Gate::Listener(listener) = self.gate else {
             return if await_word(self.channel, START) { Ok(()) } else { sys::exit(1) };
         };
+        // This may be long, and whoever stops a container that was never started expects it to stop.
+        sys::end_on(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]).in_call(Call::Sigaction)?;
         loop {
             match sys::accept(listener) {
                 Ok(peer) if await_word(peer.as_fd(), START) => {

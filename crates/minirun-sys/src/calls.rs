@@ -137,6 +137,24 @@ pub fn reset_signals() -> Result<()> {
     }
 }
 
+/// Ends the process when one of these signals comes, with the status that a shell gives to such an end. For an init, to
+/// which a signal without a handler does nothing (pid_namespaces(7)). It lasts until `execve`.
+pub fn end_on(signals: &[i32]) -> Result<()> {
+    extern "C" fn end(signal: libc::c_int) {
+        exit(128 + signal)
+    }
+    for signal in signals {
+        // SAFETY: an all-zero sigaction is a valid one, and the handler does nothing but end the process.
+        let answer = unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = end as *const () as usize;
+            libc::sigaction(*signal, &raw const action, std::ptr::null_mut())
+        };
+        check(answer.into())?;
+    }
+    Ok(())
+}
+
 /// Blocks every signal, those included that a C library keeps for itself and leaves out of its full set.
 pub fn block_signals() -> Result<()> {
     let all = u64::MAX;

@@ -164,6 +164,19 @@ fn a_created_container_is_deleted() {
 }
 
 #[test]
+fn a_created_container_stops_when_it_is_asked_to() {
+    fails_on(&[("crun", "1.8.1 leaves its init without handlers, to which the kernel then delivers nothing")], || {
+        for signal in ["TERM", "INT", "HUP", "QUIT"] {
+            let container = paused();
+            container.kill(signal);
+            container.wait_for("stopped");
+            container.delete();
+            container.bundle().assert_nothing_left();
+        }
+    });
+}
+
+#[test]
 fn delete_by_force_ends_what_runs() {
     let container = paused();
     container.start();
