@@ -32,6 +32,8 @@ mod paths;
 mod process;
 #[path = "host/regressions.rs"]
 mod regressions;
+#[path = "host/scheduling.rs"]
+mod scheduling;
 #[path = "host/streams.rs"]
 mod streams;
 #[path = "host/terminal.rs"]

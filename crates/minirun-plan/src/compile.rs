@@ -10,6 +10,7 @@ mod nodes;
 mod process;
 mod refusals;
 mod resources;
+mod scheduling;
 mod sysctl;
 
 use std::ffi::CString;
@@ -57,6 +58,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) namespaces: Namespaces,
     pub(crate) cgroup: CgroupPlan,
+    pub(crate) before_birth: Vec<HostStep>,
     pub(crate) host: Vec<HostStep>,
     pub(crate) handles: Vec<Handle>,
     pub(crate) idmaps: Vec<IdMaps>,
@@ -77,6 +79,7 @@ impl<'a> Draft<'a> {
             request,
             namespaces: Namespaces::default(),
             cgroup: CgroupPlan::default(),
+            before_birth: Vec::new(),
             host: Vec::new(),
             handles: Vec::new(),
             idmaps: Vec::new(),
@@ -95,8 +98,9 @@ impl<'a> Draft<'a> {
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
-        let Draft { namespaces, cgroup, host, handles, idmaps, init, payload, hooks, warnings, notes, .. } = self;
-        Ok(Plan { cgroup, namespaces, host, handles, idmaps, init, payload, hooks, warnings, notes })
+        let Draft { namespaces, cgroup, before_birth, host, handles, idmaps, init, payload, hooks, .. } = self;
+        let Draft { warnings, notes, .. } = self;
+        Ok(Plan { cgroup, namespaces, before_birth, host, handles, idmaps, init, payload, hooks, warnings, notes })
     }
 
     /// Adds a step of init.
@@ -169,7 +173,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     process::make_working_directory(&mut draft, spec);
     mounts::finish_read_only(&mut draft);
     mounts::views(&mut draft, spec, linux);
-    process::process(&mut draft, spec);
+    process::process(&mut draft, spec, linux, false);
     draft.finish()
 }
 
@@ -201,7 +205,7 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
     refusals::refuse_unsupported_process(&mut draft, spec);
     namespaces::enter_container(&mut draft, linux);
     process::terminal(&mut draft, spec, false);
-    process::process(&mut draft, spec);
+    process::process(&mut draft, spec, linux, true);
     draft.finish()
 }
 

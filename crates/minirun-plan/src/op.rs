@@ -7,6 +7,8 @@
 
 use std::ffi::{CStr, CString};
 
+use crate::MemoryPolicy;
+
 /// Where the root file system is mounted before it becomes `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootPlace {
@@ -321,6 +323,10 @@ pub enum Op {
         /// Hard limit.
         hard: u64,
     },
+    /// set_mempolicy(2).
+    MemoryPolicy(MemoryPolicy),
+    /// personality(2): the number of an execution domain.
+    Personality(u32),
     /// Make this directory and its parents where they are missing.
     MakeDirectory(InRoot),
     /// Enter the working directory, if it lets root in.

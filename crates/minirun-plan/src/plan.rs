@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use crate::{DeviceFilter, Op, Origin};
+use crate::{DeviceFilter, IoPriority, NumberSet, Op, Origin, Scheduler};
 
 /// An operation of init and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Plan {
     pub cgroup: CgroupPlan,
     /// New and joined namespaces.
     pub namespaces: Namespaces,
+    /// What the parent does to itself before it makes init.
+    pub before_birth: Vec<HostStep>,
     /// What the parent does to the new process before it may go on.
     pub host: Vec<HostStep>,
     /// Sources of bind mounts that the parent opens for init: see [`crate::Source::Handle`].
@@ -130,7 +132,7 @@ impl Namespaces {
     }
 }
 
-/// Something that the parent does to init between `clone3` and the word to go on.
+/// Something that the parent does to init between `clone3` and the word to go on, or to itself before it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostStep {
     /// What is done.
@@ -156,6 +158,12 @@ pub enum HostOp {
         /// The hard limit, as setrlimit(2) takes it.
         hard: u64,
     },
+    /// sched_setattr(2), before init does any work.
+    Scheduler(Scheduler),
+    /// ioprio_set(2).
+    IoPriority(IoPriority),
+    /// sched_setaffinity(2).
+    Affinity(NumberSet),
 }
 
 /// The programs that run at six points of a container's life (runtime-spec, "POSIX-platform Hooks").

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 
 use crate::compile::limit_name;
 use crate::compile::namespaces_name as name_of;
+use crate::scheduling::domain_name;
 use crate::{
     Attributes, FsOption, Hook, Hooks, HostOp, InRoot, MountPoint, NodeKind, Op, Origin, Plan, RootPlace, Source,
 };
@@ -65,14 +66,11 @@ impl Plan {
             };
             add("host", "open", format!("{}{idmap}", show(&handle.path)), &handle.origin);
         }
-        for step in &self.host {
-            let (verb, subject) = match &step.op {
-                HostOp::WriteProc { file, value } => (*file, value.trim_end().replace('\n', ", ")),
-                HostOp::RaiseLimit { resource, hard } => {
-                    ("raise", format!("{} to {}", limit_name(*resource), limit(*hard)))
-                }
-            };
-            add("host", verb, subject, &step.origin);
+        for (steps, own) in [(&self.before_birth, true), (&self.host, false)] {
+            for step in steps {
+                let (verb, subject) = step.op.shown(own);
+                add("host", verb, subject, &step.origin);
+            }
         }
         for step in &self.init {
             add("init", step.op.verb(), self.subject(&step.op), &step.origin);
@@ -118,6 +116,21 @@ impl Plan {
     }
 }
 
+impl HostOp {
+    /// The operation in a word, and what it works on; `own` when it is done to the parent itself.
+    fn shown(&self, own: bool) -> (&'static str, String) {
+        match self {
+            HostOp::WriteProc { file, value } => (*file, value.trim_end().replace('\n', ", ")),
+            HostOp::RaiseLimit { resource, hard } => {
+                ("raise", format!("{} to {}", limit_name(*resource), limit(*hard)))
+            }
+            HostOp::Scheduler(scheduler) => ("scheduler", scheduler.to_string()),
+            HostOp::IoPriority(priority) => ("io-priority", priority.to_string()),
+            HostOp::Affinity(cpus) => (if own { "own-affinity" } else { "affinity" }, cpus.to_string()),
+        }
+    }
+}
+
 impl Op {
     /// The operation in a word, as it stands in printed plans and in error messages.
     pub fn verb(&self) -> &'static str {
@@ -157,6 +170,8 @@ impl Op {
             Op::MakeDirectory(_) => "make-directory",
             Op::EnterDirectory(_) => "enter",
             Op::EnterDirectoryAsUser(_) => "enter-as-user",
+            Op::MemoryPolicy(_) => "memory-policy",
+            Op::Personality(_) => "personality",
             Op::Umask(_) => "umask",
             Op::FindHome(_) => "find-home",
             Op::DropBounding(_) => "drop-bounding",
@@ -243,6 +258,8 @@ impl Op {
             Op::Limit { resource, soft, hard } => {
                 format!("{} {} {}", limit_name(*resource), limit(*soft), limit(*hard))
             }
+            Op::MemoryPolicy(policy) => policy.to_string(),
+            Op::Personality(domain) => domain_name(*domain).to_owned(),
             Op::Umask(mask) => format!("{mask:04o}"),
             Op::FindHome(uid) => format!("of user {uid} in /etc/passwd"),
             Op::DropBounding(mask) => capabilities(*mask),

@@ -228,6 +228,10 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
             "raising a hard limit takes CAP_SYS_RESOURCE, and it cannot be more than /proc/sys/fs/nr_open"
         }
         (Op::Limit { .. }, Errno::EPERM) => "raising a hard limit takes CAP_SYS_RESOURCE",
+        (Op::MemoryPolicy(_), Errno::EINVAL) => {
+            "its nodes must have memory and be in the cgroup's cpuset, and this kernel must know mode and flags"
+        }
+        (Op::MemoryPolicy(_), Errno::ENOSYS) => "this kernel knows no NUMA",
         (Op::PivotRoot, Errno::EINVAL) => "the caller's root is an initial ramdisk or a chroot: use --no-pivot",
         (Op::Device { .. }, Errno::EPERM) => "making nodes takes CAP_MKNOD, and a file system without nodev",
         (Op::DropBounding(_), Errno::EPERM) => "it takes CAP_SETPCAP",

@@ -192,6 +192,10 @@ impl<'a> Executor<'a> {
             Op::MakeDirectory(path) => self.make_directory(path).map(drop),
             Op::EnterDirectory(path) => self.enter_directory(path),
             Op::EnterDirectoryAsUser(path) => self.enter_directory_as_user(path),
+            Op::MemoryPolicy(policy) => {
+                sys::set_mempolicy(policy.mode, policy.nodes.words()).in_call(Call::SetMempolicy)
+            }
+            Op::Personality(domain) => sys::personality(*domain).in_call(Call::Personality),
             Op::Umask(mask) => {
                 sys::umask(*mask);
                 Ok(())

@@ -9,6 +9,7 @@ use crate::listing::print;
 
 /// Prints the document. It needs no privilege and looks at nothing.
 pub fn features() -> Result<()> {
+    let [modes, flags] = known::memory_policies();
     let document = json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": SPEC_VERSION,
@@ -22,6 +23,7 @@ pub fn features() -> Result<()> {
             "apparmor": { "enabled": false },
             "selinux": { "enabled": false },
             "intelRdt": { "enabled": false },
+            "memoryPolicy": { "modes": modes, "flags": flags },
             "mountExtensions": { "idmap": { "enabled": true } },
             "netDevices": { "enabled": false },
         },

@@ -15,8 +15,6 @@ pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Lin
     let mut refuse = refuser(draft);
     refuse(linux.seccomp.is_some(), "linux.seccomp");
     refuse(linux.intel_rdt.is_some(), "linux.intelRdt");
-    refuse(linux.memory_policy.is_some(), "linux.memoryPolicy");
-    refuse(linux.personality.is_some(), "linux.personality");
     refuse(linux.net_devices.as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices");
     refuse(given(&linux.mount_label), "linux.mountLabel");
 }
@@ -27,8 +25,6 @@ pub(super) fn refuse_unsupported_process(draft: &mut Draft<'_>, spec: &Spec) {
     if let Some(process) = &spec.process {
         refuse(given(&process.apparmor_profile), "process.apparmorProfile");
         refuse(given(&process.selinux_label), "process.selinuxLabel");
-        refuse(process.io_priority.is_some(), "process.ioPriority");
-        refuse(process.scheduler.is_some(), "process.scheduler");
     }
 }
 
