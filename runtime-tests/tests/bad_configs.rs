@@ -142,6 +142,10 @@ fn table() -> Vec<Bad> {
         bad("linux.uidMappings[0].size", "/linux/uidMappings", map(json!(0), json!(1), json!("all")), CRUN),
         bad("linux.uidMappings[0].hostID", "/linux/uidMappings", map(json!(0), json!(-1), json!(1)), NONE),
         bad("linux.timeOffsets", "/linux/timeOffsets", json!({"monotonic": {"secs": 1}}), BOTH),
+        bad("linux.netDevices[\"a/b\"]", "/linux/netDevices", json!({"a/b": {}}), BOTH),
+        bad("linux.netDevices[\"a\"].name", "/linux/netDevices", json!({"a": {"name": "x%s"}}), BOTH),
+        bad("linux.netDevices[\"b\"].name", "/linux/netDevices", json!({"a": {"name": "x"}, "b": {"name": "x"}}), BOTH),
+        bad("linux.netDevices.a.name", "/linux/netDevices", json!({"a": {"name": 1}}), BOTH),
         // Devices, paths, kernel parameters.
         bad("linux.devices[0].path", "/linux/devices", device("dev/x", "c"), RUNC),
         bad("linux.devices[0].type", "/linux/devices", device("/dev/x", "x"), CRUN),

@@ -22,6 +22,8 @@ mod mounts;
 mod names;
 #[path = "host/namespaces.rs"]
 mod namespaces;
+#[path = "host/net_devices.rs"]
+mod net_devices;
 #[path = "host/overlay.rs"]
 mod overlay;
 #[path = "host/own.rs"]

@@ -35,7 +35,7 @@ kinds! { OPS of Op:
     Capabilities NoNewPrivileges FindProgram AwaitStart CloseDescriptors OwnStreams Execute MemoryPolicy Personality
 }
 
-kinds! { HOST_OPS of HostOp: WriteProc RaiseLimit Scheduler IoPriority Affinity }
+kinds! { HOST_OPS of HostOp: WriteProc RaiseLimit Scheduler IoPriority Affinity NetDevice }
 
 /// umask(2) takes any mask.
 const CANNOT_FAIL: &[&str] = &["Umask"];
@@ -725,6 +725,13 @@ const PARENT: &[Row] = &[
         |bundle| set(sleeping(bundle), "/process/execCPUAffinity", json!({"initial": "0", "final": "0-1"})),
         "process.execCPUAffinity.final: run on CPUs 0-1: sched_setaffinity: invalid argument (none of them is online \
          and in the cgroup's cpuset)",
+    ),
+    row(
+        "NetDevice",
+        Create,
+        |bundle| set(bundle, "/linux/netDevices", json!({"nosuch0": {"name": "eth%d"}})),
+        "linux.netDevices[\"nosuch0\"]: move network device nosuch0 into the container as eth%d: RTM_GETLINK: no such \
+         device",
     ),
     row(
         "session",

@@ -6,6 +6,7 @@ mod hooks;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod nodes;
 mod process;
 mod refusals;
@@ -155,6 +156,8 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     let limits = resources_of(linux);
     resources::resources(limits, facts, &mut draft.cgroup, &mut draft.problems, &mut draft.warnings);
 
+    // Devices are there before kernel parameters, which may be about them.
+    net_devices::net_devices(&mut draft, linux);
     // Kernel parameters are written through the host's own /proc, before any file of the container is looked at.
     namespaces::session_keyring(&mut draft);
     namespaces::names(&mut draft, spec);

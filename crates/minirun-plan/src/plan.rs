@@ -164,6 +164,13 @@ pub enum HostOp {
     IoPriority(IoPriority),
     /// sched_setaffinity(2).
     Affinity(NumberSet),
+    /// Move a network device to init's network namespace, with its addresses, and set it up there.
+    NetDevice {
+        /// Its name here.
+        name: String,
+        /// Its name there; a `%d` in it stands for a number that the kernel finds.
+        new_name: String,
+    },
 }
 
 /// The programs that run at six points of a container's life (runtime-spec, "POSIX-platform Hooks").

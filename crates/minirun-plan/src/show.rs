@@ -126,6 +126,7 @@ impl HostOp {
             }
             HostOp::Scheduler(scheduler) => ("scheduler", scheduler.to_string()),
             HostOp::IoPriority(priority) => ("io-priority", priority.to_string()),
+            HostOp::NetDevice { name, new_name } => ("net-device", format!("{name} as {new_name}")),
             HostOp::Affinity(cpus) => (if own { "own-affinity" } else { "affinity" }, cpus.to_string()),
         }
     }

@@ -162,7 +162,7 @@ pub struct Linux {
     pub time_offsets: Option<BTreeMap<String, LinuxTimeOffset>>,
     #[serde(default)]
     pub devices: Vec<Device>,
-    pub net_devices: Option<BTreeMap<String, IgnoredAny>>,
+    pub net_devices: Option<BTreeMap<String, NetDevice>>,
     pub cgroups_path: Option<String>,
     pub resources: Option<Resources>,
     pub intel_rdt: Option<IgnoredAny>,
@@ -176,6 +176,13 @@ pub struct Linux {
     pub readonly_paths: Vec<String>,
     pub mount_label: Option<String>,
     pub personality: Option<Personality>,
+}
+
+/// A value of `linux.netDevices`: the name inside the container.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct NetDevice {
+    pub name: Option<String>,
 }
 
 /// `linux.memoryPolicy`.

@@ -586,6 +586,24 @@ fn scheduling() {
     assert_eq!(found[..2], expected);
 }
 
+#[test]
+fn network_devices() {
+    let devices = |devices: Value| and(namespaces(&["mount", "pid", "network"]), "/linux/netDevices", devices);
+    let own = new_namespace("network");
+    let expected = [
+        &own[0],
+        "net-device a as a [linux.netDevices[\"a\"]]",
+        "net-device b as eth%d [linux.netDevices[\"b\"]]",
+        "net-device c as eth%d [linux.netDevices[\"c\"]]",
+        &own[1],
+    ];
+    check(devices(json!({"a": {}, "b": {"name": "eth%d"}, "c": {"name": "eth%d"}})), &v2(), &expected);
+    let text = "linux.netDevices: unable to move network devices without a private network namespace";
+    refuse(json!({"/linux/netDevices": {"a": {}}}), &[text]);
+    let text = "linux.netDevices[\"b\"].name: two devices are to be named \"a\"";
+    refuse(devices(json!({"a": {}, "b": {"name": "a"}})), &[text]);
+}
+
 /// A kernel that knows four capabilities, to keep the lines short.
 fn four_capabilities() -> HostFacts {
     HostFacts { last_capability: 3, bounding: 0b1111, ..v2() }
@@ -1088,7 +1106,6 @@ fn what_is_not_supported_is_refused_by_name() {
     for (place, value) in [
         ("linux.seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
         ("linux.intelRdt", json!({"closID": "x"})),
-        ("linux.netDevices", json!({"eth0": {}})),
         ("linux.mountLabel", json!("label")),
         ("process.apparmorProfile", json!("profile")),
         ("process.selinuxLabel", json!("label")),

@@ -21,6 +21,13 @@ pub enum SpawnError {
         /// How, if that is known.
         status: Option<WaitStatus>,
     },
+    /// As the cause says, and what had been done for init could not be undone.
+    NotUndone {
+        /// Why it was undone.
+        cause: Box<SpawnError>,
+        /// Why that failed.
+        undo: Box<SpawnError>,
+    },
 }
 
 /// An operation that failed.
@@ -77,6 +84,7 @@ impl fmt::Display for SpawnError {
             SpawnError::Died { status: Some(WaitStatus::Signaled(_, signal, _)) } => {
                 write!(f, "container init was ended by {signal} before it was ready")
             }
+            SpawnError::NotUndone { cause, undo } => write!(f, "{cause}; and: {undo}"),
             SpawnError::Died { .. } => f.write_str("container init ended before it was ready"),
         }
     }

@@ -9,6 +9,7 @@ use minirun_sys::Errno;
 
 use crate::SpawnError;
 use crate::error::Doing;
+use crate::net_device::{Moved, move_device};
 
 /// Stands for the calling process where a pid is expected.
 pub(crate) const MYSELF: i32 = 0;
@@ -16,11 +17,11 @@ pub(crate) const MYSELF: i32 = 0;
 /// The number of the policy (linux/sched.h).
 const SCHED_DEADLINE: u32 = 6;
 
-/// Does one of these things to a process.
+/// Does one of these things to a process. Devices that go to its namespace are added to the moved ones.
 ///
 /// # Errors
 /// The field, what was tried, and why the kernel refused.
-pub(crate) fn host_step(step: &HostStep, pid: i32) -> Result<(), SpawnError> {
+pub(crate) fn host_step(step: &HostStep, pid: i32, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
     match &step.op {
         HostOp::WriteProc { file, value } => {
             let path = format!("/proc/{}/{file}", pid);
@@ -65,6 +66,7 @@ pub(crate) fn host_step(step: &HostStep, pid: i32) -> Result<(), SpawnError> {
                 errno => doing.failed("ioprio_set", errno),
             })
         }
+        HostOp::NetDevice { name, new_name } => move_device(&step.origin, pid, (name, new_name), moved),
         HostOp::Affinity(cpus) => {
             let doing = Doing::new(&step.origin, format!("run on CPUs {cpus}"));
             sys::sched_setaffinity(pid, cpus.words()).map_err(|errno| match errno {

@@ -20,6 +20,8 @@ mod clone;
 mod error;
 mod execute;
 mod host;
+mod net_device;
+mod netlink;
 mod parent;
 mod program;
 mod wire;

@@ -16,6 +16,7 @@ use crate::clone::{bear, open_namespaces};
 use crate::error::{Doing, SpawnError, StartError};
 use crate::execute::{Container, Opened};
 use crate::host::{MYSELF, host_step};
+use crate::net_device::{Moved, return_devices};
 use crate::wire::{COMMIT, GO, Kind, RECORD, Record, START};
 
 /// Where init waits for the word to start.
@@ -139,14 +140,18 @@ fn give_birth(
         .map_err(|errno| Doing::internal("make a channel to init").failed("socketpair", errno))?;
     opened.not_inits.push(ours.as_raw_fd());
     become_unreadable()?;
-    plan.before_birth.iter().try_for_each(|step| host_step(step, MYSELF))?;
+    let mut moved = Vec::new();
+    plan.before_birth.iter().try_for_each(|step| host_step(step, MYSELF, &mut moved))?;
     let born = bear(plan, &mut opened, cgroup, (&ours, theirs), gate)?;
     let init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours, state };
-    match init.raise(plan, attendant) {
+    match init.raise(plan, attendant, &mut moved) {
         Ok(()) => Ok(init),
         Err(error) => {
             init.kill();
-            Err(error)
+            Err(match return_devices(moved) {
+                Ok(()) => error,
+                Err(undo) => SpawnError::NotUndone { cause: Box::new(error), undo: Box::new(undo) },
+            })
         }
     }
 }
@@ -164,9 +169,9 @@ fn become_unreadable() -> Result<(), SpawnError> {
 
 impl Init {
     /// From the clone to the record that says "created".
-    fn raise(&self, plan: &Plan, attendant: &mut dyn Attendant) -> Result<(), SpawnError> {
+    fn raise(&self, plan: &Plan, attendant: &mut dyn Attendant, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
         for step in &plan.host {
-            host_step(step, self.pid)?;
+            host_step(step, self.pid, moved)?;
         }
         match sys::write(self.channel.as_fd(), &[GO]) {
             // Init has ended already; its last words are still to be read.

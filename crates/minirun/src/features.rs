@@ -25,7 +25,7 @@ pub fn features() -> Result<()> {
             "intelRdt": { "enabled": false },
             "memoryPolicy": { "modes": modes, "flags": flags },
             "mountExtensions": { "idmap": { "enabled": true } },
-            "netDevices": { "enabled": false },
+            "netDevices": { "enabled": true },
         },
         "annotations": {
             "org.minirun.version": env!("CARGO_PKG_VERSION"),

@@ -309,7 +309,6 @@ fn what_minirun_does_not_apply_it_refuses_by_name() {
     let cases = [
         ("linux.seccomp", "/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
         ("linux.intelRdt", "/linux/intelRdt", json!({"closID": "a"})),
-        ("linux.netDevices", "/linux/netDevices", json!({"eth0": {}})),
         ("linux.mountLabel", "/linux/mountLabel", json!("system_u:object_r:x_t:s0")),
         ("process.apparmorProfile", "/process/apparmorProfile", json!("some")),
         ("process.selinuxLabel", "/process/selinuxLabel", json!("system_u:system_r:x_t:s0")),

@@ -15,7 +15,6 @@ pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Lin
     let mut refuse = refuser(draft);
     refuse(linux.seccomp.is_some(), "linux.seccomp");
     refuse(linux.intel_rdt.is_some(), "linux.intelRdt");
-    refuse(linux.net_devices.as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices");
     refuse(given(&linux.mount_label), "linux.mountLabel");
 }
 
