@@ -153,6 +153,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     // Namespaces come first, because what the rest may do depends on them.
     namespaces::namespaces(&mut draft, linux);
     cgroup_path::cgroup_path(&mut draft, linux);
+    cgroup_path::cgroup_owner(&mut draft, spec, linux);
     let limits = resources_of(linux);
     resources::resources(limits, facts, &mut draft.cgroup, &mut draft.problems, &mut draft.warnings);
 

@@ -54,6 +54,17 @@ pub struct CgroupPlan {
     pub knobs: Vec<Knob>,
     /// Which devices may be used; none when every device may.
     pub devices: Option<DeviceFilter>,
+    /// Who gets it, if not its maker.
+    pub owner: Option<CgroupOwner>,
+}
+
+/// The user of a container, who may make cgroups inside of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CgroupOwner {
+    /// Its id on the host.
+    pub uid: u32,
+    /// The field that asks for it.
+    pub origin: Origin,
 }
 
 /// A cgroup interface file and the value that it gets.

@@ -43,6 +43,9 @@ impl Plan {
             let subject = format!("{} rules, {} instructions", filter.rules.len(), filter.program.len());
             add("cgroup", "devices", subject, &Origin::of("linux.resources.devices"));
         }
+        if let Some(owner) = &self.cgroup.owner {
+            add("cgroup", "owner", owner.uid.to_string(), &owner.origin);
+        }
         for bit in 0..64 {
             if self.namespaces.new & 1 << bit != 0 {
                 add("namespace", "new", name_of(1 << bit).to_owned(), &Origin::of("linux.namespaces"));

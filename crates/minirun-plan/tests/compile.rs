@@ -604,6 +604,26 @@ fn network_devices() {
     refuse(devices(json!({"a": {}, "b": {"name": "a"}})), &[text]);
 }
 
+#[test]
+fn the_owner_of_a_cgroup() {
+    let mounted = |options: &[&str]| {
+        let mount = json!({"destination": "/sys/fs/cgroup/", "type": "cgroup", "source": "cgroup", "options": options});
+        and(user_namespace(), "/mounts/-", mount)
+    };
+    let owner = |patch: Value| {
+        let lines = lines(&plan(&patch, &v2()).unwrap());
+        lines.into_iter().find_map(|line| line.strip_prefix("owner ").map(str::to_owned))
+    };
+    let private = |patch: Value| and(patch, "/linux/namespaces/-", json!({"type": "cgroup"}));
+    let first = user_namespace()["/linux/uidMappings"][0]["hostID"].as_u64().unwrap();
+    assert_eq!(owner(private(mounted(&[]))), Some(format!("{first} [mounts[0]]")));
+    let other = and(private(mounted(&["rw"])), "/process/user/uid", json!(3));
+    assert_eq!(owner(other), Some(format!("{} [mounts[0]]", first + 3)));
+    for patch in [mounted(&[]), private(mounted(&["nosuid", "ro"])), private(user_namespace())] {
+        assert_eq!(owner(patch), None);
+    }
+}
+
 /// A kernel that knows four capabilities, to keep the lines short.
 fn four_capabilities() -> HostFacts {
     HostFacts { last_capability: 3, bounding: 0b1111, ..v2() }

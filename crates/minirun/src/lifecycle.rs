@@ -129,6 +129,9 @@ fn carry_out(
     if let Some(filter) = &ready.plan.cgroup.devices {
         cgroup.attach_devices(filter)?;
     }
+    if let Some(owner) = &ready.plan.cgroup.owner {
+        cgroup.delegate(owner)?;
+    }
     let [mount, directory] = cgroup.descriptors();
     let extras = Extras { console, not_inits: &[entry.fd(), mount, directory] };
     let mut midwife = Midwife { entry, record, ready, announce_early: matches!(starter, Starter::Myself { .. }) };
