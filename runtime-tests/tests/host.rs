@@ -14,6 +14,8 @@ mod devices;
 mod exec;
 #[path = "host/hooks.rs"]
 mod hooks;
+#[path = "host/labels.rs"]
+mod labels;
 #[path = "host/lifecycle.rs"]
 mod lifecycle;
 #[path = "host/mounts.rs"]

@@ -33,6 +33,7 @@ kinds! { OPS of Op:
     AwaitHooks RunHook BindDevice Symlink PivotRoot ChangeRoot Sysctl Terminal MaskedPath ReadonlyPath RootPropagation
     ReadonlyRoot Limit MakeDirectory EnterDirectory EnterDirectoryAsUser Umask FindHome DropBounding Groups User
     Capabilities NoNewPrivileges FindProgram AwaitStart CloseDescriptors OwnStreams Execute MemoryPolicy Personality
+    LsmAttribute
 }
 
 kinds! { HOST_OPS of HostOp: WriteProc RaiseLimit Scheduler IoPriority Affinity NetDevice }
@@ -213,6 +214,20 @@ const NAMESPACES: &[Row] = &[
         Traced("create", Errno::EPERM, &[libc::SYS_ioctl]),
         same,
         "default loopback: loopback-up: ioctl: operation not permitted",
+    ),
+    // In a kernel with AppArmor the profile is not loaded.
+    row(
+        "LsmAttribute",
+        Create,
+        |bundle| set(bundle, "/process/apparmorProfile", json!("nosuch")),
+        "process.apparmorProfile: lsm-attribute attr/apparmor/exec = exec nosuch: …: no such file or directory (…)",
+    ),
+    row(
+        "LsmAttribute",
+        Create,
+        |bundle| set(bundle, "/process/selinuxLabel", json!("no:such:label")),
+        "process.selinuxLabel: lsm-attribute attr/keycreate = no:such:label: write: invalid argument (selinux is \
+         disabled or not supported, or its policy does not know this label)",
     ),
     row(
         "Sysctl",

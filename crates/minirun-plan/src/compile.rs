@@ -3,6 +3,7 @@
 mod cgroup_path;
 pub(crate) mod devices;
 mod hooks;
+mod labels;
 mod mount_options;
 mod mounts;
 mod namespaces;
@@ -160,9 +161,11 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     // Devices are there before kernel parameters, which may be about them.
     net_devices::net_devices(&mut draft, linux);
     // Kernel parameters are written through the host's own /proc, before any file of the container is looked at.
+    labels::keys(&mut draft, spec.process.as_ref());
     namespaces::session_keyring(&mut draft);
     namespaces::names(&mut draft, spec);
     sysctl::sysctl(&mut draft, spec, linux);
+    labels::program(&mut draft, spec.process.as_ref());
 
     hooks::hooks(&mut draft, spec);
 
@@ -206,7 +209,8 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
     let request =
         Request { id, bundle, root, root_path: "", no_pivot: false, no_new_keyring, preserve_fds, listen_fds: 0 };
     let mut draft = Draft::new(facts, &request);
-    refusals::refuse_unsupported_process(&mut draft, spec);
+    labels::keys(&mut draft, spec.process.as_ref());
+    labels::program(&mut draft, spec.process.as_ref());
     namespaces::enter_container(&mut draft, linux);
     process::terminal(&mut draft, spec, false);
     process::process(&mut draft, spec, linux, true);

@@ -290,6 +290,13 @@ pub enum Op {
     PivotRoot,
     /// chroot(2) into the root file system, which was mounted over `/`: `--no-pivot`.
     ChangeRoot,
+    /// Tell a security module what it shall make of init or of its program, by a file below /proc/thread-self.
+    LsmAttribute {
+        /// `attr/apparmor/exec`, `attr/exec` or `attr/keycreate`.
+        file: &'static CStr,
+        /// What is written: a label, or `exec` and a profile.
+        value: CString,
+    },
     /// Write a kernel parameter of the container's namespaces, by its path below /proc/sys.
     Sysctl {
         /// `net/ipv4/ip_forward`.

@@ -164,6 +164,7 @@ impl Op {
             Op::RunHook(_) => "hook",
             Op::PivotRoot => "pivot-root",
             Op::ChangeRoot => "change-root",
+            Op::LsmAttribute { .. } => "lsm-attribute",
             Op::Sysctl { .. } => "sysctl",
             Op::Terminal { .. } => "terminal",
             Op::MaskedPath(_) => "mask",
@@ -249,6 +250,7 @@ impl Op {
             }
             Op::BindDevice { path, .. } => path.to_string(),
             Op::Symlink { path, target, .. } => format!("{path} to {}", show(target)),
+            Op::LsmAttribute { file, value } => format!("{} = {}", show(file), show(value)),
             Op::Sysctl { path, value } => format!("{} = {}", show(path), show(value)),
             Op::EnterContainer(kinds) => {
                 let names = (0..64).filter(|bit| kinds & 1 << bit != 0).map(|bit| name_of(1 << bit));

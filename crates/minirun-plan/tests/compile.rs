@@ -624,6 +624,23 @@ fn the_owner_of_a_cgroup() {
     }
 }
 
+#[test]
+fn security_modules_are_told_before_init_leaves_the_hosts_files() {
+    let patch = json!({"/process/apparmorProfile": "docker-default", "/process/selinuxLabel": "u:r:t:s0:c1,c2"});
+    let expected = [
+        "lsm-attribute attr/keycreate = u:r:t:s0:c1,c2 [process.selinuxLabel]",
+        "lsm-attribute attr/apparmor/exec = exec docker-default [process.apparmorProfile]",
+        "lsm-attribute attr/exec = u:r:t:s0:c1,c2 [process.selinuxLabel]",
+    ];
+    check(patch.clone(), &v2(), &expected);
+    let further = exec(&patch, &v2()).unwrap();
+    assert_eq!(further[..3], expected);
+    assert!(further[3].starts_with("enter-container "));
+    for pointer in ["/process/apparmorProfile", "/process/selinuxLabel"] {
+        assert!(plan(&json!({pointer: "a\0b"}), &v2()).is_err());
+    }
+}
+
 /// A kernel that knows four capabilities, to keep the lines short.
 fn four_capabilities() -> HostFacts {
     HostFacts { last_capability: 3, bounding: 0b1111, ..v2() }
@@ -1104,9 +1121,8 @@ fn a_further_process_enters_the_container_and_makes_nothing() {
     let found = exec(&user_namespace(), &v2()).unwrap();
     assert_eq!(found[0], "enter-container mount user pid [linux.namespaces]");
     assert_eq!(found[1], "become-root [linux.namespaces (user)]");
-    let problems = exec(&json!({"/process/args": [], "/process/selinuxLabel": "x", "/linux/seccomp": {}}), &v2());
-    let label = "process.selinuxLabel: not supported by this version of minirun";
-    assert_eq!(problems.unwrap_err(), [label, "process.args: args must not be empty"]);
+    let problems = exec(&json!({"/process/args": [], "/linux/mountLabel": "x"}), &v2());
+    assert_eq!(problems.unwrap_err(), ["process.args: args must not be empty"]);
 }
 
 #[test]
@@ -1127,8 +1143,6 @@ fn what_is_not_supported_is_refused_by_name() {
         ("linux.seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
         ("linux.intelRdt", json!({"closID": "x"})),
         ("linux.mountLabel", json!("label")),
-        ("process.apparmorProfile", json!("profile")),
-        ("process.selinuxLabel", json!("label")),
     ] {
         let pointer = format!("/{}", place.replace('.', "/"));
         refuse(json!({pointer: value}), &[&format!("{place}: not supported by this version of minirun")]);

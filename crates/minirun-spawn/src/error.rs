@@ -1,5 +1,6 @@
 //! What can go wrong while a container is made, in words: the field, the operation, the call, the error number, a hint.
 
+use std::ffi::CStr;
 use std::fmt;
 use std::io;
 
@@ -243,6 +244,7 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         (Op::PivotRoot, Errno::EINVAL) => "the caller's root is an initial ramdisk or a chroot: use --no-pivot",
         (Op::Device { .. }, Errno::EPERM) => "making nodes takes CAP_MKNOD, and a file system without nodev",
         (Op::DropBounding(_), Errno::EPERM) => "it takes CAP_SETPCAP",
+        (Op::LsmAttribute { file, .. }, errno) => lsm_hint(file, call, errno),
         (Op::Sysctl { .. }, Errno::ENOENT) => "this kernel has no such parameter",
         (Op::User { .. } | Op::Groups(_), Errno::EINVAL) if call.starts_with("set") => {
             "the id is not mapped in the user namespace"
@@ -250,6 +252,17 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         (Op::Capabilities { .. }, Errno::EPERM) if call == "capset" => {
             "the runtime itself lacks a capability that is asked for"
         }
+        _ => "",
+    }
+}
+
+/// Kernels without a security module differ in what they say of its files.
+fn lsm_hint(file: &CStr, call: &str, errno: Errno) -> &'static str {
+    match (file == c"attr/apparmor/exec", errno) {
+        (true, Errno::ENOENT) if call == "write" => "the profile is not loaded",
+        (true, Errno::ENOENT | Errno::EINVAL) => "config provided but apparmor not supported",
+        (false, Errno::ENOENT) => "selinux is disabled or not supported",
+        (false, Errno::EINVAL) => "selinux is disabled or not supported, or its policy does not know this label",
         _ => "",
     }
 }

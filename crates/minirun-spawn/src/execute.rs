@@ -150,6 +150,7 @@ impl<'a> Executor<'a> {
             Op::SessionKeyring(name) => user::session_keyring(name),
             Op::Hostname(name) => sys::sethostname(name).in_call(Call::Sethostname),
             Op::Domainname(name) => sys::setdomainname(name).in_call(Call::Setdomainname),
+            Op::LsmAttribute { file, value } => program::lsm_attribute(file, value),
             Op::Sysctl { path, value } => program::sysctl(path, value),
             Op::LoopbackUp => sys::bring_up(c"lo").in_call(Call::Ioctl),
             Op::Propagation(flags) => root::set_propagation(*flags),

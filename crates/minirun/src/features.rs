@@ -20,7 +20,7 @@ pub fn features() -> Result<()> {
             "capabilities": known::capabilities(),
             "cgroup": { "v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
             "seccomp": { "enabled": false },
-            "apparmor": { "enabled": false },
+            "apparmor": { "enabled": true },
             "selinux": { "enabled": false },
             "intelRdt": { "enabled": false },
             "memoryPolicy": { "modes": modes, "flags": flags },

@@ -310,8 +310,6 @@ fn what_minirun_does_not_apply_it_refuses_by_name() {
         ("linux.seccomp", "/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
         ("linux.intelRdt", "/linux/intelRdt", json!({"closID": "a"})),
         ("linux.mountLabel", "/linux/mountLabel", json!("system_u:object_r:x_t:s0")),
-        ("process.apparmorProfile", "/process/apparmorProfile", json!("some")),
-        ("process.selinuxLabel", "/process/selinuxLabel", json!("system_u:system_r:x_t:s0")),
     ];
     for (field, pointer, value) in cases {
         let (parent, key) = pointer.rsplit_once('/').unwrap();

@@ -110,8 +110,10 @@ fn the_cpus_of_a_further_process_are_the_final_ones_or_the_initial() {
     };
     fails_on(&NEWER, || {
         assert_eq!(cpus(json!({"initial": "0", "final": "1"})), "1");
-        assert_eq!(cpus(json!({"initial": "1"})), "1");
         assert_eq!(cpus(json!({"final": "0,1"})), "0,1");
+        // Without final ones the kernel decides: before Linux 6.2 a cpuset gives all of its CPUs to whoever enters it.
+        let seen = cpus(json!({"initial": "1"}));
+        assert!(seen == "1" || seen == "0,1", "{seen}");
     });
 }
 

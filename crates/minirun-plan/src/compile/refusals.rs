@@ -11,20 +11,10 @@ pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Lin
     if !spec.oci_version.starts_with("1.") {
         draft.problem(&origin, format!("version {:?} is not supported: 1.0.0 to 1.3.x are", spec.oci_version));
     }
-    refuse_unsupported_process(draft, spec);
     let mut refuse = refuser(draft);
     refuse(linux.seccomp.is_some(), "linux.seccomp");
     refuse(linux.intel_rdt.is_some(), "linux.intelRdt");
     refuse(given(&linux.mount_label), "linux.mountLabel");
-}
-
-/// Those of the process.
-pub(super) fn refuse_unsupported_process(draft: &mut Draft<'_>, spec: &Spec) {
-    let mut refuse = refuser(draft);
-    if let Some(process) = &spec.process {
-        refuse(given(&process.apparmor_profile), "process.apparmorProfile");
-        refuse(given(&process.selinux_label), "process.selinuxLabel");
-    }
 }
 
 fn refuser<'d>(draft: &'d mut Draft<'_>) -> impl FnMut(bool, &'static str) + 'd {
