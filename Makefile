@@ -9,17 +9,43 @@ probe = $(out)/probe
 fixtures := $(CURDIR)/target/fixtures
 # Root is needed to make containers, not to compile.
 sudo := $(if $(filter 0,$(shell id -u)),,sudo)
+# Where "make install" puts things, below DESTDIR when a package is made.
+PREFIX ?= /usr/local
+bindir = $(DESTDIR)$(PREFIX)/bin
+mandir = $(DESTDIR)$(PREFIX)/share/man/man8
+bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+# What --version says; nothing outside of a repository.
+commit = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
 # Arguments for the test programs, as in: make test-vm ARGS=memory
 ARGS ?=
 
-.PHONY: help build probe run fixtures vm test test-unit test-host test-vm bless bench lint fmt clean
+.PHONY: help build install uninstall probe run fixtures vm test test-unit test-host test-vm bless bench lint fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 
 build: ## compile the static program
-	$(cargo) build --release --package minirun
+	MINIRUN_COMMIT=$(commit) $(cargo) build --release --package minirun
 	@ls -l $(minirun)
+
+# Nothing is compiled here, because root may have no compiler: minirun=FILE names a program that is elsewhere.
+install: ## install what was built, with manual pages and completions; see DESTDIR and PREFIX
+	@[ -x $(minirun) ] || { echo "no program at $(minirun) (hint: make build)" >&2; exit 1; }
+	install -d $(bindir) $(mandir) $(bashdir) $(zshdir) $(fishdir)
+	install -m 755 $(minirun) $(bindir)/minirun
+	$(minirun) man | gzip -9n >$(mandir)/minirun.8.gz
+	for command in $$($(minirun) help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'); do \
+		$(minirun) man $$command | gzip -9n >$(mandir)/minirun-$$command.8.gz || exit; \
+	done
+	$(minirun) completion bash >$(bashdir)/minirun
+	$(minirun) completion zsh >$(zshdir)/_minirun
+	$(minirun) completion fish >$(fishdir)/minirun.fish
+
+uninstall: ## remove what install has put there
+	rm -f $(bindir)/minirun $(mandir)/minirun.8.gz $(mandir)/minirun-*.8.gz \
+		$(bashdir)/minirun $(zshdir)/_minirun $(fishdir)/minirun.fish
 
 probe:
 	$(cargo) build --release --package runtime-tests --bin probe
@@ -39,10 +65,10 @@ test: test-unit test-host test-vm ## all tests
 test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
 	cargo test --workspace --exclude runtime-tests
 
-# MINIRUN_RUNTIME=runc make test-host runs the same suites against another runtime; steps is about minirun's own steps.
+# MINIRUN_RUNTIME=runc make test-host runs the same suites against another runtime; steps and installed are about minirun alone.
 test-host: build probe ## containers on this kernel, as root
-	@$(sudo) runtime-tests/install-packages busybox-static procps
-	@programs=$$(runtime-tests/test-programs host bad_configs torture $(if $(MINIRUN_RUNTIME),,steps)) || exit; \
+	@$(sudo) runtime-tests/install-packages busybox-static procps $(if $(MINIRUN_RUNTIME),,fish groff man-db mandoc zsh)
+	@programs=$$(runtime-tests/test-programs host bad_configs torture $(if $(MINIRUN_RUNTIME),,steps installed)) || exit; \
 	for program in $$programs; do \
 		$(sudo) env MINIRUN_RUNTIME=$(or $(MINIRUN_RUNTIME),$(minirun)) MINIRUN_PROBE=$(probe) \
 			runtime-tests/private-cgroup2 $$program $(ARGS) || exit; \

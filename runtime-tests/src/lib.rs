@@ -18,15 +18,17 @@ mod canary;
 mod host;
 mod known;
 mod leaks;
+mod openmetrics;
 mod runtime;
 mod terminal;
 mod trace;
 
 pub use bundle::{Bundle, Container};
 pub use canary::Canary;
-pub use host::{require_cgroup2, require_controllers, wait_until};
+pub use host::{patience, require_cgroup2, require_controllers, wait_until};
 pub use known::{fails_on, is_excused, may_fail_on};
 pub use leaks::Leaks;
+pub use openmetrics::{Sample, read_openmetrics};
 pub use runtime::{Output, Running, Runtime};
 pub use terminal::{Receiver, Terminal};
 pub use trace::{Traced, errat, killat};

@@ -6,10 +6,16 @@
 mod attacks;
 #[path = "host/cgroups.rs"]
 mod cgroups;
+#[path = "host/check.rs"]
+mod check;
+#[path = "host/command_line.rs"]
+mod command_line;
 #[path = "host/control.rs"]
 mod control;
 #[path = "host/devices.rs"]
 mod devices;
+#[path = "host/events.rs"]
+mod events;
 #[path = "host/exec.rs"]
 mod exec;
 #[path = "host/hooks.rs"]
@@ -34,6 +40,8 @@ mod own;
 mod paths;
 #[path = "host/process.rs"]
 mod process;
+#[path = "host/readiness.rs"]
+mod readiness;
 #[path = "host/regressions.rs"]
 mod regressions;
 #[path = "host/scheduling.rs"]
@@ -42,5 +50,7 @@ mod scheduling;
 mod streams;
 #[path = "host/terminal.rs"]
 mod terminal;
+#[path = "host/tracing.rs"]
+mod tracing;
 #[path = "host/users.rs"]
 mod users;

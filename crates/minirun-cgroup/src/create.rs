@@ -11,8 +11,13 @@ use crate::{Cgroup, CgroupError, Result, files};
 
 const SUBTREE: &str = "cgroup.subtree_control";
 
-/// Controllers that are enabled along with needed ones where they can be had, so that engines see statistics.
-const USUAL: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
+/// Controllers that are enabled where they can be had, needed or not, so that there are statistics and `update` finds
+/// its files. Those that no cgroup with processes of its own hands down come first.
+const USUAL: [&str; 5] = ["memory", "io", "cpu", "cpuset", "pids"];
+
+/// Of these, the ones that can be handed down beside processes, which makes the children threaded: no place for a
+/// container (cgroup-v2.rst, "Threads").
+const THREADED: [&str; 3] = ["cpu", "cpuset", "pids"];
 
 /// How often making starts anew when somebody removes a directory above meanwhile.
 const ATTEMPTS: usize = 8;
@@ -84,14 +89,13 @@ impl Making<'_> {
         self.enter(above.as_fd(), path, true)
     }
 
-    /// The shortcut: a cgroup that is there and hands down all that is needed. A controller enabled here is enabled in
-    /// every cgroup above, so nobody else needs to be asked.
+    /// The shortcut: a cgroup that is there and hands down all that is needed and usual. A controller enabled here is
+    /// enabled in every cgroup above, so nobody else needs to be asked.
     fn ready(&self, parent: &Path) -> Result<Option<OwnedFd>> {
         match files::open_dir(self.root, parent) {
-            Ok(dir) if self.plan.controllers.is_empty() => Ok(Some(dir)),
             Ok(dir) => {
                 let enabled = self.read(dir.as_fd(), parent, SUBTREE)?;
-                let all = self.plan.controllers.iter().all(|name| has(&enabled, name));
+                let all = self.needed().chain(USUAL).all(|name| has(&enabled, name));
                 Ok(all.then_some(dir))
             }
             Err(Errno::ENOENT) => Ok(None),
@@ -144,15 +148,18 @@ impl Making<'_> {
         files::open_dir(above, name).map_err(failed("open"))
     }
 
-    /// Enables what is missing of the needed and the usual controllers for the children of `dir`, in one write.
+    fn needed(&self) -> impl Iterator<Item = &str> {
+        self.plan.controllers.iter().map(String::as_str)
+    }
+
+    /// Enables what is missing of the needed and the usual controllers for the children of `dir`, in one write. Those
+    /// that are only usual may fail.
     fn enable(&self, dir: BorrowedFd<'_>, path: &Path) -> Result<()> {
-        if self.plan.controllers.is_empty() {
-            return Ok(());
-        }
         let enabled = self.read(dir, path, SUBTREE)?;
-        let needed = self.plan.controllers.iter().map(String::as_str).filter(|name| !has(&enabled, name));
-        let needed: Vec<&str> = needed.collect();
-        if needed.is_empty() {
+        let needed: Vec<&str> = self.needed().filter(|name| !has(&enabled, name)).collect();
+        let mut usual: Vec<&str> = USUAL.into_iter().filter(|name| !has(&enabled, name)).collect();
+        usual.retain(|name| !needed.contains(name));
+        if needed.is_empty() && usual.is_empty() {
             return Ok(());
         }
         let available = self.read(dir, path, "cgroup.controllers")?;
@@ -161,14 +168,18 @@ impl Making<'_> {
             let error = CgroupError::new("enable a controller in", self.mount.join(path), text);
             return Err(error.origin(self.asked_by(missing)));
         }
-        let usual = USUAL.into_iter().filter(|name| has(&available, name) && !has(&enabled, name));
-        let mut wanted = needed.clone();
-        wanted.extend(usual.filter(|name| !needed.contains(name)));
-        let line = |names: &[&str]| names.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
-        match files::write_file(dir, SUBTREE, &line(&wanted)) {
+        usual.retain(|name| has(&available, name));
+        if needed.is_empty() {
+            enable_usual(dir, path, &usual);
+            return Ok(());
+        }
+        match files::write_file(dir, SUBTREE, &line(&[needed.as_slice(), &usual].concat())) {
             Ok(()) => Ok(()),
             // One that is only usual may be the obstacle.
-            Err(_) if wanted.len() > needed.len() && files::write_file(dir, SUBTREE, &line(&needed)).is_ok() => Ok(()),
+            Err(_) if !usual.is_empty() && files::write_file(dir, SUBTREE, &line(&needed)).is_ok() => {
+                enable_usual(dir, path, &usual);
+                Ok(())
+            }
             Err(errno) => Err(self.not_enabled(path, needed[0], &line(&needed), errno)),
         }
     }
@@ -204,6 +215,28 @@ impl Making<'_> {
             }
         }
     }
+}
+
+/// Enables controllers that nobody asked for, as far as that goes. The root alone may have processes beside them.
+fn enable_usual(dir: BorrowedFd<'_>, path: &Path, usual: &[&str]) {
+    let is_root = path.as_os_str().is_empty();
+    let threaded = || usual.iter().all(|name| THREADED.contains(name));
+    let has_processes = || files::read_record(dir, "cgroup.procs").is_ok_and(|pids| !pids.is_empty());
+    if usual.is_empty() || (!is_root && threaded() && has_processes()) {
+        return;
+    }
+    // It fails as a whole when one of them cannot be had: cpu while real-time processes run outside of the root cgroup.
+    // Not one by one after another failure, for the threaded ones would succeed beside processes.
+    if files::write_file(dir, SUBTREE, &line(usual)) == Err(Errno::EINVAL) {
+        for name in usual {
+            let _best_effort = files::write_file(dir, SUBTREE, &line(&[name]));
+        }
+    }
+}
+
+/// Controllers as `cgroup.subtree_control` takes them.
+fn line(names: &[&str]) -> String {
+    names.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ")
 }
 
 /// Is this name among the words?

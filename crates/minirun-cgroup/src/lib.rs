@@ -14,8 +14,10 @@ mod error;
 mod files;
 mod knobs;
 mod mount;
+mod oom;
 mod processes;
 mod remove;
+pub mod stats;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -25,6 +27,8 @@ use minirun_sys::{Errno, bpf_attach_device_filter, bpf_load_device_filter};
 
 pub use error::{Cause, CgroupError};
 pub use mount::{CgroupMount, controllers, locate, v1_controllers};
+pub use oom::OomWatch;
+pub use stats::Stats;
 
 /// What every function here answers with.
 pub type Result<T> = std::result::Result<T, CgroupError>;
@@ -125,17 +129,6 @@ impl Cgroup {
         };
         let program = bpf_load_device_filter(&filter.program).map_err(failed("load the device filter for"))?;
         bpf_attach_device_filter(self.dir.as_fd(), program.as_fd()).map_err(failed("attach the device filter to"))
-    }
-
-    /// How often the OOM killer struck in this cgroup and below (`memory.events`, `oom_kill`); none when the memory
-    /// controller is not enabled for it.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read.
-    pub fn oom_kills(&self) -> Result<Option<u64>> {
-        let events = self.read("memory.events")?;
-        Ok(events.and_then(|events| files::value_of(&events, "oom_kill")?.parse().ok()))
     }
 }
 

@@ -227,3 +227,35 @@ fn neighbours_do_not_disturb() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert!(!Path::new(MOUNT).join(format!("minirun-test-{}", std::process::id())).exists());
 }
+
+#[test]
+fn what_is_counted_has_a_file() {
+    if !in_view("what_is_counted_has_a_file") {
+        return;
+    }
+    let cgroup = create(&plan("")).unwrap();
+    let mut child = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+    cgroup.write("cgroup.procs", &child.id().to_string()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let stats = loop {
+        let stats = cgroup.stats().unwrap().unwrap();
+        if stats.cpu.usage_usec > 10_000 {
+            break stats;
+        }
+        assert!(Instant::now() < deadline, "{stats:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let has = |file: &str| cgroup.path().join(file).exists();
+    assert_eq!(stats.memory.is_some(), has("memory.current"));
+    assert_eq!(stats.cpuset.is_some(), has("cpuset.cpus.effective"));
+    assert_eq!(stats.pids.is_some(), has("pids.current"));
+    assert_eq!(stats.io.is_some(), has("io.stat"));
+    assert_eq!(stats.hugetlb.contains_key("2MB"), has("hugetlb.2MB.current"));
+    assert_eq!(cgroup.watch_oom().unwrap().is_some(), has("memory.events"));
+
+    cgroup.kill().unwrap();
+    child.wait().unwrap();
+    cgroup.remove(cgroup.made()).unwrap();
+    assert_eq!(cgroup.stats().unwrap(), None);
+    assert!(cgroup.watch_oom().unwrap().is_none());
+}

@@ -43,6 +43,8 @@ pub struct Request<'a> {
     pub preserve_fds: u32,
     /// How many of them are sockets of socket activation (sd_listen_fds(3)).
     pub listen_fds: u32,
+    /// The directory with the socket on which the container says that it is ready (sd_notify(3)), if it may.
+    pub notify: Option<&'a str>,
 }
 
 /// What the root file system is made of.
@@ -172,6 +174,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     // What must see the host's files happens before the root changes, everything else after it.
     mounts::root(&mut draft, linux);
     mounts::mounts(&mut draft, spec);
+    mounts::notify(&mut draft);
     nodes::host_nodes(&mut draft, spec, linux);
     hooks::await_hooks(&mut draft);
     mounts::change_root(&mut draft);
@@ -206,8 +209,17 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
     let linux = spec.linux.as_ref().unwrap_or(&none);
     let ExecRequest { id, bundle, preserve_fds, no_new_keyring } = *request;
     let root = RootSource::Overlay(Vec::new());
-    let request =
-        Request { id, bundle, root, root_path: "", no_pivot: false, no_new_keyring, preserve_fds, listen_fds: 0 };
+    let request = Request {
+        id,
+        bundle,
+        root,
+        root_path: "",
+        no_pivot: false,
+        no_new_keyring,
+        preserve_fds,
+        listen_fds: 0,
+        notify: None,
+    };
     let mut draft = Draft::new(facts, &request);
     labels::keys(&mut draft, spec.process.as_ref());
     labels::program(&mut draft, spec.process.as_ref());
@@ -256,4 +268,4 @@ pub use hooks::compile_hooks;
 pub(crate) use mount_options::known_words as mount_options;
 pub use mounts::is_overlay_root;
 pub(crate) use namespaces::name_of as namespaces_name;
-pub(crate) use process::limit_name;
+pub use process::limit_name;

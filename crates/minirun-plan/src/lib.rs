@@ -20,7 +20,7 @@ pub mod spec;
 pub use compile::devices::{DeviceFilter, DeviceRule};
 pub use compile::{
     ExecRequest, Limits, Request, RootSource, compile, compile_exec, compile_hooks, compile_resources, default_cgroup,
-    is_overlay_root,
+    is_overlay_root, limit_name,
 };
 pub use facts::{ControllerHome, HostFacts};
 pub use op::*;

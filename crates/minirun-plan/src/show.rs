@@ -7,7 +7,8 @@ use crate::compile::limit_name;
 use crate::compile::namespaces_name as name_of;
 use crate::scheduling::domain_name;
 use crate::{
-    Attributes, FsOption, Hook, Hooks, HostOp, InRoot, MountPoint, NodeKind, Op, Origin, Plan, RootPlace, Source,
+    Attributes, FsOption, Hook, Hooks, HostOp, InRoot, MountPoint, Namespaces, NodeKind, Op, Origin, Plan, RootPlace,
+    Source,
 };
 
 /// One line of a printed plan.
@@ -399,6 +400,17 @@ impl fmt::Display for MountPoint {
 }
 
 /// Text: the parts under headings, numbers for init's steps, the origin behind each line.
+impl fmt::Display for Namespaces {
+    /// Which are new, and which are joined.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = |kinds: u64| (0..64).map(|bit| 1 << bit).filter(move |bit| kinds & bit != 0);
+        let new = bits(self.new).map(|kind| format!("new {}", name_of(kind)));
+        let joined = self.join.iter().map(|joined| format!("{} of {}", name_of(joined.kind), joined.path.display()));
+        let entered = bits(self.entered).map(|kind| format!("{} of the container", name_of(kind)));
+        f.write_str(&new.chain(joined).chain(entered).collect::<Vec<_>>().join(", "))
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut part = "";

@@ -55,6 +55,7 @@ fn request() -> Request<'static> {
         no_new_keyring: false,
         preserve_fds: 0,
         listen_fds: 0,
+        notify: None,
     }
 }
 
@@ -1080,6 +1081,16 @@ fn descriptors_that_stay_open() {
         let found: Vec<_> = plan.payload.env.iter().map(|entry| entry.to_str().unwrap()).collect();
         assert_eq!(found, [&["PATH=/bin:/sbin", "HOME=/root"], env].concat());
     }
+}
+
+#[test]
+fn the_socket_for_readiness_is_a_mount_and_a_variable() {
+    let request = Request { notify: Some("/run/minirun/ID/notify"), ..request() };
+    let plan = plan_for(&request, &json!({"/process/env/-": "NOTIFY_SOCKET=/of/the/caller"}), &v2()).unwrap();
+    let mounts: Vec<String> = lines(&plan).into_iter().filter(|line| line.ends_with("[NOTIFY_SOCKET]")).collect();
+    assert_eq!(mounts, ["bind /run/notify ro nosuid nodev noexec from /run/minirun/ID/notify [NOTIFY_SOCKET]"]);
+    let found: Vec<_> = plan.payload.env.iter().map(|entry| entry.to_str().unwrap()).collect();
+    assert_eq!(found, ["PATH=/bin:/sbin", "HOME=/root", "NOTIFY_SOCKET=/run/notify/notify.sock"]);
 }
 
 /// The steps of a further process, with what the parent does for it.

@@ -36,7 +36,7 @@ pub(crate) fn open_namespaces(plan: &Plan) -> Result<Vec<OwnedFd>, SpawnError> {
     plan.namespaces.join.iter().map(open_namespace).collect()
 }
 
-fn open_namespace(joined: &JoinedNamespace) -> Result<OwnedFd, SpawnError> {
+pub(crate) fn open_namespace(joined: &JoinedNamespace) -> Result<OwnedFd, SpawnError> {
     let doing = Doing::new(&joined.origin, format!("open namespace {}", joined.path.display()));
     let path = CString::new(joined.path.as_os_str().as_encoded_bytes()).unwrap_or_default();
     let fd = sys::open(&path, libc::O_RDONLY).map_err(|errno| doing.failed("open", errno))?;

@@ -40,6 +40,8 @@ pub(crate) struct Opened {
     pub(crate) container: Option<Container>,
     /// Where the terminal's master goes.
     pub(crate) console: Option<OwnedFd>,
+    /// Does the parent want to hear of each step?
+    pub(crate) watched: bool,
     /// The startContainer hooks' vectors, and the file that each of them reads the state from.
     pub(crate) hooks: Vec<(sys::Argv, sys::Argv)>,
     pub(crate) state: Option<OwnedFd>,
@@ -79,6 +81,8 @@ pub(crate) struct Executor<'a> {
     cwd_denied: bool,
     /// Has the word to start come?
     started: bool,
+    /// Does the parent want to hear of each step?
+    watched: bool,
     /// Which option of the step is at fault, if one is.
     option: Option<usize>,
     /// What the kernel says about the failure at hand.
@@ -88,6 +92,7 @@ pub(crate) struct Executor<'a> {
 /// The life of init. It ends in the program, or in `_exit` after a message.
 pub(crate) fn init(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>, gate: Gate<'_>) -> ! {
     sys::forbid_allocation();
+    let watched = opened.watched;
     let mut executor = Executor {
         plan,
         opened,
@@ -100,6 +105,7 @@ pub(crate) fn init(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>, ga
         program: 0,
         cwd_denied: false,
         started: false,
+        watched,
         option: None,
         detail: Detail::new(),
     };
@@ -134,12 +140,30 @@ impl<'a> Executor<'a> {
     /// The container is born here.
     fn run_steps(&mut self) -> (usize, Fault) {
         let plan = self.plan;
+        let mut former = (0, 0);
         for (number, step) in plan.init.iter().enumerate() {
+            self.announce(number, former);
+            let began = self.now();
             if let Err(fault) = self.step(&step.op) {
                 return (number, fault);
             }
+            former = (began, self.now());
         }
         (plan.init.len(), Fault::check("the plan does not end in a program"))
+    }
+
+    /// Tells a parent that watches which step begins, and how long the one before took.
+    fn announce(&mut self, step: usize, former: (u64, u64)) {
+        if self.watched {
+            let mut record = Record::of(Kind::Step);
+            (record.step, record.former) = (step as u32, former);
+            // Once a created container is left to itself nobody watches any more.
+            self.watched = record.send(self.channel).is_ok();
+        }
+    }
+
+    fn now(&self) -> u64 {
+        if self.watched { sys::now() } else { 0 }
     }
 
     fn step(&mut self, op: &Op) -> Result<(), Fault> {

@@ -49,7 +49,7 @@ pub(crate) fn host_step(step: &HostStep, pid: i32, moved: &mut Vec<Moved>) -> Re
         }
         HostOp::Scheduler(scheduler) => {
             let doing = Doing::new(&step.origin, format!("set scheduler {scheduler}"));
-            sys::sched_setattr(pid, attributes_of(scheduler)).map_err(|errno| match errno {
+            sys::sched_setattr(pid, scheduler_attributes(scheduler)).map_err(|errno| match errno {
                 Errno::EPERM if scheduler.policy == SCHED_DEADLINE => doing.failed_with(
                     "sched_setattr",
                     errno,
@@ -79,7 +79,8 @@ pub(crate) fn host_step(step: &HostStep, pid: i32, moved: &mut Vec<Moved>) -> Re
     }
 }
 
-fn attributes_of(scheduler: &Scheduler) -> sys::SchedAttr {
+/// A scheduler as sched_setattr(2) takes it.
+pub fn scheduler_attributes(scheduler: &Scheduler) -> sys::SchedAttr {
     let Scheduler { policy, flags, nice, priority, runtime, deadline, period } = *scheduler;
     sys::SchedAttr { policy, flags, nice, priority, runtime, deadline, period, ..Default::default() }
 }

@@ -28,5 +28,8 @@ mod wire;
 
 pub use error::{SpawnError, StartError, words};
 pub use execute::Container;
-pub use parent::{Attendant, Extras, Gate, Init, ask_to_start, spawn, spawn_into};
+pub use host::scheduler_attributes;
+pub use parent::{
+    Attendant, Extras, Gate, Init, Part, Watcher, ask_to_start, check_namespace, map_namespace, spawn, spawn_into,
+};
 pub use program::{Running, Where, start_hook};

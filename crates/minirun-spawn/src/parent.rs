@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use minirun_plan::{IdMaps, Op, Plan};
+use minirun_plan::{Handle, IdMaps, JoinedNamespace, Op, Plan};
 use minirun_sys as sys;
 use minirun_sys::{Clone, Errno, Forked};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -12,7 +12,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::clone::{bear, open_namespaces};
+use crate::clone::{bear, open_namespace, open_namespaces};
 use crate::error::{Doing, SpawnError, StartError};
 use crate::execute::{Container, Opened};
 use crate::host::{MYSELF, host_step};
@@ -28,8 +28,27 @@ pub enum Gate<'a> {
     Parent,
 }
 
+/// Something that is done for a container, by its number in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// By the parent: [`Plan::idmaps`], [`Plan::handles`], [`Plan::before_birth`], [`Plan::host`], counted through.
+    Host(usize),
+    /// By init: a step of [`Plan::init`].
+    Init(usize),
+}
+
+/// Who hears of everything that is done as it begins. A step of init costs a message then, so that is not done for nobody.
+pub trait Watcher {
+    /// Is there somebody who listens?
+    fn watches(&self) -> bool;
+
+    /// This part of the plan begins. For a step of init: the one before it began and ended at these times
+    /// ([`sys::now`]), if there was one.
+    fn begins(&mut self, part: Part, former: Option<(u64, u64)>);
+}
+
 /// Who has something to do at certain moments of init's making. An error ends init.
-pub trait Attendant {
+pub trait Attendant: Watcher {
     /// Init is at work; what is done now is done beside it.
     ///
     /// # Errors
@@ -44,9 +63,19 @@ pub trait Attendant {
 }
 
 /// For a process without such moments.
-struct Nobody;
+struct Unattended<'a>(&'a mut dyn Watcher);
 
-impl Attendant for Nobody {
+impl Watcher for Unattended<'_> {
+    fn watches(&self) -> bool {
+        self.0.watches()
+    }
+
+    fn begins(&mut self, part: Part, former: Option<(u64, u64)>) {
+        self.0.begins(part, former);
+    }
+}
+
+impl Attendant for Unattended<'_> {
     fn born(&mut self, _: &Init) -> Result<(), String> {
         Ok(())
     }
@@ -104,8 +133,9 @@ pub fn spawn_into(
     container: Container,
     cgroup: BorrowedFd<'_>,
     extras: Extras<'_>,
+    watcher: &mut dyn Watcher,
 ) -> Result<Init, SpawnError> {
-    give_birth(plan, cgroup, Gate::Parent, (Some(container), extras), &mut Nobody)
+    give_birth(plan, cgroup, Gate::Parent, (Some(container), extras), &mut Unattended(watcher))
 }
 
 fn give_birth(
@@ -115,16 +145,28 @@ fn give_birth(
     (container, extras): (Option<Container>, Extras<'_>),
     attendant: &mut dyn Attendant,
 ) -> Result<Init, SpawnError> {
-    let idmaps: Vec<OwnedFd> = plan.idmaps.iter().map(map_namespace).collect::<Result<_, _>>()?;
+    let mut count = 0..;
+    let mut next = || Part::Host(count.next().unwrap_or(0));
+    let mut idmaps = Vec::with_capacity(plan.idmaps.len());
+    for maps in &plan.idmaps {
+        attendant.begins(next(), None);
+        idmaps.push(map_namespace(maps)?);
+    }
     let namespaces = open_namespaces(plan)?;
     refuse_own_namespaces(plan, &namespaces)?;
+    let mut handles = Vec::with_capacity(plan.handles.len());
+    for handle in &plan.handles {
+        attendant.begins(next(), None);
+        handles.push(open_handle(handle, &idmaps)?);
+    }
     let mut opened = Opened {
         namespaces,
-        handles: open_handles(plan, &idmaps)?,
+        handles,
         idmaps,
         container,
         not_inits: extras.not_inits.iter().map(|fd| fd.as_raw_fd()).collect(),
         console: extras.console,
+        watched: attendant.watches(),
         hooks: hook_vectors(plan),
         state: None,
         argv: sys::Argv::new(plan.payload.args.clone()),
@@ -141,7 +183,10 @@ fn give_birth(
     opened.not_inits.push(ours.as_raw_fd());
     become_unreadable()?;
     let mut moved = Vec::new();
-    plan.before_birth.iter().try_for_each(|step| host_step(step, MYSELF, &mut moved))?;
+    for step in &plan.before_birth {
+        attendant.begins(next(), None);
+        host_step(step, MYSELF, &mut moved)?;
+    }
     let born = bear(plan, &mut opened, cgroup, (&ours, theirs), gate)?;
     let init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours, state };
     match init.raise(plan, attendant, &mut moved) {
@@ -170,7 +215,9 @@ fn become_unreadable() -> Result<(), SpawnError> {
 impl Init {
     /// From the clone to the record that says "created".
     fn raise(&self, plan: &Plan, attendant: &mut dyn Attendant, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
-        for step in &plan.host {
+        let before = plan.idmaps.len() + plan.handles.len() + plan.before_birth.len();
+        for (i, step) in plan.host.iter().enumerate() {
+            attendant.begins(Part::Host(before + i), None);
             host_step(step, self.pid, moved)?;
         }
         match sys::write(self.channel.as_fd(), &[GO]) {
@@ -180,7 +227,7 @@ impl Init {
         }
         attendant.born(self).map_err(SpawnError::Attendant)?;
         loop {
-            match self.receive()? {
+            match self.receive(attendant)? {
                 Some(Record { kind: Kind::Hello, .. }) => {}
                 Some(Record { kind: Kind::Created, .. }) => return Ok(()),
                 Some(Record { kind: Kind::AtHooks, .. }) => {
@@ -209,9 +256,9 @@ impl Init {
     ///
     /// # Errors
     /// Init died meanwhile.
-    pub fn commit(&self) -> Result<(), SpawnError> {
+    pub fn commit(&self, watcher: &mut dyn Watcher) -> Result<(), SpawnError> {
         self.send(COMMIT)?;
-        match self.receive()? {
+        match self.receive(watcher)? {
             Some(Record { kind: Kind::Kept, .. }) => Ok(()),
             _ => Err(SpawnError::Died { status: self.reap() }),
         }
@@ -221,13 +268,13 @@ impl Init {
     ///
     /// # Errors
     /// Why it could not be executed.
-    pub fn start(&self) -> Result<(), StartError> {
+    pub fn start(&self, watcher: &mut dyn Watcher) -> Result<(), StartError> {
         // Both words at once: init answers the first and goes on with the second.
         for word in [COMMIT, START] {
             sys::write(self.channel.as_fd(), &[word]).map_err(StartError::Unreachable)?;
         }
-        match receive(self.channel.as_fd()).map_err(StartError::Unreachable)? {
-            Some(Record { kind: Kind::Kept, .. }) => await_execution(self.channel.as_fd()),
+        match receive_news(self.channel.as_fd(), watcher).map_err(StartError::Unreachable)? {
+            Some(Record { kind: Kind::Kept, .. }) => await_execution(self.channel.as_fd(), watcher),
             Some(record) => Err(StartError::of_record(&record)),
             None => Err(StartError::Unreachable(Errno::EPIPE)),
         }
@@ -258,9 +305,9 @@ impl Init {
         }
     }
 
-    fn receive(&self) -> Result<Option<Record>, SpawnError> {
+    fn receive(&self, watcher: &mut (impl Watcher + ?Sized)) -> Result<Option<Record>, SpawnError> {
         let doing = Doing::internal("read from init");
-        receive(self.channel.as_fd()).map_err(|errno| doing.failed("read", errno))
+        receive_news(self.channel.as_fd(), watcher).map_err(|errno| doing.failed("read", errno))
     }
 }
 
@@ -277,9 +324,21 @@ fn receive(channel: BorrowedFd<'_>) -> sys::Result<Option<Record>> {
     }
 }
 
+/// The next record that asks for something; of steps the watcher is told.
+fn receive_news(channel: BorrowedFd<'_>, watcher: &mut (impl Watcher + ?Sized)) -> sys::Result<Option<Record>> {
+    loop {
+        match receive(channel)? {
+            Some(Record { kind: Kind::Step, step, former, .. }) => {
+                watcher.begins(Part::Init(step as usize), (former.0 != 0).then_some(former));
+            }
+            other => return Ok(other),
+        }
+    }
+}
+
 /// End of file means that the program runs, or that init died; which of them, its state tells.
-fn await_execution(channel: BorrowedFd<'_>) -> Result<(), StartError> {
-    match receive(channel).map_err(StartError::Unreachable)? {
+fn await_execution(channel: BorrowedFd<'_>, watcher: &mut dyn Watcher) -> Result<(), StartError> {
+    match receive_news(channel, watcher).map_err(StartError::Unreachable)? {
         None => Ok(()),
         Some(record) => Err(StartError::of_record(&record)),
     }
@@ -291,7 +350,11 @@ fn await_execution(channel: BorrowedFd<'_>) -> Result<(), StartError> {
 /// Why it could not be executed, or that nobody listens any more.
 pub fn ask_to_start(connection: BorrowedFd<'_>) -> Result<(), StartError> {
     sys::write(connection, &[START]).map_err(StartError::Unreachable)?;
-    await_execution(connection)
+    // Steps are reported to init's parent, which is gone.
+    match receive(connection).map_err(StartError::Unreachable)? {
+        None => Ok(()),
+        Some(record) => Err(StartError::of_record(&record)),
+    }
 }
 
 /// The vectors of the startContainer hooks. One without an environment gets the container's, as with runc.
@@ -311,56 +374,61 @@ fn state_file() -> Result<OwnedFd, SpawnError> {
 /// Joining the runtime's own namespace by its path would let the container change what is the host's: its root, its
 /// network parameters.
 fn refuse_own_namespaces(plan: &Plan, opened: &[OwnedFd]) -> Result<(), SpawnError> {
-    let network = |op: &Op| matches!(op, Op::Sysctl { path, .. } if path.to_bytes().starts_with(b"net/"));
-    for (joined, fd) in plan.namespaces.join.iter().zip(opened) {
-        let (file, why) = match joined.kind as libc::c_int {
-            libc::CLONE_NEWNS => ("mnt", "it is the runtime's own, whose root would be changed"),
-            libc::CLONE_NEWNET if plan.init.iter().any(|step| network(&step.op)) => {
-                ("net", "it is the runtime's own, whose parameters linux.sysctl would change")
-            }
-            _ => continue,
-        };
-        let doing = Doing::new(&joined.origin, format!("join namespace {}", joined.path.display()));
-        let inode = |fd: BorrowedFd<'_>| sys::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
-        let own = File::open(format!("/proc/self/ns/{file}")).map_err(|error| doing.failed_io("open", &error))?;
-        let same = inode(fd.as_fd()).and_then(|joined| Ok(joined == inode(own.as_fd())?));
-        if same.map_err(|errno| doing.failed("fstat", errno))? {
-            return Err(doing.refused(why));
-        }
-    }
-    Ok(())
+    plan.namespaces.join.iter().zip(opened).try_for_each(|(joined, fd)| refuse_own_namespace(plan, joined, fd.as_fd()))
 }
 
-/// Opens the sources that init may not reach. They are cut off from the host's propagation, as everything else is.
-fn open_handles(plan: &Plan, idmaps: &[OwnedFd]) -> Result<Vec<OwnedFd>, SpawnError> {
-    let mut handles = Vec::with_capacity(plan.handles.len());
-    for handle in &plan.handles {
-        let doing = Doing::new(&handle.origin, format!("open {}", handle.path.to_string_lossy()));
-        let recursive = if handle.recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
-        let tree = sys::open_tree(sys::working_directory(), &handle.path, libc::OPEN_TREE_CLONE | recursive).map_err(
-            |errno| match errno {
+fn refuse_own_namespace(plan: &Plan, joined: &JoinedNamespace, fd: BorrowedFd<'_>) -> Result<(), SpawnError> {
+    let network = |op: &Op| matches!(op, Op::Sysctl { path, .. } if path.to_bytes().starts_with(b"net/"));
+    let (file, why) = match joined.kind as libc::c_int {
+        libc::CLONE_NEWNS => ("mnt", "it is the runtime's own, whose root would be changed"),
+        libc::CLONE_NEWNET if plan.init.iter().any(|step| network(&step.op)) => {
+            ("net", "it is the runtime's own, whose parameters linux.sysctl would change")
+        }
+        _ => return Ok(()),
+    };
+    let doing = Doing::new(&joined.origin, format!("join namespace {}", joined.path.display()));
+    let inode = |fd: BorrowedFd<'_>| sys::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+    let own = File::open(format!("/proc/self/ns/{file}")).map_err(|error| doing.failed_io("open", &error))?;
+    let same = inode(fd).and_then(|joined| Ok(joined == inode(own.as_fd())?));
+    if same.map_err(|errno| doing.failed("fstat", errno))? { Err(doing.refused(why)) } else { Ok(()) }
+}
+
+/// Is what a plan wants to join there, of the right type, and not the runtime's own where that is refused?
+///
+/// # Errors
+/// It is not.
+pub fn check_namespace(plan: &Plan, joined: &JoinedNamespace) -> Result<(), SpawnError> {
+    refuse_own_namespace(plan, joined, open_namespace(joined)?.as_fd())
+}
+
+/// Opens a source that init may not reach. It is cut off from the host's propagation, as everything else is.
+fn open_handle(handle: &Handle, idmaps: &[OwnedFd]) -> Result<OwnedFd, SpawnError> {
+    let doing = Doing::new(&handle.origin, format!("open {}", handle.path.to_string_lossy()));
+    let recursive = if handle.recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
+    let tree =
+        sys::open_tree(sys::working_directory(), &handle.path, libc::OPEN_TREE_CLONE | recursive).map_err(|errno| {
+            match errno {
                 Errno::ENOENT => doing.failed_with("open_tree", errno, "the source must exist"),
                 errno => doing.failed("open_tree", errno),
-            },
-        )?;
-        let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
-        sys::mount_setattr(tree.as_fd(), true, cut_off, None).map_err(|errno| doing.failed("mount_setattr", errno))?;
-        if let Some((i, all)) = handle.idmap {
-            let attr = sys::MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };
-            sys::mount_setattr(tree.as_fd(), all, attr, Some(idmaps[i].as_fd())).map_err(|errno| match errno {
-                Errno::EINVAL => {
-                    doing.failed_with("mount_setattr", errno, "this file system may not support mapped ids")
-                }
-                errno => doing.failed("mount_setattr", errno),
-            })?;
-        }
-        handles.push(tree);
+            }
+        })?;
+    let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
+    sys::mount_setattr(tree.as_fd(), true, cut_off, None).map_err(|errno| doing.failed("mount_setattr", errno))?;
+    if let Some((i, all)) = handle.idmap {
+        let attr = sys::MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };
+        sys::mount_setattr(tree.as_fd(), all, attr, Some(idmaps[i].as_fd())).map_err(|errno| match errno {
+            Errno::EINVAL => doing.failed_with("mount_setattr", errno, "this file system may not support mapped ids"),
+            errno => doing.failed("mount_setattr", errno),
+        })?;
     }
-    Ok(handles)
+    Ok(tree)
 }
 
 /// A user namespace with these maps and nobody in it, for mount_setattr(2).
-fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
+///
+/// # Errors
+/// It cannot be made, or its maps cannot be written.
+pub fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
     let doing = Doing::new(&maps.origin, "make a user namespace to map ids by".to_owned());
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| doing.failed("socketpair", errno))?;

@@ -15,8 +15,10 @@ pub(crate) const START: u8 = b'S';
 
 /// Bytes in a [`Record`].
 pub(crate) const RECORD: usize = 1024;
+/// Bytes before a record's texts.
+const HEAD: usize = 48;
 /// Bytes of each of a record's two texts.
-pub(crate) const DETAIL: usize = (RECORD - 32) / 2;
+pub(crate) const DETAIL: usize = (RECORD - HEAD) / 2;
 
 /// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(crate) enum Kind {
     AtHooks = 4,
     /// Init outlives its parent from here on.
     Kept = 5,
+    /// Init begins a step. Sent only where somebody watches.
+    Step = 6,
 }
 
 /// A message of init.
@@ -45,6 +49,8 @@ pub(crate) struct Record {
     pub(crate) errno: i32,
     /// Which option of the step, counted from 1; 0 for none.
     pub(crate) option: u32,
+    /// When the step before this one began and ended ([`minirun_sys::now`]); 0 where there was none.
+    pub(crate) former: (u64, u64),
     /// The step in words, for those who have no plan.
     pub(crate) subject: Detail,
     /// What the kernel or the step says beyond that, cut at [`DETAIL`] bytes.
@@ -78,7 +84,8 @@ impl Detail {
 
 impl Record {
     pub(crate) const fn of(kind: Kind) -> Record {
-        Record { kind, step: 0, call: 0, errno: 0, option: 0, subject: Detail::new(), detail: Detail::new() }
+        let (subject, detail) = (Detail::new(), Detail::new());
+        Record { kind, step: 0, call: 0, errno: 0, option: 0, former: (0, 0), subject, detail }
     }
 
     /// Sends it; an error means that the parent is gone.
@@ -91,8 +98,10 @@ impl Record {
         bytes[16..20].copy_from_slice(&self.option.to_ne_bytes());
         bytes[20..24].copy_from_slice(&(self.subject.length as u32).to_ne_bytes());
         bytes[24..28].copy_from_slice(&(self.detail.length as u32).to_ne_bytes());
-        bytes[32..32 + DETAIL].copy_from_slice(&self.subject.bytes);
-        bytes[32 + DETAIL..].copy_from_slice(&self.detail.bytes);
+        bytes[32..40].copy_from_slice(&self.former.0.to_ne_bytes());
+        bytes[40..48].copy_from_slice(&self.former.1.to_ne_bytes());
+        bytes[HEAD..HEAD + DETAIL].copy_from_slice(&self.subject.bytes);
+        bytes[HEAD + DETAIL..].copy_from_slice(&self.detail.bytes);
         sys::write(channel, &bytes).map(drop)
     }
 
@@ -105,16 +114,18 @@ impl Record {
             3 => Kind::Failed,
             4 => Kind::AtHooks,
             5 => Kind::Kept,
+            6 => Kind::Step,
             _ => return None,
         };
+        let time = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
         let text = |start: usize, length: u32| {
             let mut text = Detail::new();
             text.push(bytes.get(start..start.checked_add(length as usize)?)?);
             Some(text)
         };
-        let (subject, detail) = (text(32, word(20)?)?, text(32 + DETAIL, word(24)?)?);
+        let (subject, detail) = (text(HEAD, word(20)?)?, text(HEAD + DETAIL, word(24)?)?);
         let (step, call, errno, option) = (word(4)?, word(8)?, word(12)? as i32, word(16)?);
-        Some(Record { kind, step, call, errno, option, subject, detail })
+        Some(Record { kind, step, call, errno, option, former: (time(32)?, time(40)?), subject, detail })
     }
 }
 

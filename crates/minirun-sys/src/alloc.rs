@@ -1,4 +1,5 @@
-//! The allocator of a process that lives for milliseconds: it hands out memory and takes back only the newest block.
+//! The allocator of a process that lives for milliseconds: it hands out memory and asks the kernel for it in chunks.
+//! What is freed is handed out again, for some commands stay (`run`, `exec`, `events`), but never given back.
 //!
 //! It also keeps the promise that nothing is allocated between `clone3` and `execve`: after [`forbid_allocation`] any
 //! request ends the process with a message.
@@ -19,7 +20,16 @@ pub fn forbid_allocation() {
     FORBIDDEN.store(true, Ordering::Relaxed);
 }
 
-/// A bump allocator: `alloc` moves a pointer, `dealloc` gives back only what was handed out last.
+/// Small blocks come in multiples of this many bytes, which is enough for the alignment of every basic type.
+const GRAIN: usize = 16;
+/// So many sizes of small blocks have a list of their own; above them there are the powers of two.
+const SMALL: usize = 64;
+/// One list for each size of small blocks, one for each power of two.
+const LISTS: usize = SMALL + 64;
+
+/// A bump allocator: `alloc` takes the first block from the list of its size, else it moves a pointer; `dealloc` moves
+/// it back over what was handed out last, and puts everything else on a list. A loop that asks for the same again and
+/// again so comes to rest.
 ///
 /// Not for threads: minirun has none, because `unshare` and `setns` refuse a threaded process.
 #[derive(Debug)]
@@ -31,6 +41,18 @@ pub struct Bump {
 struct Region {
     next: usize,
     end: usize,
+    /// The first freed block of each size. A freed block begins with the address of the next, or 0.
+    lists: [usize; LISTS],
+}
+
+/// How many bytes a block has that is to hold `size`, and its list.
+fn class(size: usize) -> Option<(usize, usize)> {
+    if size <= SMALL * GRAIN {
+        let grains = size.div_ceil(GRAIN).max(1);
+        return Some((grains * GRAIN, grains - 1));
+    }
+    let size = size.checked_next_power_of_two()?;
+    Some((size, SMALL + size.trailing_zeros() as usize))
 }
 
 // SAFETY: the program that installs this allocator is single-threaded (see the type's documentation), so there is never
@@ -40,7 +62,7 @@ unsafe impl Sync for Bump {}
 impl Bump {
     /// An allocator that has asked the kernel for nothing so far.
     pub const fn new() -> Bump {
-        Bump { free: UnsafeCell::new(Region { next: 0, end: 0 }) }
+        Bump { free: UnsafeCell::new(Region { next: 0, end: 0, lists: [0; LISTS] }) }
     }
 
     #[allow(clippy::mut_from_ref, reason = "the cell is what makes it mutable; see the SAFETY note")]
@@ -56,53 +78,126 @@ impl Default for Bump {
     }
 }
 
-// SAFETY: blocks do not overlap, because `next` only moves over memory that was just handed out or given back last; each
-// is inside a mapping of its own size, aligned as asked; a failed mapping gives null, as the trait demands.
+// SAFETY: blocks do not overlap, because `next` only moves over memory that was just handed out or given back last, and
+// a block is on a list only between its `dealloc` and its next `alloc`; each is inside a mapping of its own size and has
+// the whole size of its class, which the layout tells again; it is aligned as asked; a failed mapping gives null, as the
+// trait demands.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if FORBIDDEN.load(Ordering::Relaxed) {
             crate::calls::die(b"minirun: bug: memory was asked for after clone3\n");
         }
+        let Some((size, list)) = class(layout.size()) else { return std::ptr::null_mut() };
         let region = self.region();
-        let start = region.next.next_multiple_of(layout.align());
-        if let Some(end) = start.checked_add(layout.size())
+        let freed = region.lists[list];
+        if freed != 0 && freed.is_multiple_of(layout.align()) {
+            // SAFETY: a block on a list is nobody's, has at least GRAIN bytes, and begins with an address.
+            region.lists[list] = unsafe { (freed as *const usize).read() };
+            return freed as *mut u8;
+        }
+        let align = layout.align().max(GRAIN);
+        let start = region.next.next_multiple_of(align);
+        if let Some(end) = start.checked_add(size)
             && end <= region.end
         {
             region.next = end;
             return start as *mut u8;
         }
-        let size = layout.size().saturating_add(layout.align()).max(CHUNK);
-        let Some(start) = crate::calls::map_memory(size) else { return std::ptr::null_mut() };
-        let block = start.next_multiple_of(layout.align());
-        *region = Region { next: block + layout.size(), end: start + size };
+        let mapped = size.saturating_add(align).max(CHUNK);
+        let Some(start) = crate::calls::map_memory(mapped) else { return std::ptr::null_mut() };
+        let block = start.next_multiple_of(align);
+        (region.next, region.end) = (block + size, start + mapped);
         block as *mut u8
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let Some((size, list)) = class(layout.size()) else { return };
         let region = self.region();
-        if block as usize + layout.size() == region.next {
+        if block as usize + size == region.next {
             region.next = block as usize;
+            return;
         }
+        // SAFETY: the block is no longer anybody's, has at least GRAIN bytes, and is aligned to GRAIN.
+        unsafe { block.cast::<usize>().write(region.lists[list]) };
+        region.lists[list] = block as usize;
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let region = self.region();
-        let start = block as usize;
-        if start + layout.size() == region.next && start.saturating_add(new_size) <= region.end {
-            region.next = start + new_size;
+        let (Some((size, _)), Some((wanted, _))) = (class(layout.size()), class(new_size)) else {
+            return std::ptr::null_mut();
+        };
+        if size == wanted {
             return block;
         }
-        if new_size <= layout.size() {
+        let region = self.region();
+        let start = block as usize;
+        if start + size == region.next && start.saturating_add(wanted) <= region.end {
+            region.next = start + wanted;
             return block;
         }
         let Ok(new_layout) = Layout::from_size_align(new_size, layout.align()) else { return std::ptr::null_mut() };
-        // SAFETY: the layout is valid, and the old block holds at least `layout.size()` bytes that do not overlap the new.
+        // SAFETY: the layout is valid, and both blocks hold the bytes that are copied and do not overlap.
         unsafe {
             let new = self.alloc(new_layout);
             if !new.is_null() {
-                std::ptr::copy_nonoverlapping(block, new, layout.size());
+                std::ptr::copy_nonoverlapping(block, new, layout.size().min(new_size));
+                self.dealloc(block, layout);
             }
             new
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one round of a command that stays may do: blocks of many sizes, freed in another order.
+    fn round(bump: &Bump) {
+        let sizes = [1, 16, 17, 1000, 24, 1024, 1025, 5000, 300, 70_000];
+        let layouts = sizes.map(|size| Layout::from_size_align(size, 8).unwrap());
+        // SAFETY: every block is written within its layout, and freed once with the layout that it has then.
+        unsafe {
+            let blocks = layouts.map(|layout| {
+                let block = bump.alloc(layout);
+                assert!((block as usize).is_multiple_of(8));
+                block.write_bytes(layout.size() as u8, layout.size());
+                block
+            });
+            for (block, layout) in blocks.iter().zip(layouts) {
+                let all = std::slice::from_raw_parts(*block, layout.size());
+                assert!(all.iter().all(|byte| *byte == layout.size() as u8), "{layout:?}");
+            }
+            for (block, layout) in blocks.iter().zip(layouts) {
+                let (larger, smaller) = (layout.size() * 3, layout.size() / 2 + 1);
+                let block = bump.realloc(*block, layout, larger);
+                let grown = Layout::from_size_align(larger, 8).unwrap();
+                assert_eq!(*block, layout.size() as u8);
+                let block = bump.realloc(block, grown, smaller);
+                bump.dealloc(block, Layout::from_size_align(smaller, 8).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn a_loop_comes_to_rest() {
+        let bump = Bump::new();
+        (0..3).for_each(|_| round(&bump));
+        let before = (bump.region().next, bump.region().end);
+        (0..1000).for_each(|_| round(&bump));
+        assert_eq!((bump.region().next, bump.region().end), before);
+    }
+
+    #[test]
+    fn large_alignments_are_kept() {
+        let bump = Bump::new();
+        let (plain, page) = (Layout::from_size_align(4096, 1).unwrap(), Layout::from_size_align(4096, 4096).unwrap());
+        // SAFETY: each block is freed once, with its layout.
+        unsafe {
+            let (first, second) = (bump.alloc(plain), bump.alloc(plain));
+            bump.dealloc(first, plain);
+            assert!((bump.alloc(page) as usize).is_multiple_of(4096));
+            bump.dealloc(second, plain);
         }
     }
 }

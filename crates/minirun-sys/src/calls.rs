@@ -168,6 +168,13 @@ pub fn exit(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// Nanoseconds of `CLOCK_REALTIME`: the one clock that a time namespace does not shift, so that the times of two processes
+/// can be compared (time_namespaces(7)).
+pub fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// Writes a line to standard error and exits with status 125. For the allocator, which has no other voice.
 pub(crate) fn die(message: &[u8]) -> ! {
     let _best_effort = write(BorrowedFd::STDERR, message);

@@ -1,27 +1,44 @@
-//! The command line: one table of commands and options, from which it is parsed and the help is printed.
+//! The command line: one table of commands and options, from which it is parsed, and from which the help, the manual
+//! pages and the completions are made.
 //!
 //! The rules are those that engines rely on: global options come before the command, a repeated option counts as given
-//! last, a long option may have one dash or two, and its value follows after `=` or as the next word.
+//! last, a long option may have one dash or two, and its value follows after `=` or as the next word. Options may also
+//! follow the arguments, as in runc (`kill ID --all`); only in `exec` and `ps` the first argument ends them.
 
+mod command;
+mod completion;
+mod duration;
 mod help;
+mod man;
+mod option;
 mod table;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use lexopt::{Arg, Parser};
 
+pub use command::Command;
+use command::Kind;
 pub use help::SPEC_VERSION;
-pub use table::Command;
-use table::{COMMANDS, GLOBALS, Opt};
+use option::GLOBALS;
+use table::COMMANDS;
 
 /// What the command line asks for.
-pub enum Asked {
-    /// A text: help or the version.
+pub enum Asked<T> {
+    /// A text: help, the version and the like.
     Text(String),
-    /// Something to do.
-    Call(Call),
+    /// More than that.
+    Todo(T),
+}
+
+/// A command line of which the options before the command are read, and the name of the command.
+pub struct Line {
+    pub globals: Globals,
+    name: String,
+    rest: Parser,
 }
 
 /// Options that come before the command.
@@ -55,9 +72,23 @@ impl Given {
 }
 
 impl Globals {
+    /// The one who shall manage cgroups, in crun's words.
+    pub fn cgroup_manager(&self) -> &str {
+        match self.given.last("cgroup-manager").and_then(|value| value.to_str()) {
+            _ if self.has("systemd-cgroup") => "systemd",
+            Some(name) if !name.is_empty() => name,
+            _ => "cgroupfs",
+        }
+    }
+
     /// Was this option given?
     pub fn has(&self, name: &str) -> bool {
         self.given.has(name)
+    }
+
+    /// Its value, as it was given.
+    pub fn value(&self, name: &str) -> Option<&OsStr> {
+        self.given.last(name).map(OsString::as_os_str)
     }
 
     /// Its value, as text.
@@ -99,83 +130,166 @@ impl Call {
         let number = text.parse().with_context(|| format!("invalid value {text:?} for --{name}"))?;
         Ok(Some(number))
     }
+
+    /// Its value, as a duration.
+    pub fn duration(&self, name: &str) -> Result<Option<Duration>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        duration::parse(&text).map(Some).with_context(|| format!("--{name}"))
+    }
 }
 
 fn absolute(value: &OsString) -> Option<PathBuf> {
     (!value.is_empty()).then(|| std::path::absolute(value).unwrap_or_else(|_| PathBuf::from(value)))
 }
 
-/// Reads the words after the program's name.
-pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Asked> {
-    let words: Vec<OsString> = words.map(with_two_dashes).collect();
-    let mut parser = Parser::from_args(words);
+/// Reads the words after the program's name, up to the command's own. Messages about what follows can then go to the log.
+pub fn read(words: impl Iterator<Item = OsString>) -> Result<Asked<Line>> {
+    let mut rest = Parser::from_args(words);
     let mut globals = Globals::default();
-    let name = loop {
-        match parser.next()? {
-            None => return Ok(Asked::Text(help::overview())),
-            Some(Arg::Value(name)) => break name.to_string_lossy().into_owned(),
-            Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Asked::Text(help::overview())),
-            Some(Arg::Long("version") | Arg::Short('v')) => return Ok(Asked::Text(help::version())),
-            Some(option) => {
-                let met = spelling(&option);
-                take_option(&mut parser, &met, GLOBALS, "", &mut globals.given)?;
-            }
-        }
-    };
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        // Engines ask `checkpoint --help` whether there are checkpoints: success would say yes.
-        if name == "checkpoint" || name == "restore" {
-            bail!("{name} is not supported: minirun has no checkpoints");
-        }
-        if name == "help" {
-            return Ok(Asked::Text(help::overview()));
-        }
-        bail!("no such command: {name:?} (minirun --help lists them)");
-    };
-    let mut given = Given::default();
-    let mut args = Vec::new();
     loop {
-        match parser.next()? {
-            None => break,
-            Some(Arg::Value(arg)) => {
-                args.push(arg.to_string_lossy().into_owned());
-                if command.passes_on {
-                    // What follows the id belongs to the program in the container, whatever it looks like.
-                    args.extend(parser.raw_args()?.map(|arg| arg.to_string_lossy().into_owned()));
-                }
+        match next(&mut rest)? {
+            None => return Ok(Asked::Text(help::overview())),
+            Some(Met::Argument(name)) => {
+                let name = name.to_string_lossy().into_owned();
+                return Ok(Asked::Todo(Line { globals, name, rest }));
             }
-            Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Asked::Text(help::of_command(command))),
-            Some(option) => {
-                let met = spelling(&option);
-                take_option(&mut parser, &met, command.options, command.name, &mut given)?;
-            }
+            Some(Met::Option(spelling, value)) => match spelling.as_str() {
+                "--help" | "-h" => return Ok(Asked::Text(help::overview())),
+                "--version" | "-v" => return Ok(Asked::Text(help::version())),
+                _ => take_option(&mut rest, &spelling, value, None, &mut globals.given)?,
+            },
         }
     }
-    check_count(command, args.len())?;
-    Ok(Asked::Call(Call { globals, command, given, args }))
 }
 
-/// An option as it stands on the command line.
-fn spelling(arg: &Arg<'_>) -> String {
-    match arg {
-        Arg::Long(name) => format!("--{name}"),
-        Arg::Short(letter) => format!("-{letter}"),
-        Arg::Value(value) => value.to_string_lossy().into_owned(),
+impl Line {
+    /// Reads the command's options and arguments.
+    pub fn call(mut self) -> Result<Asked<Call>> {
+        let command = find(&self.name).map_err(|error| probed(&self.name, &mut self.rest).unwrap_or(error))?;
+        let mut given = Given::default();
+        let mut args = Vec::new();
+        loop {
+            match next(&mut self.rest)? {
+                None => break,
+                Some(Met::Argument(arg)) => {
+                    args.push(arg.to_string_lossy().into_owned());
+                    if command.passes_on {
+                        // What follows the id belongs to the program in the container, whatever it looks like.
+                        args.extend(self.rest.raw_args()?.map(|arg| arg.to_string_lossy().into_owned()));
+                    }
+                }
+                Some(Met::Option(spelling, _)) if spelling == "--help" || spelling == "-h" => {
+                    return Ok(Asked::Text(help::of_command(command)));
+                }
+                Some(Met::Option(spelling, value)) => {
+                    take_option(&mut self.rest, &spelling, value, Some(command), &mut given)?;
+                }
+            }
+        }
+        check_count(command, args.len())?;
+        match command.name {
+            "help" | "man" | "completion" => about(command.name, args.first().map(String::as_str)).map(Asked::Text),
+            _ => Ok(Asked::Todo(Call { globals: self.globals, command, given, args })),
+        }
     }
+}
+
+/// Texts that are made from the table.
+fn about(what: &str, argument: Option<&str>) -> Result<String> {
+    match (what, argument) {
+        ("completion", shell) => completion::script(shell.unwrap_or_default()),
+        ("man", None) => Ok(man::overview()),
+        ("man", Some(name)) => Ok(man::of_command(find(name)?)),
+        (_, None) => Ok(help::overview()),
+        (_, Some(name)) => Ok(help::of_command(find(name)?)),
+    }
+}
+
+fn find(name: &str) -> Result<&'static Command> {
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        match nearest(name, COMMANDS.iter().map(|command| command.name.to_owned())) {
+            Some(near) => bail!("no such command: {name:?} (did you mean {near:?}?)"),
+            None => bail!("no such command: {name:?} (minirun --help lists them)"),
+        }
+    };
+    Ok(command)
+}
+
+/// The answers to engines that ask for checkpoints by calling `checkpoint --help`, whose success would say that there are
+/// some, and `restore --lsm-mount-context`, by whose missing value they tell whether the option is known.
+fn probed(name: &str, rest: &mut Parser) -> Option<anyhow::Error> {
+    let mut words = rest.try_raw_args()?;
+    match name {
+        "restore" if words.next().is_some_and(|word| word == "--lsm-mount-context") && words.next().is_none() => {
+            Some(anyhow!("flag needs an argument: --lsm-mount-context (restore is not supported all the same)"))
+        }
+        "checkpoint" | "restore" => Some(anyhow!("{name} is not supported: minirun has no checkpoints")),
+        _ => None,
+    }
+}
+
+/// The next thing on the command line.
+enum Met {
+    /// An option by its spelling, with a value that was joined to it by `=` after one dash.
+    Option(String, Option<OsString>),
+    Argument(OsString),
+}
+
+fn next(parser: &mut Parser) -> Result<Option<Met>> {
+    // `-no-pivot` is `--no-pivot`: Go's flag package takes both, and engines use both.
+    if let Some(mut words) = parser.try_raw_args()
+        && let Some((name, value)) = words.peek().and_then(long_after_one_dash)
+    {
+        words.next();
+        return Ok(Some(Met::Option(format!("--{name}"), value)));
+    }
+    Ok(parser.next()?.map(|arg| match arg {
+        Arg::Long(name) => Met::Option(format!("--{name}"), None),
+        Arg::Short(letter) => Met::Option(format!("-{letter}"), None),
+        Arg::Value(value) => Met::Argument(value),
+    }))
+}
+
+/// The name of a long option that is written with one dash, and the value that is joined to it.
+fn long_after_one_dash(word: &OsStr) -> Option<(&'static str, Option<OsString>)> {
+    let text = word.to_str()?.strip_prefix('-').filter(|rest| rest.len() > 1)?;
+    let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+    let options = COMMANDS.iter().flat_map(|command| command.options).chain(GLOBALS).map(|option| option.long);
+    let known = options.chain(["help", "version"]).find(|known| *known == name)?;
+    Some((known, value.map(OsString::from)))
 }
 
 /// Takes the option that the parser has just met, with its value.
-fn take_option(parser: &mut Parser, met: &str, known: &[Opt], command: &str, given: &mut Given) -> Result<()> {
+fn take_option(
+    parser: &mut Parser,
+    met: &str,
+    joined: Option<OsString>,
+    command: Option<&Command>,
+    given: &mut Given,
+) -> Result<()> {
+    let known = command.map_or(GLOBALS, |command| command.options);
     let Some(option) = known.iter().find(|option| option.is(met)) else {
-        let hint = if command.is_empty() { "minirun --help".to_owned() } else { format!("minirun {command} --help") };
-        bail!("flag provided but not defined: {met} ({hint} lists them)");
+        let hint = command.map_or("minirun --help".to_owned(), |command| format!("minirun {} --help", command.name));
+        match nearest(met, known.iter().map(|option| format!("--{}", option.long))) {
+            Some(near) => bail!("flag provided but not defined: {met} (did you mean {near}? {hint} lists them)"),
+            None => bail!("flag provided but not defined: {met} ({hint} lists them)"),
+        }
     };
-    if option.value.is_some() {
-        let value = parser.value().map_err(|_| anyhow!("flag needs an argument: {met}"))?;
-        given.0.push((option.long, Some(value)));
+    if let Some(value) = &option.value {
+        let text = match joined {
+            Some(text) => text,
+            None => parser.value().map_err(|_| anyhow!("flag needs an argument: {met}"))?,
+        };
+        if let Kind::Choice(words) = value.kind
+            && !text.is_empty()
+            && !words.iter().any(|word| text == *word)
+        {
+            bail!("invalid value {text:?} for {met} (one of {} is meant)", words.join(", "));
+        }
+        given.0.push((option.long, Some(text)));
         return Ok(());
     }
-    match parser.optional_value() {
+    match joined.or_else(|| parser.optional_value()) {
         Some(value) if value == "false" => given.0.retain(|(name, _)| *name != option.long),
         Some(value) if value != "true" => bail!("invalid boolean value {value:?} for {met}"),
         _ => given.0.push((option.long, None)),
@@ -183,70 +297,25 @@ fn take_option(parser: &mut Parser, met: &str, known: &[Opt], command: &str, giv
     Ok(())
 }
 
-/// `-no-pivot` is `--no-pivot`: Go's flag package takes both, and engines use both.
-fn with_two_dashes(word: OsString) -> OsString {
-    let Some(text) = word.to_str() else { return word };
-    let Some(name) = text.strip_prefix('-').filter(|rest| rest.len() > 1 && !rest.starts_with('-')) else {
-        return word;
-    };
-    let name = name.split('=').next().unwrap_or(name);
-    let known = COMMANDS.iter().flat_map(|command| command.options).chain(GLOBALS).any(|option| option.long == name);
-    if known || name == "help" || name == "version" { OsString::from(format!("-{text}")) } else { word }
+/// The one that was probably meant: at most two letters are missing, changed or exchanged, and more than that are right.
+fn nearest(word: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    let distances = known.map(|known| (strsim::osa_distance(word, &known), known));
+    let near =
+        distances.filter(|(distance, known)| *distance <= 2 && distance * 2 < known.trim_start_matches('-').len());
+    near.min().map(|(_, known)| known)
 }
 
 /// In runc's words.
 fn check_count(command: &Command, count: usize) -> Result<()> {
     let (least, most) = command.arguments;
-    if count < least && least != most {
-        bail!("{:?} requires a minimum of {least} argument(s)", command.name);
-    }
-    if count < least || (count > most && least == most) {
-        bail!("{:?} requires exactly {least} argument(s)", command.name);
-    }
-    if count > most {
-        bail!("{:?} requires a maximum of {most} argument(s)", command.name);
-    }
-    Ok(())
+    let asked = match (least, most) {
+        _ if (least..=most).contains(&count) => return Ok(()),
+        (least, most) if least == most => format!("exactly {least}"),
+        (least, _) if count < least => format!("a minimum of {least}"),
+        (_, most) => format!("a maximum of {most}"),
+    };
+    bail!("{:?} requires {asked} argument(s) (usage: minirun {})", command.name, command.synopsis())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn call(words: &[&str]) -> Result<Call> {
-        match parse(words.iter().map(OsString::from))? {
-            Asked::Call(call) => Ok(call),
-            Asked::Text(text) => bail!("help: {text}"),
-        }
-    }
-
-    #[test]
-    fn engines_spellings_are_understood() {
-        let words =
-            ["--root", "/a", "--root=/b", "--log-format", "json", "create", "-bundle", "/x", "--pid-file=/p", "c1"];
-        let call = call(&words).unwrap();
-        assert_eq!(call.globals.text("root").as_deref(), Some("/b"));
-        assert_eq!(call.text("bundle").as_deref(), Some("/x"));
-        assert_eq!(call.text("pid-file").as_deref(), Some("/p"));
-        assert_eq!(call.args, ["c1"]);
-    }
-
-    #[test]
-    fn flags_can_be_switched_off_by_name() {
-        assert!(!call(&["run", "--keep", "--keep=false", "c1"]).unwrap().has("keep"));
-        assert!(call(&["run", "-no-pivot", "c1"]).unwrap().has("no-pivot"));
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (words, expected) in [
-            (&["state"][..], "\"state\" requires exactly 1 argument(s)"),
-            (&["kill"], "\"kill\" requires a minimum of 1 argument(s)"),
-            (&["state", "--nope", "c"], "flag provided but not defined: --nope (minirun state --help lists them)"),
-            (&["create", "--bundle"], "flag needs an argument: --bundle"),
-            (&["frobnicate"], "no such command: \"frobnicate\" (minirun --help lists them)"),
-        ] {
-            assert_eq!(call(words).unwrap_err().to_string(), expected);
-        }
-    }
-}
+mod tests;

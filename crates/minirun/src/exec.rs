@@ -19,7 +19,7 @@ use crate::pid_file;
 use crate::plan::preserved_fds;
 use crate::store::Entry;
 use crate::terminal::{Console, arrive, connect_to};
-use crate::{facts, run, seal};
+use crate::{facts, run, seal, trace};
 
 /// Carries out `minirun exec`.
 pub fn exec(call: &Call) -> Result<ExitCode> {
@@ -36,7 +36,8 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
     let (console, terminal) = Console::of(call, terminal, detached)?.split();
     let pidfd_socket = call.path("pidfd-socket").map(connect_to).transpose()?;
-    let process = join(&plan, &found.record, cgroup, console, &entry)?;
+    let mut steps = trace::Steps::of(&plan);
+    let process = join(&plan, &found.record, cgroup, (console, &entry), &mut steps)?;
     if let Some(socket) = pidfd_socket {
         sys::send_fd(socket.as_fd(), process.pidfd.as_fd(), b"setns").context("send the pidfd")?;
     }
@@ -44,12 +45,14 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
         pid_file::write(&path, id, process.pid)?;
     }
     let terminal = terminal.as_ref().map(arrive).transpose()?;
-    process.start().context("exec failed: unable to start container process")?;
+    process.start(&mut steps).context("exec failed: unable to start container process")?;
+    trace::executed();
     drop(entry);
     if detached {
         return Ok(ExitCode::SUCCESS);
     }
-    Ok(ExitCode::from(run::status_code(run::wait_for(&process, terminal.as_ref())?)))
+    let _running = trace::program_runs();
+    Ok(ExitCode::from(run::status_code(run::wait_for(&process, terminal.as_ref(), None)?)))
 }
 
 /// The cgroup that the process is born in; only a container that runs takes one.
@@ -157,7 +160,13 @@ fn id_of(text: &str) -> Result<u32> {
 }
 
 /// Makes the process, born in the container's cgroup, or where that may not hold processes any more, beside its init.
-fn join(plan: &Plan, record: &Record, cgroup: Cgroup, console: Option<OwnedFd>, entry: &Entry) -> Result<Init> {
+fn join(
+    plan: &Plan,
+    record: &Record,
+    cgroup: Cgroup,
+    (console, entry): (Option<OwnedFd>, &Entry),
+    steps: &mut trace::Steps,
+) -> Result<Init> {
     let [mount, directory] = cgroup.descriptors();
     let again = console.as_ref().map(OwnedFd::try_clone).transpose().context("keep the console socket")?;
     let failed =
@@ -167,13 +176,14 @@ fn join(plan: &Plan, record: &Record, cgroup: Cgroup, console: Option<OwnedFd>, 
         container_of(record)?,
         cgroup.fd(),
         Extras { console, not_inits: &[entry.fd(), mount, directory] },
+        steps,
     ) {
         // The container has handed controllers down to cgroups of its own, and lives in those.
         Err(SpawnError::Failed(failure)) if failure.errno == Some(Errno::EBUSY) && failure.call == "clone3" => {
             let beside = cgroup_of_init(record)?;
             let [mount, inner] = beside.descriptors();
             let extras = Extras { console: again, not_inits: &[entry.fd(), mount, directory, inner] };
-            spawn_into(plan, container_of(record)?, beside.fd(), extras).map_err(failed)
+            spawn_into(plan, container_of(record)?, beside.fd(), extras, steps).map_err(failed)
         }
         answer => answer.map_err(failed),
     }

@@ -87,7 +87,7 @@ fn bounding_set() -> (u64, u32) {
 }
 
 /// Huge page sizes in the words of the hugetlb controller: `2MB`, `1GB`.
-fn huge_page_sizes() -> Vec<String> {
+pub fn huge_page_sizes() -> Vec<String> {
     let Ok(entries) = std::fs::read_dir("/sys/kernel/mm/hugepages") else { return Vec::new() };
     entries
         .filter_map(|entry| {

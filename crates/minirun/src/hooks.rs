@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::cli::SPEC_VERSION;
 use crate::container::{Record, Status};
+use crate::trace::doing;
 
 /// How much of a hook's output is kept for its error: the end, in bytes.
 const TAIL: usize = 4096;
@@ -67,6 +68,7 @@ pub fn run_and_warn(hooks: &[Hook], state: &[u8]) {
 
 fn run(hook: &Hook, place: Where<'_>, state: &[u8]) -> Result<()> {
     let path = hook.path.to_string_lossy();
+    let _running = doing("hook", || path.clone().into_owned(), hook.origin.as_str());
     let input = file_of(state)?;
     let (output, write_end) = nix::unistd::pipe2(OFlag::O_CLOEXEC).context("pipe2")?;
     nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("fcntl")?;

@@ -6,13 +6,14 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
-use minirun_spawn::{Attendant, Extras, Gate, Init, SpawnError, ask_to_start, spawn};
+use minirun_spawn::{Attendant, Extras, Gate, Init, Part, SpawnError, Watcher, ask_to_start, spawn};
 use minirun_sys as sys;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
 use crate::cli::Call;
 use crate::container::{CgroupRecord, Found, Record, Status};
 use crate::hooks;
+use crate::notify::{self, Notify};
 use crate::pid_file;
 use crate::plan::{Ready, prepare};
 use crate::process::{Identity, boot_id};
@@ -20,11 +21,15 @@ use crate::removal::{add_undo, owner_of, remove_traces};
 use crate::seal;
 use crate::store::{Entry, GATE, Store};
 use crate::terminal::{Console, arrive, connect_to};
+use crate::trace::{self, doing};
 
 /// The store that the command line names.
 pub fn store(call: &Call) -> Result<Store> {
-    if call.globals.has("systemd-cgroup") {
-        bail!("--systemd-cgroup is not supported by this version of minirun");
+    match call.globals.cgroup_manager() {
+        "cgroupfs" => {}
+        // Without a cgroup nothing says which processes are the container's: kill, pause and delete depend on it.
+        "disabled" => bail!("--cgroup-manager disabled is not supported: a container is found by its cgroup"),
+        _ => bail!("--systemd-cgroup is not supported by this version of minirun"),
     }
     Store::at(call.globals.path("root"))
 }
@@ -48,6 +53,8 @@ pub struct Created {
     pub cgroup: Cgroup,
     /// The master of its terminal, if that is here.
     pub terminal: Option<OwnedFd>,
+    /// Watches the steps that are still to come.
+    pub steps: trace::Steps,
 }
 
 /// `minirun create`.
@@ -62,31 +69,33 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
     let store = store(call)?;
     crate::store::check_id(id)?;
     seal::seal()?;
-    let ready = prepare(bundle, id, call)?;
-    if log::log_enabled!(log::Level::Debug) && call.globals.has("debug") {
-        ready.plan.to_string().lines().for_each(|line| log::debug!("{line}"));
-    }
+    let notify = notify::directory(&store.place_of(id));
+    let ready = prepare(bundle, id, call, notify.as_deref())?;
     let terminal = ready.bundle.spec.process.as_ref().is_some_and(|process| process.terminal);
     let console = Console::of(call, terminal, starter != Starter::Myself { detached: false })?;
     let (console, terminal) = console.split();
     let pidfd_socket = call.path("pidfd-socket").map(connect_to).transpose()?;
+    let reserving = doing("reserve", || format!("id {id}"), "");
     let entry = store.reserve(id)?;
+    drop(reserving);
     let mut record = match first_record(id, &ready, call.path("pid-file")) {
         Ok(record) => record,
         Err(error) => return Err(add_undo(error, entry.remove())),
     };
-    let made = carry_out(&entry, &mut record, &ready, starter, console).and_then(|(init, cgroup)| {
-        match complete(&entry, &mut record, &init, starter, pidfd_socket) {
-            Ok(()) => Ok((init, cgroup)),
-            Err(error) => {
-                init.kill();
-                Err(error)
-            }
-        }
-    });
+    let mut steps = trace::Steps::of(&ready.plan);
+    let made =
+        carry_out(&entry, &mut record, &ready, (starter, console), &mut steps).and_then(
+            |(init, cgroup)| match complete(&entry, &mut record, &init, (starter, pidfd_socket), &mut steps) {
+                Ok(()) => Ok((init, cgroup)),
+                Err(error) => {
+                    init.kill();
+                    Err(error)
+                }
+            },
+        );
     let made = made.and_then(|(init, cgroup)| Ok((init, cgroup, terminal.as_ref().map(arrive).transpose()?)));
     match made {
-        Ok((init, cgroup, terminal)) => Ok((entry, Created { record, init, cgroup, terminal })),
+        Ok((init, cgroup, terminal)) => Ok((entry, Created { record, init, cgroup, terminal, steps })),
         Err(error) => Err(add_undo(error, remove_traces(entry, &record, None))),
     }
 }
@@ -102,7 +111,7 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         rootfs: spec.root.as_ref().map_or_else(PathBuf::new, |root| ready.bundle.dir.join(&root.path)),
         created: humantime::format_rfc3339_nanos(SystemTime::now()).to_string(),
         owner: nix::unistd::getuid().as_raw(),
-        boot_id: boot_id()?,
+        boot_id: boot_id()?.to_owned(),
         init: None,
         cgroup: Some(CgroupRecord { mount: ready.cgroup_mount.clone(), path, made }),
         pid_file,
@@ -118,23 +127,23 @@ fn carry_out(
     entry: &Entry,
     record: &mut Record,
     ready: &Ready,
-    starter: Starter,
-    console: Option<OwnedFd>,
+    (starter, console): (Starter, Option<OwnedFd>),
+    steps: &mut trace::Steps,
 ) -> Result<(Init, Cgroup)> {
-    entry.keep_config(&ready.bundle.text)?;
-    record.save(entry)?;
-    let cgroup = Cgroup::create(&ready.cgroup_mount, &ready.plan.cgroup)?;
-    cgroup.claim(&owner_of(entry))?;
-    cgroup.apply(&ready.plan.cgroup.knobs)?;
-    if let Some(filter) = &ready.plan.cgroup.devices {
-        cgroup.attach_devices(filter)?;
+    {
+        let _record = doing("record", || entry.path().display().to_string(), "");
+        entry.keep_config(&ready.bundle.text)?;
+        record.save(entry)?;
+        if ready.notify {
+            notify::make_directory(entry)?;
+        }
     }
-    if let Some(owner) = &ready.plan.cgroup.owner {
-        cgroup.delegate(owner)?;
-    }
+    let cgroup = make_cgroup(entry, ready)?;
     let [mount, directory] = cgroup.descriptors();
     let extras = Extras { console, not_inits: &[entry.fd(), mount, directory] };
-    let mut midwife = Midwife { entry, record, ready, announce_early: matches!(starter, Starter::Myself { .. }) };
+    let announce_early = matches!(starter, Starter::Myself { .. });
+    let clone = doing("clone", || ready.plan.namespaces.to_string(), "linux.namespaces");
+    let mut midwife = Midwife { entry, record, ready, announce_early, clone: Some(clone), steps };
     let init = match starter {
         Starter::Myself { .. } => spawn(&ready.plan, cgroup.fd(), Gate::Parent, extras, &mut midwife),
         Starter::Command => {
@@ -146,6 +155,30 @@ fn carry_out(
     Ok((init, cgroup))
 }
 
+/// The container's cgroup with its limits.
+fn make_cgroup(entry: &Entry, ready: &Ready) -> Result<Cgroup> {
+    let plan = &ready.plan.cgroup;
+    let cgroup = {
+        let _make = doing("cgroup", || plan.path.display().to_string(), plan.origin.as_str());
+        let cgroup = Cgroup::create(&ready.cgroup_mount, plan)?;
+        cgroup.claim(&owner_of(entry))?;
+        cgroup
+    };
+    for knob in &plan.knobs {
+        let _write = doing(&knob.file, || knob.value.clone(), knob.origin.as_str());
+        cgroup.apply(std::slice::from_ref(knob))?;
+    }
+    if let Some(filter) = &plan.devices {
+        let _attach = doing("device filter", || format!("{} rules", filter.rules.len()), "linux.resources.devices");
+        cgroup.attach_devices(filter)?;
+    }
+    if let Some(owner) = &plan.owner {
+        let _give = doing("owner", || owner.uid.to_string(), owner.origin.as_str());
+        cgroup.delegate(owner)?;
+    }
+    Ok(cgroup)
+}
+
 /// Stands by while init is made.
 struct Midwife<'a> {
     entry: &'a Entry,
@@ -154,10 +187,25 @@ struct Midwife<'a> {
     /// May the container be known before it is ready? Where this process starts it itself, nobody else can act on it in
     /// between, for it holds the lock.
     announce_early: bool,
+    /// The making of the process, until it is there.
+    clone: Option<trace::Doing>,
+    steps: &'a mut trace::Steps,
+}
+
+impl Watcher for Midwife<'_> {
+    fn watches(&self) -> bool {
+        self.steps.watches()
+    }
+
+    fn begins(&mut self, part: Part, former: Option<(u64, u64)>) {
+        self.steps.begins(part, former);
+    }
 }
 
 impl Attendant for Midwife<'_> {
     fn born(&mut self, init: &Init) -> Result<(), String> {
+        self.steps.pause();
+        self.clone = None;
         if !self.announce_early {
             return Ok(());
         }
@@ -173,6 +221,7 @@ impl Attendant for Midwife<'_> {
 
 /// Makes the container known: its record, and its pid file.
 fn announce(entry: &Entry, record: &mut Record, init: &Init) -> Result<()> {
+    let _announce = doing("record", || format!("pid {}", init.pid), "");
     record.init = Some(Identity::of(init.pid).context("container init ended before it was ready")?);
     record.save(entry)?;
     if let Some(path) = &record.pid_file {
@@ -186,8 +235,8 @@ fn complete(
     entry: &Entry,
     record: &mut Record,
     init: &Init,
-    starter: Starter,
-    pidfd_socket: Option<OwnedFd>,
+    (starter, pidfd_socket): (Starter, Option<OwnedFd>),
+    steps: &mut trace::Steps,
 ) -> Result<()> {
     if starter == Starter::Command {
         announce(entry, record, init)?;
@@ -197,7 +246,7 @@ fn complete(
     }
     init.provide_state(&hooks::state_of(record, Status::Created, init.pid)?)?;
     // Where this process starts it, the start commits.
-    if starter == Starter::Command { Ok(init.commit()?) } else { Ok(()) }
+    if starter == Starter::Command { Ok(init.commit(steps)?) } else { Ok(()) }
 }
 
 /// A container without memory to be born in dies before it can say so.
@@ -231,13 +280,22 @@ pub fn start(call: &Call) -> Result<()> {
         Status::Running => bail!("cannot start an already running container"),
         other => bail!("cannot start a container in the {other} state"),
     }
+    let notify = Notify::listen(&entry)?;
+    let starting = doing("start", || format!("container {id}"), "");
     let gate = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).context("socket")?;
     let address = UnixAddr::new(&entry.short_path(GATE))?;
     nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&gate), &address)
         .context("container init does not answer")?;
     ask_to_start(gate.as_fd())?;
+    drop(starting);
     entry.remove_gate()?;
-    after_start(&entry, &found.record)
+    after_start(&entry, &found.record)?;
+    // That may take long, and others want to do something with the container meanwhile.
+    drop(entry);
+    match (notify, found.init, found.record.init) {
+        (Some(notify), Some(init), Some(identity)) => notify.wait(init.as_fd(), identity.pid),
+        _ => Ok(()),
+    }
 }
 
 /// The poststart hooks. A container whose hook fails is killed, as runc does.

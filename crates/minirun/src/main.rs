@@ -5,15 +5,18 @@
 #![forbid(unsafe_code)]
 
 mod bundle;
+mod check;
 mod cli;
 mod container;
 mod control;
+mod events;
 mod exec;
 mod facts;
 mod features;
 mod hooks;
 mod lifecycle;
 mod listing;
+mod notify;
 mod pid_file;
 mod plan;
 mod process;
@@ -25,6 +28,7 @@ mod signals;
 mod store;
 mod template;
 mod terminal;
+mod trace;
 mod update;
 
 use std::process::ExitCode;
@@ -33,24 +37,32 @@ use anyhow::Result;
 
 use crate::cli::{Asked, Call};
 
-/// One process does one thing and ends, so memory is never given back. The test runner has threads, which it is not for.
+/// One process does one thing and ends, so memory is never given back to the kernel. The test runner has threads, which
+/// it is not for.
 #[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: minirun_sys::Bump = minirun_sys::Bump::new();
 
 fn main() -> ExitCode {
-    let asked = match cli::parse(std::env::args_os().skip(1)) {
-        Ok(asked) => asked,
+    let line = match cli::read(std::env::args_os().skip(1)) {
+        Ok(Asked::Text(text)) => return report::text(&text),
+        Ok(Asked::Todo(line)) => line,
         Err(error) => return report::failure(&error),
     };
-    let call = match asked {
-        Asked::Text(text) => return report::text(&text),
-        Asked::Call(call) => call,
-    };
-    if let Err(error) = report::set_up(&call.globals) {
+    // What is wrong with the rest of the command line is in the log as well.
+    if let Err(error) = report::set_up(&line.globals) {
         return report::failure(&error);
     }
-    match carry_out(&call) {
+    let call = match line.call() {
+        Ok(Asked::Text(text)) => return report::text(&text),
+        Ok(Asked::Todo(call)) => call,
+        Err(error) => return report::failure(&error),
+    };
+    trace::set_up(&call);
+    let done = carry_out(&call);
+    // What cannot be told of a success is an error; an error comes first.
+    let told = trace::finish();
+    match done.and_then(|code| told.map(|()| code)) {
         Ok(code) => code,
         // 1 is a status that the process itself may have had.
         Err(error) if call.command.name == "exec" => report::failure_as(&error, 255),
@@ -72,10 +84,12 @@ fn carry_out(call: &Call) -> Result<ExitCode> {
         "pause" => done(control::pause(call)),
         "resume" => done(control::resume(call)),
         "update" => done(update::update(call)),
+        "events" => done(events::events(call)),
         "ps" => done(control::ps(call)),
         "features" => done(features::features()),
         "spec" => done(template::spec(call)),
         "plan" => done(plan::plan(call)),
+        "check" => check::check(call),
         other => anyhow::bail!("unknown command {other:?}"),
     }
 }

@@ -9,6 +9,7 @@ use minirun_plan::{Plan, Problems, Request, compile};
 use crate::bundle::Bundle;
 use crate::cli::Call;
 use crate::facts;
+use crate::trace::doing;
 
 /// A bundle with its plan, ready to be carried out.
 pub struct Ready {
@@ -16,11 +17,18 @@ pub struct Ready {
     pub plan: Plan,
     pub cgroup_mount: PathBuf,
     pub no_new_keyring: bool,
+    /// May the container say when it is ready?
+    pub notify: bool,
 }
 
 /// Reads a bundle and compiles it: nothing is changed anywhere.
-pub fn prepare(dir: &Path, id: &str, call: &Call) -> Result<Ready> {
+///
+/// `notify` is the directory in which the container finds the socket to say on that it is ready, if there will be one.
+pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Result<Ready> {
+    let reading = doing("read", || dir.join("config.json").display().to_string(), "");
     let bundle = Bundle::load(dir)?;
+    drop(reading);
+    let probing = doing("look", || "at the host".to_owned(), "");
     let mut problems = bundle.problems.clone();
     let (facts, mount) = facts::probe(&bundle.spec)?;
     let root = bundle.root().unwrap_or_else(|found| {
@@ -28,10 +36,13 @@ pub fn prepare(dir: &Path, id: &str, call: &Call) -> Result<Ready> {
         minirun_plan::RootSource::Overlay(Vec::new())
     });
     let preserved = preserved_fds(call)?;
+    drop(probing);
+    let _compiling = doing("compile", || "the plan".to_owned(), "");
     let root_path = match &bundle.spec.root {
         Some(root) if !root.path.is_empty() => bundle.dir.join(&root.path).to_string_lossy().into_owned(),
         _ => String::new(),
     };
+    let notify = notify.map(Path::to_string_lossy);
     let request = Request {
         id,
         root_path: &root_path,
@@ -41,6 +52,7 @@ pub fn prepare(dir: &Path, id: &str, call: &Call) -> Result<Ready> {
         no_new_keyring: call.has("no-new-keyring"),
         preserve_fds: preserved.total,
         listen_fds: preserved.sockets,
+        notify: notify.as_deref(),
     };
     let plan = match compile(&bundle.spec, &facts, &request) {
         Ok(plan) if problems.is_empty() => plan,
@@ -54,7 +66,8 @@ pub fn prepare(dir: &Path, id: &str, call: &Call) -> Result<Ready> {
     plan.notes.iter().for_each(|note| log::debug!("{note}"));
     match mount {
         Some(CgroupMount { path, .. }) => {
-            Ok(Ready { bundle, plan, cgroup_mount: path, no_new_keyring: call.has("no-new-keyring") })
+            let no_new_keyring = call.has("no-new-keyring");
+            Ok(Ready { bundle, plan, cgroup_mount: path, no_new_keyring, notify: notify.is_some() })
         }
         None => bail!("no cgroup2 file system is mounted on this host"),
     }
@@ -96,7 +109,7 @@ pub fn plan(call: &Call) -> Result<()> {
         Some(dir) => PathBuf::from(dir),
         None => call.path("bundle").unwrap_or_else(|| PathBuf::from(".")),
     };
-    let ready = prepare(&dir, "ID", call)?;
+    let ready = prepare(&dir, "ID", call, None)?;
     if !call.has("json") {
         return crate::listing::print(&ready.plan.to_string());
     }

@@ -1,6 +1,7 @@
 //! Processes by more than their number: a pid is reused, a pid with its start time and the boot it belongs to is not.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use anyhow::Result;
 use minirun_sys as sys;
@@ -59,6 +60,12 @@ pub struct Process {
     pub name: String,
 }
 
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
 impl Process {
     /// The descriptor alone.
     pub fn into_fd(self) -> OwnedFd {
@@ -83,6 +90,12 @@ impl Process {
 }
 
 /// What distinguishes this boot from others (random(4)).
-pub fn boot_id() -> Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned())
+pub fn boot_id() -> Result<&'static str> {
+    // `list` asks once for each container.
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    if let Some(id) = BOOT_ID.get() {
+        return Ok(id);
+    }
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(BOOT_ID.get_or_init(|| text.trim_end().to_owned()))
 }

@@ -13,6 +13,7 @@ use crate::hooks;
 use crate::lifecycle::store;
 use crate::pid_file;
 use crate::store::{Entry, Store};
+use crate::trace::doing;
 
 /// How long `delete` waits for processes to die and the cgroup to empty.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -81,6 +82,7 @@ fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
 /// Kills what is left of a container and removes everything that it has on the host. Success means that nothing is left.
 pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process::Process>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
+    let _delete = doing("delete", || format!("container {}", record.id), "");
     if let Some(init) = &init {
         match init.signal(libc::SIGKILL) {
             Ok(()) | Err(sys::Errno::ESRCH) => {}

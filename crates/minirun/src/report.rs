@@ -1,24 +1,25 @@
 //! What minirun says: messages to the log in the form that engines read, errors to standard error as well.
 
-use std::fs::OpenOptions;
+mod target;
+
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use minirun_spawn::words;
 use minirun_sys::Errno;
 
 use crate::cli::Globals;
+use target::Target;
 
 /// Where messages go, once the command line is read.
 #[derive(Debug)]
 struct Reporter {
     /// `--log`.
-    file: Option<PathBuf>,
+    target: Option<Target>,
     /// `--log-format json`.
     json: bool,
 }
@@ -27,23 +28,21 @@ static REPORTER: OnceLock<Reporter> = OnceLock::new();
 
 /// Sets up messages as the command line wants them.
 pub fn set_up(globals: &Globals) -> Result<()> {
-    let json = match globals.text("log-format").as_deref() {
-        None | Some("" | "text") => false,
-        Some("json") => true,
-        Some(other) => bail!("invalid log-format: {other:?}"),
-    };
-    let file = globals.path("log");
-    if let Some(path) = &file {
+    let target = globals.value("log").and_then(Target::parse);
+    if let Some(target) = &target {
         // Opened now and for each message: a log that cannot be written is an error before anything is done.
-        open(path).with_context(|| format!("open log file {}", path.display()))?;
+        target.check().with_context(|| format!("open log file {}", target.path().display()))?;
     }
-    let reporter = REPORTER.get_or_init(|| Reporter { file, json });
-    log::set_max_level(if globals.has("debug") { LevelFilter::Debug } else { LevelFilter::Info });
+    let json = globals.text("log-format").as_deref() == Some("json");
+    let reporter = REPORTER.get_or_init(|| Reporter { target, json });
+    log::set_max_level(match globals.text("log-level").as_deref() {
+        _ if globals.has("debug") => LevelFilter::Debug,
+        Some("error") => LevelFilter::Error,
+        Some("warning") => LevelFilter::Warn,
+        Some("debug") => LevelFilter::Debug,
+        _ => LevelFilter::Info,
+    });
     log::set_logger(reporter).map_err(|error| anyhow!("set up logging: {error}"))
-}
-
-fn open(path: &PathBuf) -> std::io::Result<std::fs::File> {
-    OpenOptions::new().append(true).create(true).open(path)
 }
 
 impl Log for Reporter {
@@ -53,15 +52,13 @@ impl Log for Reporter {
 
     fn log(&self, record: &Record<'_>) {
         let message = record.args().to_string();
-        if let Some(path) = &self.file
-            && let Ok(mut file) = open(path)
-        {
+        if let Some(target) = &self.target {
             // There is no other place to complain in.
-            let _lost = file.write_all(self.line(record.level(), &message).as_bytes());
+            let _lost = target.write(record.level(), &message, &self.line(record.level(), &message));
         }
         // Engines take everything on standard error for the reason of a failure, so with a log only errors go there.
-        if self.file.is_none() || record.level() == Level::Error {
-            let line = match self.json && self.file.is_none() {
+        if self.target.is_none() || record.level() == Level::Error {
+            let line = match self.json && self.target.is_none() {
                 true => self.line(record.level(), &message),
                 false => format!("minirun: {}{}\n", prefix(record.level()), printable(&message)),
             };
@@ -100,7 +97,7 @@ impl Reporter {
 }
 
 /// Names from a configuration may hold anything; control characters would reach the terminal.
-fn printable(message: &str) -> String {
+pub fn printable(message: &str) -> String {
     message.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 

@@ -8,12 +8,14 @@ use anyhow::{Context, Result};
 use minirun_spawn::Init;
 use minirun_sys as sys;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::cli::Call;
 use crate::container::Record;
 use crate::lifecycle::{Created, Starter, after_start, make, store};
+use crate::notify::Notify;
 use crate::removal::{add_undo, remove_traces};
-use crate::terminal;
+use crate::{terminal, trace};
 
 /// Carries out `minirun run`.
 pub fn run(call: &Call) -> Result<ExitCode> {
@@ -30,18 +32,32 @@ pub fn run(call: &Call) -> Result<ExitCode> {
     if !detached && !call.has("no-subreaper") {
         sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).context("become a subreaper")?;
     }
-    let (entry, container) = make(call, &id, &bundle, Starter::Myself { detached })?;
-    let started = container.init.start().context("unable to start container process");
+    let (entry, mut container) = make(call, &id, &bundle, Starter::Myself { detached })?;
+    let notify = match Notify::listen(&entry) {
+        Ok(notify) => notify,
+        Err(error) => {
+            container.init.kill();
+            return Err(add_undo(error, remove_traces(entry, &container.record, None)));
+        }
+    };
+    let started = container.init.start(&mut container.steps).context("unable to start container process");
     if let Err(error) = started.and_then(|()| after_start(&entry, &container.record)) {
         container.init.kill();
         return Err(add_undo(error, remove_traces(entry, &container.record, None)));
     }
+    trace::executed();
     if detached {
+        drop(entry);
+        if let Some(notify) = notify {
+            notify.wait(container.init.pidfd.as_fd(), container.init.pid)?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
+    let running = trace::program_runs();
     // Others may kill or delete the container while it runs.
     drop(entry);
-    let ended = wait_for(&container.init, container.terminal.as_ref());
+    let ended = wait_for(&container.init, container.terminal.as_ref(), notify);
+    drop(running);
     if ended.is_err() {
         container.init.kill();
     }
@@ -73,17 +89,41 @@ pub fn block_signals() -> Result<()> {
 }
 
 /// Stays until the container's init has ended: between the terminals if there are some, passing signals on.
-pub fn wait_for(init: &Init, terminal: Option<&OwnedFd>) -> Result<i32> {
+/// Where the caller wants to hear that the container is ready, it is told as long as it has not been.
+pub fn wait_for(init: &Init, terminal: Option<&OwnedFd>, mut notify: Option<Notify>) -> Result<i32> {
     if let Some(master) = terminal {
-        return terminal::attend(init, master);
+        return terminal::attend(init, master, notify);
     }
-    let signals = sys::signal_fd(false).context("signalfd")?;
+    let signals = sys::signal_fd(true).context("signalfd")?;
     loop {
         if let Some(status) = reap(init)? {
             return Ok(status);
         }
-        if let Some(signal) = sys::read_signal(signals.as_fd()).context("wait for a signal")? {
+        let told = notify.as_ref().map_or(signals.as_fd(), Notify::fd);
+        let mut list = [signals.as_fd(), told].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut list, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context("wait for a signal"),
+        }
+        while let Some(signal) = sys::read_signal(signals.as_fd()).context("wait for a signal")? {
             pass_on(init, signal);
+        }
+        forward_readiness(&mut notify);
+    }
+}
+
+/// Tells the caller when the container is ready, once. This process is the one to watch: it ends as the container does.
+pub fn forward_readiness(notify: &mut Option<Notify>) {
+    let Some(waiting) = notify else { return };
+    match waiting
+        .is_ready()
+        .and_then(|ready| if ready { waiting.tell(std::process::id() as i32).map(|()| true) } else { Ok(false) })
+    {
+        Ok(false) => {}
+        Ok(true) => *notify = None,
+        Err(error) => {
+            log::warn!("{error:#}");
+            *notify = None;
         }
     }
 }

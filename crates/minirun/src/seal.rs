@@ -15,6 +15,8 @@ use minirun_sys::{Argv, Errno, MountAttr};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+use crate::trace;
+
 /// Returns when this process runs from a sealed binary; otherwise it has become one that does.
 pub fn seal() -> Result<()> {
     let exe = sys::open(c"/proc/self/exe", libc::O_PATH).context("open /proc/self/exe")?;
@@ -33,7 +35,8 @@ pub fn seal() -> Result<()> {
         Argv::new(list.filter_map(|text| CString::new(text.as_bytes()).ok()).collect())
     };
     let argv = strings(&mut std::env::args_os());
-    let envp = strings(&mut std::env::vars_os().map(|(mut name, value)| {
+    let began = trace::began().map(|began| (trace::BEGAN.into(), began.to_string().into()));
+    let envp = strings(&mut std::env::vars_os().chain(began).map(|(mut name, value)| {
         name.push("=");
         name.push(value);
         name
@@ -42,7 +45,7 @@ pub fn seal() -> Result<()> {
     Err(errno).context("execute the sealed binary")
 }
 
-fn read_only_mount() -> sys::Result<OwnedFd> {
+pub fn read_only_mount() -> sys::Result<OwnedFd> {
     let mount = sys::open_tree(sys::working_directory(), c"/proc/self/exe", libc::OPEN_TREE_CLONE)?;
     let attr = MountAttr { set: libc::MOUNT_ATTR_RDONLY as u64, ..Default::default() };
     sys::mount_setattr(mount.as_fd(), false, attr, None)?;
@@ -63,7 +66,7 @@ fn is_sealed_copy() -> Result<bool> {
     }
 }
 
-fn copy_in_memory() -> Result<OwnedFd> {
+pub fn copy_in_memory() -> Result<OwnedFd> {
     let copy = memfd_create(c"minirun", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).context("memfd_create")?;
     let mut source = std::fs::File::open("/proc/self/exe").context("open /proc/self/exe")?;
     let mut target = std::fs::File::from(copy);

@@ -23,6 +23,10 @@ const RECORD_DRAFT: &str = ".state.json";
 const CONFIG: &str = "config.json";
 /// Where init listens for `start`.
 pub const GATE: &str = "start.sock";
+/// What the container sees of its directory, if it may say when it is ready.
+pub const NOTIFY: &str = "notify";
+/// Where it says so.
+pub const NOTIFY_SOCKET: &str = "notify/notify.sock";
 
 /// All containers below one state directory.
 #[derive(Debug)]
@@ -53,6 +57,11 @@ impl Store {
                 None => bail!("XDG_RUNTIME_DIR is not set (use --root DIR, or run as root)"),
             },
         }
+    }
+
+    /// Where the directory of a container is, or will be.
+    pub fn place_of(&self, id: &str) -> PathBuf {
+        self.root.join(id)
     }
 
     /// Makes the directory of a new container and locks it.
@@ -214,7 +223,7 @@ impl Entry {
         }
     }
 
-    /// Removes the directory with everything in it. Only files are there, and nothing is followed.
+    /// Removes the directory with everything in it: files, and one directory of files. Nothing is followed.
     pub fn remove(self) -> Result<()> {
         let context = || format!("remove {}", self.path.display());
         // What is there almost always, so that the directory need not be listed.
@@ -224,6 +233,11 @@ impl Entry {
         match std::fs::remove_dir(&self.path) {
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
             answer => return answer.with_context(context),
+        }
+        // The container sees it read-only, so there is nothing in it that was not put there by start.
+        match std::fs::remove_dir_all(self.path.join(NOTIFY)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(context),
+            _ => {}
         }
         for entry in std::fs::read_dir(&self.path).with_context(context)? {
             let name = CString::new(entry.with_context(context)?.file_name().as_encoded_bytes())?;

@@ -15,6 +15,7 @@ use nix::sys::socket::{
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use crate::cli::Call;
+use crate::notify::Notify;
 use crate::run;
 
 /// Where the master of the container's terminal goes.
@@ -115,15 +116,15 @@ impl Drop for RawMode {
 }
 
 /// Is between the caller and the container's terminal until init has ended.
-pub fn attend(init: &Init, master: &OwnedFd) -> Result<i32> {
+pub fn attend(init: &Init, master: &OwnedFd, notify: Option<Notify>) -> Result<i32> {
     let raw = RawMode::enter()?;
     let signals = sys::signal_fd(true).context("signalfd")?;
-    let status = relay(init, &signals, master);
+    let status = relay(init, &signals, master, notify);
     drop(raw);
     status
 }
 
-fn relay(init: &Init, signals: &OwnedFd, master: &OwnedFd) -> Result<i32> {
+fn relay(init: &Init, signals: &OwnedFd, master: &OwnedFd, mut notify: Option<Notify>) -> Result<i32> {
     let (mut input_open, mut output_open) = (true, true);
     loop {
         if let Some(status) = run::reap(init)? {
@@ -134,25 +135,33 @@ fn relay(init: &Init, signals: &OwnedFd, master: &OwnedFd) -> Result<i32> {
             return Ok(status);
         }
         let stdin = sys::inherited_fd(0);
-        let watch = |fd, on: bool| PollFd::new(fd, if on { PollFlags::POLLIN } else { PollFlags::empty() });
-        let mut list = [watch(signals.as_fd(), true), watch(master.as_fd(), output_open)];
-        let mut with_input = [list[0].clone(), list[1].clone(), watch(stdin, input_open)];
-        let polled =
-            if input_open { poll(&mut with_input, PollTimeout::NONE) } else { poll(&mut list, PollTimeout::NONE) };
-        match polled {
+        // What is closed would be reported for ever, so the signals stand in its place, and nothing is asked of them. Not a
+        // list of what is open: it would take memory with every round, for as long as the container runs.
+        let asleep = || PollFd::new(signals.as_fd(), PollFlags::empty());
+        let awake = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut list = [
+            awake(signals.as_fd()),
+            if output_open { awake(master.as_fd()) } else { asleep() },
+            if input_open { awake(stdin) } else { asleep() },
+            notify.as_ref().map_or_else(asleep, |notify| awake(notify.fd())),
+        ];
+        match poll(&mut list, PollTimeout::NONE) {
             Ok(_) => {}
             Err(Errno::EINTR) => continue,
             Err(errno) => return Err(errno).context("poll"),
         }
-        let happened = |i: usize| if input_open { with_input[i].any() } else { list[i].any() } == Some(true);
-        if happened(0) {
+        let [signal, output, input, told] = list.map(|fd| fd.any() == Some(true));
+        if signal {
             pass_signals(init, signals, master)?;
         }
-        if output_open && happened(1) {
+        if output {
             output_open = copy(master.as_fd(), sys::inherited_fd(1));
         }
-        if input_open && happened(2) {
+        if input {
             input_open = copy(stdin, master.as_fd());
+        }
+        if told {
+            run::forward_readiness(&mut notify);
         }
     }
 }

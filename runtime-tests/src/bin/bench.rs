@@ -6,6 +6,9 @@
 
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
+#[path = "bench/list.rs"]
+mod list;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -215,7 +218,14 @@ impl Bench {
         println!("single commands, every device allowed; medians of {rounds} rounds; wall and CPU in µs, peak in KiB:");
         print_cycles(&cycles);
         println!();
-        self.judge(&default, &open, &cycles)
+        let (stopped, running) = list::measure(self, &self.minirun, rounds)?;
+        println!("list of 1000 containers; medians of {rounds} rounds; wall and CPU in µs:");
+        for (what, samples) in [("stopped", &stopped), ("running", &running)] {
+            println!("  {what:<11}{:>8.0}{:>8.0}", median(samples, wall), median(samples, cpu));
+        }
+        println!();
+        let dearer = median(&stopped, cpu).max(median(&running, cpu));
+        self.judge(&default, &open, &cycles, dearer / 1000.0)
     }
 
     /// Who can run the bundle, and who cannot for what reason.
@@ -277,6 +287,11 @@ impl Bench {
     fn measure_cycles(&self, contestants: &[Contestant], rounds: usize) -> Result<BTreeMap<&'static str, Measured>> {
         let mut cycles: BTreeMap<&str, Measured> = BTreeMap::new();
         let bundle = self.home.join("sleep");
+        // crun has it since 1.9.
+        let has = |one: &&Contestant| {
+            self.call(one, &["features"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        let featured: Vec<_> = contestants.iter().filter(has).map(|one| one.name.clone()).collect();
         for round in 0..1 + rounds {
             for i in order(contestants.len(), round) {
                 let contestant = &contestants[i];
@@ -284,15 +299,20 @@ impl Bench {
                 for (step, arguments) in [
                     ("1 create", vec!["create", "--bundle", &bundle.to_string_lossy(), &id]),
                     ("2 start", vec!["start", &id]),
-                    ("3 state", vec!["state", &id]),
-                    ("4 kill", vec!["kill", &id, "KILL"]),
-                    ("5 delete", vec!["delete", &id]),
-                    ("6 --version", vec!["--version"]),
+                    ("3 exec", vec!["exec", &id, "/bin/true"]),
+                    ("4 state", vec!["state", &id]),
+                    ("5 kill", vec!["kill", &id, "KILL"]),
+                    ("6 delete", vec!["delete", &id]),
+                    ("7 features", vec!["features"]),
+                    ("8 --version", vec!["--version"]),
                 ] {
+                    if step == "7 features" && !featured.contains(&contestant.name) {
+                        continue;
+                    }
                     let mut command = self.call(contestant, &arguments);
                     std::thread::sleep(SETTLE);
                     let sample = take(&mut command)?;
-                    if step == "4 kill" {
+                    if step == "5 kill" {
                         reap_orphans()?;
                     }
                     if round == 0 {
@@ -312,17 +332,33 @@ impl Bench {
         Ok(cycles)
     }
 
-    fn judge(&self, default: &Measured, open: &Measured, cycles: &BTreeMap<&str, Measured>) -> Result<bool> {
-        let of_minirun = |measured: &Measured| {
+    fn judge(
+        &self,
+        default: &Measured,
+        open: &Measured,
+        cycles: &BTreeMap<&str, Measured>,
+        list_milliseconds: f64,
+    ) -> Result<bool> {
+        let of_minirun = |measured: &Measured| -> Vec<Sample> {
             measured.iter().filter(|(name, _)| name == "minirun").flat_map(|(_, samples)| samples).copied().collect()
         };
         let everything: Vec<Vec<Sample>> = [default, open].into_iter().chain(cycles.values()).map(of_minirun).collect();
         let peak = everything.iter().flatten().map(|sample| sample.memory).max().unwrap_or(0) as f64 / 1024.0;
         let size = fs::metadata(&self.minirun.program)?.len() as f64 / f64::from(1 << 20);
         let against = |other| ratio(default, other, wall).or_else(|| ratio(open, other, wall));
+        let step = |step: &str, other: &str| cycles.get(step).and_then(|measured| ratio(measured, other, wall));
+        let alone = |step: &str, value: fn(&Sample) -> f64| {
+            cycles.get(step).map(|measured| median(&of_minirun(measured), value) / 1000.0)
+        };
         let bars = [
             ("wall time of run, minirun / crun", against("crun"), 0.7, ""),
             ("wall time of run, minirun / floor", against("floor"), 1.6, ""),
+            ("wall time of exec, minirun / crun", step("3 exec", "crun"), 1.0, ""),
+            ("wall time of exec, minirun / runc", step("3 exec", "runc"), 1.0, ""),
+            ("wall time of state, minirun / crun", step("4 state", "crun"), 1.0, ""),
+            ("CPU time of list, 1000 containers", Some(list_milliseconds), 50.0, " ms"),
+            ("CPU time of features", alone("7 features", cpu), 2.0, " ms"),
+            ("CPU time of --version", alone("8 --version", cpu), 1.0, " ms"),
             ("peak memory", Some(peak), 4.0, " MiB"),
             ("binary size", Some(size), 3.0, " MiB"),
         ];
@@ -487,7 +523,11 @@ fn print_cycles(cycles: &BTreeMap<&str, Measured>) {
     println!("  {:<11}{}", "", "    wall     CPU    peak".repeat(names.len()));
     for (step, measured) in cycles {
         let mut line = format!("  {:<11}", &step[2..]);
-        for (_, samples) in measured {
+        for (name, _) in names {
+            let Some((_, samples)) = measured.iter().find(|(found, _)| found == name) else {
+                let _infallible = write!(line, "{:>8}{:>8}{:>8}", "-", "-", "-");
+                continue;
+            };
             let (wall, cpu) = (median(samples, wall), median(samples, cpu));
             let _infallible = write!(line, "{wall:>8.0}{cpu:>8.0}{:>8}", peak(samples));
         }

@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -60,6 +61,7 @@ const VERBS: &[Verb] = &[
     Verb("die", "SIGNAL", die),
     Verb("pause", "", |_| pause()),
     Verb("signals", "", |_| signals()),
+    Verb("notify", "TEXT...", notify),
 ];
 
 fn main() {
@@ -73,6 +75,17 @@ fn main() {
         std::process::exit(2);
     };
     println!("{}", text(report(arguments)).trim_end());
+}
+
+/// Sends each text to the socket that `NOTIFY_SOCKET` names, and stays.
+fn notify(texts: &[String]) -> Report {
+    let address = std::env::var_os("NOTIFY_SOCKET").ok_or_else(|| io::Error::other("NOTIFY_SOCKET is not set"))?;
+    let socket = UnixDatagram::unbound()?;
+    for text in texts {
+        socket.send_to(text.as_bytes(), &address)?;
+    }
+    println!("sent to {}", address.display());
+    pause()
 }
 
 fn help() {

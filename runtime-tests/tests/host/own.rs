@@ -1,6 +1,7 @@
 //! What minirun adds to the shared command line.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use runtime_tests::{Bundle, fails_on};
 use serde_json::Value;
@@ -116,5 +117,31 @@ fn an_error_names_the_field_and_the_reason() {
         let message = Bundle::base().mount("/data", "bind", "/nonexistent", &["bind"]).refused();
         assert!(message.contains("mounts[7]") && message.contains("/nonexistent"), "{message}");
         assert!(message.to_lowercase().contains("no such file or directory"), "{message}");
+    });
+}
+
+#[test]
+fn a_thousand_containers_are_listed_at_once() {
+    fails_on(&OWN, || {
+        let container = Bundle::base().args(&["/bin/sleep", "100"]).create();
+        container.start();
+        let (root, id) = (container.bundle().state_root(), container.bundle().id());
+        let record = fs::read_to_string(root.join(id).join("state.json")).unwrap();
+        for i in 1..1000 {
+            let copy = root.join(format!("{id}{i}"));
+            fs::create_dir(&copy).unwrap();
+            fs::write(copy.join("state.json"), record.replacen(id, &format!("{id}{i}"), 1)).unwrap();
+        }
+        let list = || {
+            let begin = Instant::now();
+            let text = container.bundle().call(&["list"]).success();
+            // The benchmark measures it: some 10 ms. This only finds work that grows with the square of their number.
+            assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+            text
+        };
+        assert_eq!(list().matches("running").count(), 1000);
+        container.kill("KILL");
+        container.wait_for("stopped");
+        assert_eq!(list().matches("stopped").count(), 1000);
     });
 }

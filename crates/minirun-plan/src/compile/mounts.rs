@@ -21,6 +21,9 @@ const COVERABLE_PROC_FILES: [&str; 10] = [
     "proc/sys/crypto/fips_enabled",
 ];
 
+/// Where the container finds the socket on which it says that it is ready: runc's place.
+pub(super) const NOTIFY_DIRECTORY: &str = "/run/notify";
+
 /// `linux.rootfsPropagation` as `MS_*` flags; none when it is absent or unknown.
 fn root_propagation(linux: &Linux) -> Option<u64> {
     let word = linux.rootfs_propagation.as_deref()?;
@@ -108,6 +111,20 @@ pub(super) fn mounts(draft: &mut Draft<'_>, spec: &Spec) {
         }
         one_mount(draft, mount, &list.index(i), &mut delayed);
     }
+    draft.delayed = delayed;
+}
+
+/// The directory of the socket that `NOTIFY_SOCKET` names in the container.
+pub(super) fn notify(draft: &mut Draft<'_>) {
+    let Some(directory) = draft.request.notify else { return };
+    let mut mount = Mount::default();
+    mount
+        .set_destination(NOTIFY_DIRECTORY.into())
+        .set_source(Some(directory.into()))
+        .set_typ(Some("bind".to_owned()))
+        .set_options(Some(["bind", "ro", "nosuid", "nodev", "noexec"].map(str::to_owned).to_vec()));
+    let mut delayed = std::mem::take(&mut draft.delayed);
+    one_mount(draft, &mount, &Origin::of("NOTIFY_SOCKET"), &mut delayed);
     draft.delayed = delayed;
 }
 

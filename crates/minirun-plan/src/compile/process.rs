@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 
+use super::mounts::NOTIFY_DIRECTORY;
 use super::{Draft, scheduling};
 use crate::spec::{Capabilities, Linux, PosixRlimitType, Process, Spec};
 use crate::{HostOp, HostStep, InRoot, Op, Origin};
@@ -121,7 +122,7 @@ fn resource_of(limit: PosixRlimitType) -> u32 {
 }
 
 /// The name of a limit in the configuration.
-pub(crate) fn limit_name(resource: u32) -> &'static str {
+pub fn limit_name(resource: u32) -> &'static str {
     LIMITS.get(resource as usize).map_or("RLIMIT_?", |(_, name)| name)
 }
 
@@ -280,13 +281,20 @@ fn candidates_of(draft: &Draft<'_>, name: &str) -> Vec<CString> {
 /// What tells the program of its sockets: it will be the first process of its pid namespace, or is told so.
 fn socket_activation(draft: &mut Draft<'_>) {
     if draft.request.listen_fds > 0 {
-        for text in [format!("LISTEN_FDS={}", draft.request.listen_fds), "LISTEN_PID=1".to_owned()] {
-            let entry = draft.c_string(&text, &Origin::of("LISTEN_FDS"));
-            let name = &entry.to_bytes()[..=text.find('=').unwrap_or(0)];
-            draft.payload.env.retain(|other| !other.to_bytes().starts_with(name));
-            draft.payload.env.push(entry);
-        }
+        set_variable(draft, "LISTEN_FDS", &draft.request.listen_fds.to_string());
+        set_variable(draft, "LISTEN_PID", "1");
     }
+    if draft.request.notify.is_some() {
+        set_variable(draft, "NOTIFY_SOCKET", &format!("{NOTIFY_DIRECTORY}/notify.sock"));
+    }
+}
+
+/// Sets a variable of the environment that the caller's own names, whatever the configuration says.
+fn set_variable(draft: &mut Draft<'_>, name: &'static str, value: &str) {
+    let entry = draft.c_string(&format!("{name}={value}"), &Origin::of(name));
+    let begin = &entry.to_bytes()[..=name.len()];
+    draft.payload.env.retain(|other| !other.to_bytes().starts_with(begin));
+    draft.payload.env.push(entry);
 }
 
 /// The environment without duplicates: the last one wins, at the place of the first, as runc has it.

@@ -2,41 +2,81 @@
 
 use std::fmt::Write as _;
 
-use super::table::{COMMANDS, Command, GLOBALS, Opt};
+use super::command::{Command, Group, Opt};
+use super::option::GLOBALS;
+use super::table::COMMANDS;
 
 /// The newest version of the specification that is implemented.
 pub const SPEC_VERSION: &str = "1.3.0";
 
+/// How many columns a text may have.
+const WIDTH: usize = 100;
+/// Where the descriptions of options begin.
+const INDENT: usize = 31;
+
+/// In the lines that engines know from runc. Which commit it is, whoever builds says in `MINIRUN_COMMIT`.
 pub fn version() -> String {
-    format!("minirun version {}\nspec: {SPEC_VERSION}\n", env!("CARGO_PKG_VERSION"))
+    let commit = option_env!("MINIRUN_COMMIT").filter(|commit| !commit.is_empty());
+    let commit = commit.map_or(String::new(), |commit| format!("commit: {commit}\n"));
+    format!("minirun version {}\n{commit}spec: {SPEC_VERSION}\n", env!("CARGO_PKG_VERSION"))
 }
 
 pub fn overview() -> String {
     let mut text = String::from(
-        "minirun executes OCI bundles.\n\nUsage: minirun [OPTIONS] COMMAND ...\n\nExample: sudo minirun run bundle/\n\nCommands:\n",
+        "minirun executes OCI bundles.\n\nUsage: minirun [OPTIONS] COMMAND ...\n\nExample: sudo minirun run bundle/\n",
     );
-    for command in COMMANDS {
-        let first = command.help.split_inclusive(['.', ':']).next().unwrap_or(command.help).trim_end_matches(':');
-        let _infallible = writeln!(text, "  {:<8} {first}", command.name);
+    for (group, heading) in Group::ALL {
+        let _infallible = writeln!(text, "\n{heading}:");
+        for command in COMMANDS.iter().filter(|command| command.group == group) {
+            let _infallible = writeln!(text, "  {:<11} {}", command.name, command.summary());
+        }
     }
-    text.push_str("\nOptions:\n");
+    text.push_str("\nOptions, before the command:\n");
     GLOBALS.iter().for_each(|option| push_option(&mut text, option));
-    text.push_str("  -v, --version\n  -h, --help               also after a command, for its options and an example\n");
+    push_row(&mut text, "  -v, --version", "print the version of the program and of the specification");
+    push_row(&mut text, "  -h, --help", "print this; after a command, its options and an example");
     text
 }
 
 pub fn of_command(command: &Command) -> String {
-    let Command { name, usage, help, example, options, .. } = command;
-    let mut text = format!("{help}\n\nUsage: minirun {name} {usage}\n\nExample: {example}\n");
+    let Command { help, exit, example, options, .. } = command;
+    let usage = command.synopsis();
+    let mut text = format!("{}\n\nUsage: minirun {usage}\n\nExample: {example}\n", wrapped(help, 0));
     if !options.is_empty() {
         text.push_str("\nOptions:\n");
         options.iter().for_each(|option| push_option(&mut text, option));
     }
+    let _infallible = writeln!(text, "\n{}", wrapped(&format!("Exit status: {exit}"), 0));
     text
 }
 
 fn push_option(text: &mut String, option: &Opt) {
     let short = option.short.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
-    let long = format!("--{}{}", option.long, option.value.map_or(String::new(), |value| format!(" {value}")));
-    let _infallible = writeln!(text, "  {short}{long:<20} {}", option.help);
+    let value = option.value.map_or(String::new(), |value| format!(" {}", value.name));
+    push_row(text, &format!("  {short}--{}{value}", option.long), option.help);
+}
+
+/// A row of two columns; the second begins in a line of its own when the first is too long.
+fn push_row(text: &mut String, left: &str, right: &str) {
+    let gap = if left.len() < INDENT { " ".repeat(INDENT - left.len()) } else { format!("\n{}", " ".repeat(INDENT)) };
+    let _infallible = writeln!(text, "{left}{gap}{}", wrapped(right, INDENT));
+}
+
+/// A text in lines of at most [`WIDTH`] columns, the second and later ones indented.
+fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines = String::new();
+    let mut column = indent;
+    for word in text.split(' ') {
+        if column > indent && column + 1 + word.len() > WIDTH {
+            lines.push('\n');
+            lines.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if column > indent {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += word.len();
+    }
+    lines
 }

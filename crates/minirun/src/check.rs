@@ -1,0 +1,201 @@
+//! `minirun check`: what this host can do, found out by trying it, and whether a bundle can run here.
+//!
+//! A kernel's version says little: options are left out, modules are missing, sysctls and capabilities take away again. So
+//! each row is the answer to a trial, made in a child process whose namespaces and mounts end with it. Nothing stays.
+
+mod bundle;
+mod cgroups;
+mod confinement;
+mod files;
+mod mounts;
+mod namespaces;
+mod processes;
+mod trial;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use minirun_sys::Errno;
+use serde::Serialize;
+
+use crate::cli::Call;
+use crate::report::printable;
+
+/// What was found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    /// It works.
+    Ok,
+    /// It works in part, or under a condition.
+    Limited,
+    /// It does not work.
+    Missing,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Serialize)]
+struct Row {
+    /// `namespaces.user`; or the field of a bundle.
+    name: String,
+    verdict: Verdict,
+    /// The kernel's answer, or a fact.
+    seen: String,
+    /// Which field or command needs it; of a bundle, the step of its plan.
+    matters: String,
+    /// What to do about it; empty when nothing is to be done.
+    advice: String,
+    /// Does every container need it?
+    #[serde(skip)]
+    essential: bool,
+}
+
+impl Row {
+    fn new(name: impl Into<String>, verdict: Verdict, seen: impl Into<String>, matters: impl Into<String>) -> Row {
+        let (name, seen, matters) = (name.into(), seen.into(), matters.into());
+        Row { name, verdict, seen, matters, advice: String::new(), essential: false }
+    }
+
+    fn ok(name: impl Into<String>, seen: impl Into<String>, matters: impl Into<String>) -> Row {
+        Row::new(name, Verdict::Ok, seen, matters)
+    }
+
+    fn limited(name: impl Into<String>, seen: impl Into<String>, matters: impl Into<String>) -> Row {
+        Row::new(name, Verdict::Limited, seen, matters)
+    }
+
+    fn missing(name: impl Into<String>, seen: impl Into<String>, matters: impl Into<String>) -> Row {
+        Row::new(name, Verdict::Missing, seen, matters)
+    }
+
+    /// Success, or what a trial failed with.
+    fn of_trial(name: &str, tried: &str, result: trial::Answer, matters: &str, advice: &str) -> Row {
+        match result {
+            Ok(()) => Row::ok(name, tried, matters),
+            Err(failure) => Row::missing(name, failure.to_string(), matters).advice(advice),
+        }
+    }
+
+    /// As [`Row::of_trial`], of something that may work in a new user namespace where it does not work outside.
+    fn of_trials(
+        name: &str,
+        tried: &str,
+        try_beside: impl Fn(i32) -> trial::Answer,
+        matters: &str,
+        advice: &str,
+    ) -> Row {
+        let refused = |failure: &trial::Failure| failure.is(Errno::EPERM) || failure.is(Errno::EACCES);
+        match try_beside(0) {
+            Err(failure) if refused(&failure) && try_beside(libc::CLONE_NEWUSER).is_ok() => {
+                Row::limited(name, format!("{failure}; it works in a new user namespace"), matters).advice(
+                    "run as root, or add {\"type\": \"user\"} to linux.namespaces, with this user in the id mappings",
+                )
+            }
+            answer => Row::of_trial(name, tried, answer, matters, advice),
+        }
+    }
+
+    fn advice(self, advice: impl Into<String>) -> Row {
+        Row { advice: if self.verdict == Verdict::Ok { String::new() } else { advice.into() }, ..self }
+    }
+
+    fn essential(self) -> Row {
+        Row { essential: true, ..self }
+    }
+
+    fn is_obstacle(&self) -> bool {
+        self.essential && self.verdict != Verdict::Ok
+    }
+}
+
+/// `minirun check`: success when a default bundle, or the named one, can run.
+pub fn check(call: &Call) -> Result<ExitCode> {
+    // Not to be interrupted while there is a cgroup to be removed.
+    crate::run::block_signals()?;
+    let place = call.args.first().map(PathBuf::from).or_else(|| call.path("bundle"));
+    let host = probe(call, place.as_deref());
+    let named = place.is_some();
+    let rows = match place {
+        Some(dir) => bundle::check(&dir, call, &host)?,
+        None => host,
+    };
+    let runs = !rows.iter().any(Row::is_obstacle);
+    let text = match call.has("json") {
+        true => format!("{}\n", serde_json::to_string_pretty(&rows)?),
+        false if named => of_bundle(&rows, runs),
+        false => of_host(&rows, runs),
+    };
+    crate::listing::print(&text)?;
+    Ok(if runs { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Every probe of the host.
+fn probe(call: &Call, bundle: Option<&std::path::Path>) -> Vec<Row> {
+    let mut rows = namespaces::rows();
+    rows.extend(mounts::rows(call, bundle));
+    rows.extend(cgroups::rows());
+    rows.extend(processes::rows());
+    rows.extend(confinement::rows());
+    rows.extend(files::rows(call));
+    rows
+}
+
+/// The table of a host: a line for each probe, grouped by what stands before the dot, and then the explanations.
+fn of_host(rows: &[Row], runs: bool) -> String {
+    let label = |row: &Row| row.name.split_once('.').map_or(row.name.clone(), |(_, label)| label.to_owned());
+    let width = rows.iter().map(|row| label(row).chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    let mut group = "";
+    for row in rows {
+        let own = row.name.split('.').next().unwrap_or("");
+        if own != group {
+            group = own;
+            line(&mut text, format_args!("{group}"));
+        }
+        line(&mut text, format_args!("  {:<8} {:<width$}  {}", word(row.verdict), label(row), printable(&row.seen)));
+    }
+    explain(&mut text, rows, "needed by");
+    line(&mut text, format_args!("\na default bundle {} run here", if runs { "can" } else { "cannot" }));
+    text
+}
+
+/// For a bundle only what stands in the way, or is worth knowing.
+fn of_bundle(rows: &[Row], runs: bool) -> String {
+    let mut text = String::new();
+    explain(&mut text, rows, "step");
+    let places = rows.len();
+    line(&mut text, format_args!("\nthis bundle {} run here ({places} places)", if runs { "can" } else { "cannot" }));
+    text.trim_start_matches('\n').to_owned()
+}
+
+/// What is not as it should be, each with why that matters and what to do; neighbours that are alike together.
+fn explain(text: &mut String, rows: &[Row], matters: &str) {
+    let bad: Vec<&Row> = rows.iter().filter(|row| row.verdict != Verdict::Ok).collect();
+    for alike in bad.chunk_by(|a, b| a.verdict == b.verdict && a.advice == b.advice && !a.advice.is_empty()) {
+        line(text, format_args!(""));
+        for row in alike {
+            line(text, format_args!("{}: {}: {}", printable(&row.name), word(row.verdict), printable(&row.seen)));
+            if !row.matters.is_empty() {
+                line(text, format_args!("  {matters:<9}  {}", printable(&row.matters)));
+            }
+        }
+        if !alike[0].advice.is_empty() {
+            line(text, format_args!("  to do      {}", printable(&alike[0].advice)));
+        }
+    }
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _infallible = writeln!(text, "{arguments}");
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Limited => "limited",
+        Verdict::Missing => "missing",
+    }
+}

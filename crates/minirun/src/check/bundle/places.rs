@@ -1,0 +1,414 @@
+//! The files of the container: its root and layers, sources and places of mounts, nodes, the program and the hooks.
+
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use minirun_plan::{Handle, Hook, IdMaps, InRoot, MountPoint, NodeKind, Op, Origin, PointKind, Source, Step};
+use nix::sys::statvfs::{FsFlags, statvfs};
+
+use super::Findings;
+use super::maps::IdRanges;
+use super::program::{self, Obstacle, Who};
+use super::view::{Backing, Found, Lost, View};
+use crate::check::mounts::map_ids_of;
+
+const NOEXEC: u64 = libc::MOUNT_ATTR_NOEXEC as u64;
+
+/// Goes through the steps as init would, over a picture of the files.
+struct Walk<'f, 'a> {
+    findings: &'f mut Findings<'a>,
+    view: View,
+    /// Layers of the root so far, top first.
+    layers: Vec<PathBuf>,
+    upper: Option<PathBuf>,
+    ranges: Option<IdRanges>,
+    cwd: PathBuf,
+}
+
+pub fn check(findings: &mut Findings<'_>) {
+    let plan = findings.plan;
+    hooks(findings);
+    if let Some(joined) = plan.namespaces.join.iter().find(|joined| joined.kind == libc::CLONE_NEWNS as u64) {
+        return findings.doubt(&joined.origin, "the files in it were not looked at", "");
+    }
+    let (view, ranges) = (View::of(Backing::Unknown { proc: false }), IdRanges::of(plan));
+    let mut walk = Walk { findings, view, layers: Vec::new(), upper: None, ranges, cwd: "/".into() };
+    plan.init.iter().for_each(|step| walk.step(step));
+}
+
+fn path_of(text: &CStr) -> &Path {
+    Path::new(OsStr::from_bytes(text.to_bytes()))
+}
+
+/// Where a path of the host leads: a layer may be named by a link.
+fn real(path: &CStr) -> PathBuf {
+    std::fs::canonicalize(path_of(path)).unwrap_or_else(|_| path_of(path).to_owned())
+}
+
+fn inside(path: &InRoot) -> PathBuf {
+    Path::new("/").join(path_of(path.path()))
+}
+
+fn words(error: &std::io::Error) -> String {
+    error
+        .raw_os_error()
+        .map_or_else(|| error.to_string(), |raw| minirun_spawn::words(minirun_sys::Errno::from_raw(raw)))
+}
+
+impl Walk<'_, '_> {
+    fn step(&mut self, step: &Step) {
+        let origin = &step.origin;
+        match &step.op {
+            Op::BindRoot(source, _) => self.view = View::of(Backing::Host(real(source.path()))),
+            Op::OverlayLower(path) => {
+                self.directory(origin, path_of(path));
+                self.layers.push(real(path));
+            }
+            Op::OverlayUpper(path) => {
+                self.directory(origin, path_of(path));
+                self.upper = Some(real(path));
+            }
+            Op::OverlayWork(path) => self.work(origin, path_of(path)),
+            Op::OverlayRoot { .. } => {
+                let layers = self.upper.iter().chain(&self.layers).cloned().collect();
+                self.view = View::of(Backing::Layers(layers));
+            }
+            Op::Mount { filesystem, copy_up, point, .. } => {
+                let Some(at) = self.point(origin, point, true) else { return };
+                let empty = matches!(filesystem.to_bytes(), b"tmpfs" | b"ramfs");
+                if !copy_up {
+                    let proc = filesystem.to_bytes() == b"proc";
+                    let backing = if empty { Backing::Empty } else { Backing::Unknown { proc } };
+                    self.view.mount(at, backing, point.attributes.set & NOEXEC != 0);
+                }
+            }
+            Op::ClassicMount { point, .. } | Op::MountCgroup { point, .. } => {
+                if let Some(at) = self.point(origin, point, true) {
+                    self.view.mount(at, Backing::Unknown { proc: false }, point.attributes.set & NOEXEC != 0);
+                }
+            }
+            Op::Bind { source, recursive, idmap, idmap_recursive, point } => {
+                self.bind(origin, source, idmap.map(|i| (i, *idmap_recursive)), *recursive, point);
+            }
+            Op::Remount { point, .. } => self.remount(origin, point),
+            Op::Device { path, kind, device, .. } => self.device(origin, path, *kind, *device),
+            Op::BindDevice { source, device, .. } => self.host_device(origin, path_of(source.path()), *device),
+            Op::MakeDirectory(path) => self.make_directory(origin, path),
+            Op::EnterDirectory(path) => self.cwd = path_of(path).to_owned(),
+            Op::Terminal { .. } => self.terminal(origin),
+            Op::FindProgram(candidates) => self.program(origin, candidates),
+            Op::RunHook(i) => self.hook_inside(*i),
+            _ => {}
+        }
+    }
+
+    /// A layer must be a directory.
+    fn directory(&mut self, origin: &Origin, path: &Path) {
+        let seen = match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => return,
+            Ok(_) => "not a directory".to_owned(),
+            Err(error) => words(&error),
+        };
+        self.findings.problem(origin, format!("{}: {seen}", path.display()), "name a directory that is there");
+    }
+
+    fn work(&mut self, origin: &Origin, path: &Path) {
+        self.directory(origin, path);
+        let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
+        let upper = self.upper.clone().unwrap_or_default();
+        if let (Some(a), Some(b)) = (device(&upper), device(path))
+            && a != b
+        {
+            let seen = format!("{} and {} are not on the same file system", upper.display(), path.display());
+            self.findings.problem(origin, seen, "put workdir beside upperdir");
+        }
+        for path in [&upper, path] {
+            if statvfs(path).is_ok_and(|stat| stat.flags().contains(FsFlags::ST_RDONLY)) {
+                let seen = format!("{}: read-only file system", path.display());
+                self.findings.problem(origin, seen, "put upperdir and workdir where can be written");
+            }
+        }
+    }
+
+    /// Where a mount goes: the place without links. Nothing when it cannot go there.
+    fn point(&mut self, origin: &Origin, point: &MountPoint, directory: bool) -> Option<PathBuf> {
+        let directory = directory || point.kind != PointKind::LikeSource;
+        let real = point.kind == PointKind::RealDirectory;
+        let path = inside(&point.target);
+        let shown = path.display();
+        let problem = |findings: &mut Findings<'_>, seen: String, advice: &str| {
+            findings.problem(origin, seen, advice);
+            None
+        };
+        match self.view.resolve(Path::new("/"), &path, !real) {
+            Ok(Found::File { metadata, .. }) if real && metadata.is_symlink() => {
+                problem(self.findings, format!("{shown} is a link"), "make it a directory in the root file system")
+            }
+            Ok(Found::File { metadata, .. }) if directory && !metadata.is_dir() => {
+                let advice = "remove the file in the root file system, or mount elsewhere";
+                problem(self.findings, format!("{shown} is a file, and a directory is needed there"), advice)
+            }
+            Ok(Found::File { metadata, .. }) if !directory && metadata.is_dir() => {
+                let seen = format!("not a directory: the source is a file, the mount point {shown} is a directory");
+                problem(self.findings, seen, "name a file as destination")
+            }
+            Ok(Found::File { inside, .. } | Found::Made(inside)) => Some(inside),
+            Ok(Found::Unknown { proc: true }) if !point.may_cover_proc => {
+                let advice = "remove the link in the root file system, or mount elsewhere";
+                problem(self.findings, format!("{shown} cannot be mounted because it is inside /proc"), advice)
+            }
+            Ok(Found::Unknown { .. }) => Some(path),
+            Err(Lost::Missing(_)) => self.made(origin, &point.target).then_some(path),
+            Err(lost) => problem(self.findings, lost.to_string(), "correct the root file system, or mount elsewhere"),
+        }
+    }
+
+    /// Can a path that is not there be made with its parents?
+    fn made(&mut self, origin: &Origin, path: &InRoot) -> bool {
+        let mut parent = PathBuf::from("/");
+        for prefix in path.prefixes() {
+            let prefix = Path::new("/").join(path_of(prefix));
+            let entry = self.view.resolve(Path::new("/"), &prefix, false);
+            match self.view.resolve(Path::new("/"), &prefix, true) {
+                Ok(_) => parent = prefix,
+                Err(Lost::Missing(_)) if matches!(&entry, Ok(Found::File { metadata, .. }) if metadata.is_symlink()) => {
+                    let seen = format!("a dangling symbolic link is in the way: {}", prefix.display());
+                    self.findings.problem(origin, seen, "remove the link in the root file system, or make its target");
+                    return false;
+                }
+                Err(_) => break,
+            }
+        }
+        let Ok(Found::File { host, metadata, .. }) = self.view.resolve(Path::new("/"), &parent, true) else {
+            return true;
+        };
+        let layered = !self.layers.is_empty() && self.layers.iter().any(|layer| host.starts_with(layer));
+        let read_only = !layered && statvfs(&host).is_ok_and(|stat| stat.flags().contains(FsFlags::ST_RDONLY));
+        if read_only || !self.may_write(&metadata) {
+            let why = if read_only { "read-only file system" } else { "permission denied" };
+            let seen = format!("{} is missing and cannot be made in {}: {why}", inside(path).display(), host.display());
+            let advice = "make it in the root file system beforehand, or give the root's files to the container's root";
+            self.findings.problem(origin, seen, advice);
+            return false;
+        }
+        true
+    }
+
+    /// May init make something in this directory? Root may, in a user namespace where the owners have ids.
+    fn may_write(&self, directory: &std::fs::Metadata) -> bool {
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let (uid, gid, all) = match &self.ranges {
+            Some(ranges) => (
+                ranges.uid(0).unwrap_or(uid),
+                ranges.gid(0).unwrap_or(gid),
+                ranges.knows(directory.uid(), directory.gid()),
+            ),
+            None => (uid, gid, uid == 0),
+        };
+        let shift = if directory.uid() == uid {
+            6
+        } else if directory.gid() == gid {
+            3
+        } else {
+            0
+        };
+        all || directory.mode() >> shift & 0o3 == 0o3
+    }
+
+    fn bind(
+        &mut self,
+        origin: &Origin,
+        source: &Source,
+        idmap: Option<(usize, bool)>,
+        recursive: bool,
+        point: &MountPoint,
+    ) {
+        let plan = self.findings.plan;
+        let path = path_of(source.path());
+        let handle: Option<&Handle> = match source {
+            Source::Handle(i, _) => plan.handles.get(*i),
+            Source::Path(_) => None,
+        };
+        let origin_of_source = handle.map_or_else(|| origin.field("source"), |handle| handle.origin.clone());
+        let (host, metadata) = match std::fs::canonicalize(path).and_then(|host| Ok((host.clone(), host.metadata()?))) {
+            Ok(found) => found,
+            Err(error) => {
+                let seen = format!("{}: {}", path.display(), words(&error));
+                return self.findings.problem(&origin_of_source, seen, "make it on the host, or correct the source");
+            }
+        };
+        let idmap = idmap.or(handle.and_then(|handle| handle.idmap));
+        if let Some((maps, all)) = idmap.and_then(|(i, all)| Some((plan.idmaps.get(i)?, all))) {
+            let maps = IdMaps { ..maps.clone() };
+            if let Err(failure) = map_ids_of(&host, recursive && all, &maps) {
+                let seen = format!("{}: ids cannot be mapped: {failure}", crate::check::files::describe(&host));
+                let advice =
+                    "keep the source on a file system with mapped ids: ext4, xfs, btrfs; tmpfs since Linux 6.3";
+                self.findings.problem(origin, seen, advice);
+            }
+        }
+        if let Some(at) = self.point(origin, point, metadata.is_dir()) {
+            self.view.mount(at, Backing::Host(host), point.attributes.set & NOEXEC != 0);
+        }
+    }
+
+    /// What is changed must be a mount.
+    fn remount(&mut self, origin: &Origin, point: &MountPoint) {
+        let path = inside(&point.target);
+        let advice = "mount it in an entry before this one";
+        match self.view.resolve(Path::new("/"), &path, true) {
+            Err(lost) => self.findings.problem(origin, lost.to_string(), advice),
+            Ok(Found::File { inside, host, .. }) if !self.view.is_mount(&inside) && !is_mount_point(&host) => {
+                self.findings.problem(origin, format!("nothing is mounted at {}", path.display()), advice);
+            }
+            Ok(_) => {}
+        }
+    }
+
+    fn device(&mut self, origin: &Origin, path: &InRoot, kind: NodeKind, device: u64) {
+        match self.view.resolve(Path::new("/"), &inside(path), false) {
+            Ok(Found::File { metadata, .. }) => {
+                let file = metadata.file_type();
+                let same = match kind {
+                    NodeKind::Char => file.is_char_device() && metadata.rdev() == device,
+                    NodeKind::Block => file.is_block_device() && metadata.rdev() == device,
+                    NodeKind::Fifo => file.is_fifo(),
+                };
+                if !same {
+                    let seen = format!("something else is at {} already", inside(path).display());
+                    self.findings.problem(origin, seen, "remove it in the root file system, or mount a tmpfs at /dev");
+                }
+            }
+            Ok(_) => {}
+            Err(Lost::Missing(_)) => {
+                self.made(origin, path);
+            }
+            Err(lost) => self.findings.problem(origin, lost.to_string(), "correct the root file system"),
+        }
+    }
+
+    /// In a user namespace the host's node is mounted.
+    fn host_device(&mut self, origin: &Origin, path: &Path, device: u64) {
+        let seen = match std::fs::metadata(path) {
+            Ok(found) if found.rdev() == device && !found.is_file() => return,
+            Ok(_) => "the host has another node at that path".to_owned(),
+            Err(error) => words(&error),
+        };
+        let advice = "make the node on the host, or leave it out: a user namespace cannot make one";
+        self.findings.problem(origin, format!("{}: {seen}", path.display()), advice);
+    }
+
+    fn make_directory(&mut self, origin: &Origin, path: &InRoot) {
+        let shown = inside(path);
+        let advice = "name a directory, or one that can be made";
+        match self.view.resolve(Path::new("/"), &shown, true) {
+            Ok(Found::File { metadata, .. }) if !metadata.is_dir() => {
+                self.findings.problem(origin, format!("{} is not a directory", shown.display()), advice);
+            }
+            // A magic link of procfs is not followed, and a directory there cannot be made.
+            Ok(Found::Unknown { .. }) => self.findings.doubt(origin, unknown(&shown), ""),
+            Ok(_) => {}
+            Err(Lost::Missing(_)) => {
+                self.made(origin, path);
+            }
+            Err(lost) => self.findings.problem(origin, lost.to_string(), advice),
+        }
+    }
+
+    /// A terminal comes from the container's own devpts.
+    fn terminal(&mut self, origin: &Origin) {
+        let devpts = |step: &Step| match &step.op {
+            Op::Mount { filesystem, point, .. } | Op::ClassicMount { filesystem, point, .. } => {
+                filesystem.to_bytes() == b"devpts" && point.target.path() == c"dev/pts"
+            }
+            Op::Bind { point, .. } => matches!(point.target.path().to_bytes(), b"dev" | b"dev/pts"),
+            _ => false,
+        };
+        if !self.findings.plan.init.iter().any(devpts) {
+            let seen = "no devpts is mounted at /dev/pts";
+            self.findings.problem(origin, seen, "add a mount of type devpts at /dev/pts, or set it to false");
+        }
+    }
+
+    fn user(&self) -> Who {
+        let mut who = Who::default();
+        for step in &self.findings.plan.init {
+            let mapped = |id, map: fn(&IdRanges, u32) -> Option<u32>| {
+                self.ranges.as_ref().map_or(id, |ranges| map(ranges, id).unwrap_or(id))
+            };
+            match &step.op {
+                Op::User { uid, gid } => {
+                    (who.uid, who.gid) = (mapped(*uid, IdRanges::uid), mapped(*gid, IdRanges::gid))
+                }
+                Op::Groups(groups) => who.groups = groups.iter().map(|gid| mapped(*gid, IdRanges::gid)).collect(),
+                Op::Capabilities { effective, .. } => {
+                    (who.overrides, who.searches) = (effective & 1 << 1 != 0, effective & 1 << 2 != 0);
+                }
+                _ => {}
+            }
+        }
+        who
+    }
+
+    fn program(&mut self, origin: &Origin, candidates: &[std::ffi::CString]) {
+        if self.findings.plan.namespaces.is_joined(libc::CLONE_NEWUSER) {
+            // Whose ids its files have cannot be told from here.
+            return;
+        }
+        let plan = self.findings.plan;
+        let search = !plan.payload.args.first().is_some_and(|name| name.to_bytes().contains(&b'/'));
+        let candidates: Vec<PathBuf> = candidates.iter().map(|path| path_of(path).to_owned()).collect();
+        if let Err(obstacle) = program::find(&self.view, &self.user(), &self.cwd, &candidates, search) {
+            report(self.findings, origin, obstacle);
+        }
+    }
+
+    fn hook_inside(&mut self, i: usize) {
+        let Some(hook) = self.findings.plan.hooks.start_container.get(i) else { return };
+        let path = path_of(&hook.path).to_owned();
+        if let Err(obstacle) = program::find(&self.view, &self.user(), Path::new("/"), &[path], false) {
+            report(self.findings, &hook.origin.field("path"), obstacle);
+        }
+    }
+}
+
+fn unknown(path: &Path) -> String {
+    format!("{} is on a file system that is not there yet: it was not looked at", path.display())
+}
+
+fn report(findings: &mut Findings<'_>, origin: &Origin, Obstacle { seen, advice, doubtful }: Obstacle) {
+    match doubtful {
+        true => findings.doubt(origin, seen, advice),
+        false => findings.problem(origin, seen, advice),
+    }
+}
+
+/// Is something mounted on this path of the host?
+fn is_mount_point(host: &Path) -> bool {
+    let mounts = std::fs::read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
+    let wanted = host.as_os_str().as_bytes();
+    mounts.split(|byte| *byte == b'\n').any(|line| line.split(|byte| *byte == b' ').nth(4) == Some(wanted))
+}
+
+/// The hooks that run on the host.
+fn hooks(findings: &mut Findings<'_>) {
+    let host = View::of(Backing::Host("/".into()));
+    let root = nix::unistd::geteuid().is_root();
+    let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    let who = Who { uid, gid, groups: Vec::new(), overrides: root, searches: root };
+    let hooks = &findings.plan.hooks;
+    let needed = [&hooks.prestart, &hooks.create_runtime, &hooks.create_container, &hooks.poststart];
+    let all = needed.into_iter().flatten().map(|hook| (hook, true));
+    let all: Vec<(&Hook, bool)> = all.chain(hooks.poststop.iter().map(|hook| (hook, false))).collect();
+    for (hook, needed) in all {
+        let path = path_of(&hook.path).to_owned();
+        if let Err(mut obstacle) = program::find(&host, &who, Path::new("/"), &[path], false) {
+            // A poststop hook that fails is warned about, and no more.
+            obstacle.doubtful |= !needed;
+            obstacle.seen = obstacle.seen.replace(" in the container", "");
+            report(findings, &hook.origin.field("path"), obstacle);
+        }
+    }
+}

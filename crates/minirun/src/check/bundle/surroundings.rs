@@ -1,0 +1,249 @@
+//! What is around the container's process: namespaces, id maps, clocks, kernel parameters, and its file systems, each made
+//! for a moment in namespaces of the same kind.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use minirun_plan::{FsOption, IdMaps, Op, Origin, Plan};
+use minirun_sys as sys;
+use minirun_sys::Errno;
+
+use super::Findings;
+use super::maps::IdRanges;
+use crate::check::trial::{self, At as _, Birth, Fault, attempt, born_in};
+
+/// File systems of which a new instance is nobody's business: without a device, a peer or files of the host.
+const HARMLESS: [&[u8]; 8] = [b"proc", b"sysfs", b"tmpfs", b"devpts", b"mqueue", b"ramfs", b"hugetlbfs", b"bpf"];
+
+/// Namespaces of the plan, to make trials in.
+struct Around {
+    new: i32,
+    ranges: Option<IdRanges>,
+    /// What a trial cannot be born in: new namespaces would belong to a user namespace that it can only join.
+    joins_user: bool,
+    joined: Vec<(OwnedFd, i32)>,
+}
+
+impl Around {
+    fn of(plan: &Plan) -> Around {
+        let kinds = [libc::CLONE_NEWNET, libc::CLONE_NEWIPC, libc::CLONE_NEWUTS, libc::CLONE_NEWCGROUP];
+        let open = |kind: i32| {
+            let joined = plan.namespaces.join.iter().find(|joined| joined.kind == kind as u64)?;
+            let path = CString::new(joined.path.as_os_str().as_encoded_bytes()).ok()?;
+            Some((sys::open(&path, libc::O_RDONLY).ok()?, kind))
+        };
+        Around {
+            new: plan.namespaces.new as i32,
+            ranges: IdRanges::of(plan),
+            joins_user: plan.namespaces.is_joined(libc::CLONE_NEWUSER),
+            joined: kinds.into_iter().filter_map(open).collect(),
+        }
+    }
+
+    /// In new namespaces of these kinds, as far as the plan has them, and in the joined ones.
+    fn attempt(&self, kinds: i32, work: impl FnOnce() -> Result<(), Fault>) -> trial::Answer {
+        if self.joins_user {
+            return Ok(());
+        }
+        let maps = self.ranges.as_ref().map(|ranges| (ranges.uids.as_str(), ranges.gids.as_str()));
+        // An ordinary user is mapped by the child itself, which has to give up groups first.
+        let maps = maps.filter(|_| nix::unistd::geteuid().is_root());
+        let namespaces = self.new & (kinds | libc::CLONE_NEWUSER);
+        attempt(Birth { namespaces, maps, joined: &self.joined, cgroup: None }, work)
+    }
+}
+
+pub fn check(findings: &mut Findings<'_>) {
+    let plan = findings.plan;
+    joined(findings);
+    if id_maps(findings) {
+        return;
+    }
+    clocks(findings);
+    let around = Around::of(plan);
+    for step in &plan.init {
+        match &step.op {
+            Op::Mount { filesystem, source, options, point, .. } => {
+                let made = around.attempt(ALL, || make(filesystem, source, options, point.attributes.set));
+                if let Err(failure) = made {
+                    let origin = option_at_fault(&step.origin, options, &failure);
+                    findings.problem(&origin, failure.to_string(), advice_for_mount(filesystem, &failure));
+                }
+            }
+            Op::ClassicMount { filesystem, .. } => {
+                if let Err(failure) = around.attempt(ALL, || sys::fsopen(filesystem).map(drop).at("fsopen")) {
+                    findings.problem(&step.origin, failure.to_string(), advice_for_mount(filesystem, &failure));
+                }
+            }
+            Op::Sysctl { path, value } => {
+                let new = belongs_to(path.to_bytes()) & around.new;
+                let write = if new != 0 { Some(value.as_c_str()) } else { None };
+                if let Err(failure) = around.attempt(new, || set_parameter(path, write)) {
+                    let advice = match failure.errno {
+                        Some(Errno::ENOENT) => {
+                            "this kernel has no such parameter: leave it out, or load what brings it"
+                        }
+                        Some(Errno::EINVAL | Errno::ERANGE) => "give a value that the kernel takes",
+                        _ => "leave it out, or give the container a namespace of its own for it",
+                    };
+                    findings.problem(&step.origin, failure.to_string(), advice);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The namespaces that a file system shows.
+const ALL: i32 =
+    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWCGROUP;
+
+/// Each namespace to be joined is one, of the right type, and lets the caller in.
+fn joined(findings: &mut Findings<'_>) {
+    let plan = findings.plan;
+    for joined in &plan.namespaces.join {
+        let advice = "name the file of a living process, /proc/PID/ns/…, or a bind mount of one";
+        if let Err(error) = minirun_spawn::check_namespace(plan, joined) {
+            let text = error.to_string();
+            let text = text.strip_prefix(&format!("{}: ", joined.origin)).unwrap_or(&text).to_owned();
+            findings.problem(&joined.origin, text, advice);
+            continue;
+        }
+        let Ok(path) = CString::new(joined.path.as_os_str().as_encoded_bytes()) else { continue };
+        let entered = attempt(born_in(0), || {
+            let namespace = sys::open(&path, libc::O_RDONLY).at("open")?;
+            sys::setns(namespace.as_fd(), joined.kind as i32).at("setns")
+        });
+        if let Err(failure) = entered {
+            findings.problem(
+                &joined.origin,
+                failure.to_string(),
+                "run as root, in the user namespace that it belongs to",
+            );
+        }
+    }
+}
+
+/// The maps of the container's user namespace, and those of mounts. True when the former cannot be had.
+fn id_maps(findings: &mut Findings<'_>) -> bool {
+    let plan = findings.plan;
+    let mut without = false;
+    if let Some(ranges) = IdRanges::of(plan) {
+        let origin = Origin::of("linux.uidMappings");
+        let maps = match nix::unistd::geteuid().is_root() {
+            true => Some((ranges.uids.as_str(), ranges.gids.as_str())),
+            false => None,
+        };
+        let own = |map: &str, id: u32| {
+            let words: Vec<_> = map.split_whitespace().collect();
+            words.len() == 3 && words[1] == id.to_string() && words[2] == "1"
+        };
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        if maps.is_none() && !(own(&ranges.uids, uid) && own(&ranges.gids, gid)) {
+            findings.problem(
+                &origin,
+                "an ordinary user can map its own user and group alone",
+                format!("run as root, or map one id: hostID {uid} in uidMappings, {gid} in gidMappings, size 1"),
+            );
+            without = true;
+        } else {
+            let birth = Birth { namespaces: libc::CLONE_NEWUSER, maps, ..Birth::default() };
+            if let Err(failure) = attempt(birth, || Ok(())) {
+                let advice = "map ids that the caller has, 0 of the container among them, in at most 340 lines";
+                findings.problem(&origin, failure.to_string(), advice);
+                without = true;
+            }
+        }
+    }
+    for maps in &plan.idmaps {
+        if let Err(error) = minirun_spawn::map_namespace(&IdMaps { ..maps.clone() }) {
+            let text = error.to_string();
+            let text = text.strip_prefix(&format!("{}: ", maps.origin)).unwrap_or(&text).to_owned();
+            findings.problem(&maps.origin, text, "map ids that the caller has, as root");
+        }
+    }
+    without
+}
+
+/// Clocks in a time namespace that nobody is in.
+fn clocks(findings: &mut Findings<'_>) {
+    let Some(offsets) = &findings.plan.namespaces.time_offsets else { return };
+    let set = attempt(born_in(0), || {
+        sys::unshare(libc::CLONE_NEWTIME).at("unshare")?;
+        let file = sys::open(c"/proc/self/timens_offsets", libc::O_WRONLY).at("open /proc/self/timens_offsets")?;
+        sys::write(file.as_fd(), offsets.as_bytes()).map(drop).at("write /proc/self/timens_offsets")
+    });
+    if let Err(failure) = set {
+        let advice = "keep the clocks above zero and below 146 years; CAP_SYS_TIME is needed";
+        findings.problem(&Origin::of("linux.timeOffsets"), failure.to_string(), advice);
+    }
+}
+
+/// A file system with its options, never attached. Those with files or a device behind them get no superblock.
+fn make(filesystem: &std::ffi::CStr, source: &std::ffi::CStr, options: &[FsOption], set: u64) -> Result<(), Fault> {
+    let context = sys::fsopen(filesystem).at("fsopen")?;
+    let explained = |errno| Fault::explained("fsconfig", errno, context.as_fd());
+    sys::fsconfig_set(context.as_fd(), c"source", Some(source)).map_err(explained)?;
+    for option in options {
+        sys::fsconfig_set(context.as_fd(), &option.key, option.value.as_deref())
+            .map_err(|errno| Fault::explained(OPTION, errno, context.as_fd()))?;
+    }
+    if !HARMLESS.contains(&filesystem.to_bytes()) {
+        return Ok(());
+    }
+    sys::fsconfig_create(context.as_fd()).map_err(explained)?;
+    sys::fsmount(context.as_fd(), set).map(drop).at("fsmount")
+}
+
+/// The call that sets an option.
+const OPTION: &str = "fsconfig of an option";
+
+/// The option that the kernel names in its message, if it names one.
+fn option_at_fault(origin: &Origin, options: &[FsOption], failure: &trial::Failure) -> Origin {
+    let text = failure.to_string();
+    let named = |option: &&FsOption| {
+        let key = option.key.to_string_lossy();
+        [format!("'{key}'"), format!("\"{key}\""), format!(" {key}")].iter().any(|form| text.contains(form.as_str()))
+    };
+    match options.iter().find(named).and_then(|option| option.index) {
+        Some(index) if failure.call == OPTION => origin.field("options").index(index),
+        _ => origin.clone(),
+    }
+}
+
+fn advice_for_mount(filesystem: &std::ffi::CStr, failure: &trial::Failure) -> String {
+    let name = filesystem.to_string_lossy();
+    match failure.errno {
+        Some(Errno::ENODEV) => {
+            format!("modprobe {name}, or correct the type: /proc/filesystems lists those that are there")
+        }
+        Some(Errno::EINVAL) => {
+            format!("correct the options: the kernel's {name} does not take these")
+        }
+        Some(Errno::EPERM) if failure.call == "fsmount" || failure.call == "fsconfig" => {
+            "give the container new namespaces of the kind that this file system shows".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// The namespace that a kernel parameter is of.
+fn belongs_to(path: &[u8]) -> i32 {
+    match path {
+        path if path.starts_with(b"net/") => libc::CLONE_NEWNET,
+        path if path.starts_with(b"user/") => libc::CLONE_NEWUSER,
+        b"kernel/domainname" | b"kernel/hostname" => libc::CLONE_NEWUTS,
+        _ => libc::CLONE_NEWIPC,
+    }
+}
+
+/// Opens the parameter as init does; writes it where the namespace ends with the trial.
+fn set_parameter(path: &std::ffi::CStr, value: Option<&std::ffi::CStr>) -> Result<(), Fault> {
+    let directory = sys::open(c"/proc/sys", libc::O_PATH | libc::O_DIRECTORY).at("open /proc/sys")?;
+    let how = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV;
+    let file = sys::openat2(directory.as_fd(), path, libc::O_WRONLY, 0, how).at("openat2")?;
+    match value {
+        Some(value) => sys::write(file.as_fd(), value.to_bytes()).map(drop).at("write"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,97 @@
+//! Places and programs of the host: the state directory, what it lies on, and what commands call.
+
+use std::ffi::CString;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use minirun_sys as sys;
+
+use super::Row;
+use super::processes::on_path;
+use crate::cli::Call;
+
+pub fn rows(call: &Call) -> Vec<Row> {
+    vec![state(call), huge_pages(), systemd(), ps()]
+}
+
+/// Where the state of containers is kept; none without any place.
+pub fn state_directory(call: &Call) -> Option<PathBuf> {
+    let runtime = || std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("minirun"));
+    let default = || if nix::unistd::geteuid().is_root() { Some("/run/minirun".into()) } else { runtime() };
+    call.globals.path("root").or_else(default)
+}
+
+/// The path, or the nearest directory above that is there.
+pub fn existing(path: &Path) -> PathBuf {
+    path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_owned()
+}
+
+fn state(call: &Call) -> Row {
+    let (name, matters) = ("files.state-directory", "every container has its record there; --root");
+    let Some(path) = state_directory(call) else {
+        return Row::missing(name, "XDG_RUNTIME_DIR is not set", matters).advice("use --root DIR").essential();
+    };
+    let there = existing(&path);
+    let (c_path, place) = (CString::new(there.as_os_str().as_bytes()).unwrap_or_default(), describe(&there));
+    let refused = |seen: String, advice: &str| Row::missing(name, seen, matters).advice(advice).essential();
+    if let Err(errno) = sys::faccess(&c_path, libc::W_OK | libc::X_OK) {
+        let seen = format!("{} cannot be made: {place}: {}", path.display(), minirun_spawn::words(errno));
+        return refused(seen, "run as root, or use --root DIR with a directory of your own");
+    }
+    match nix::sys::statvfs::statvfs(there.as_path()) {
+        Ok(found) if found.blocks_available() == 0 || found.files() > 0 && found.files_available() == 0 => {
+            refused(format!("{place}: no space left"), "make room there, or use --root DIR")
+        }
+        Ok(found) => {
+            let free = (found.blocks_available() as u64 * found.fragment_size() as u64) >> 20;
+            Row::ok(name, format!("{}, {free} MiB free", describe(&path)), matters).essential()
+        }
+        Err(errno) => refused(format!("{place}: {}", minirun_spawn::words(errno)), "use --root DIR"),
+    }
+}
+
+/// `/run/minirun (tmpfs)`.
+pub fn describe(path: &Path) -> String {
+    let kind = file_system_of(&existing(path)).unwrap_or_else(|| "an unknown file system".to_owned());
+    format!("{} ({kind})", std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display())
+}
+
+/// The type of the file system that a path is on, by the device that mountinfo names (proc_pid_mountinfo(5)).
+fn file_system_of(path: &Path) -> Option<String> {
+    let opened = sys::open(&CString::new(path.as_os_str().as_bytes()).ok()?, libc::O_PATH).ok()?;
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", std::os::fd::AsRawFd::as_raw_fd(&opened)));
+    let id = info.ok()?.lines().find_map(|line| line.strip_prefix("mnt_id:").map(|id| id.trim().to_owned()))?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let line = mounts.lines().find(|line| line.split(' ').next() == Some(&id))?;
+    let _still_open = opened.as_fd();
+    line.split(" - ").nth(1)?.split(' ').next().map(str::to_owned)
+}
+
+fn huge_pages() -> Row {
+    let (name, matters) = ("files.huge-pages", "linux.resources.hugepageLimits[].pageSize");
+    match crate::facts::huge_page_sizes() {
+        sizes if sizes.is_empty() => {
+            Row::missing(name, "the kernel has no huge pages", matters).advice("a kernel with CONFIG_HUGETLBFS")
+        }
+        sizes => Row::ok(name, sizes.join(" "), matters),
+    }
+}
+
+/// Not needed, but often asked for: an engine that is set to it cannot be served.
+fn systemd() -> Row {
+    let (name, matters) = ("files.cgroup-driver", "--systemd-cgroup is refused: set the engine to cgroupfs");
+    let seen = match Path::new("/run/systemd/system").exists() {
+        true => "cgroupfs; systemd runs here",
+        false => "cgroupfs; systemd does not run here",
+    };
+    Row::ok(name, seen, matters)
+}
+
+fn ps() -> Row {
+    let (name, matters) = ("files.ps", "the table of minirun ps; its JSON does not need it");
+    match on_path("ps") {
+        Some(path) => Row::ok(name, path.to_string_lossy(), matters),
+        None => Row::missing(name, "no such program in $PATH", matters).advice("install procps, or use ps -f json"),
+    }
+}

@@ -1,0 +1,196 @@
+//! Mounts: the calls that make them, the file systems that every container has, overlays, and mapped ids.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use minirun_plan::{IdMaps, Origin};
+use minirun_sys as sys;
+use minirun_sys::{Errno, MountAttr};
+
+use super::Row;
+use super::trial::{self, At as _, Failure, Fault, attempt, born_in};
+use crate::cli::Call;
+
+const MOUNT: i32 = libc::CLONE_NEWNS;
+const USER: i32 = libc::CLONE_NEWUSER;
+const KERNEL: &str = "use a kernel of 5.14 or later; in a container of another runtime ask for its seccomp profile and \
+                      for CAP_SYS_ADMIN";
+
+/// The file systems that every container mounts, with the namespace that each shows and the kernel's option.
+const FILE_SYSTEMS: [(&CStr, &str, i32, &str); 5] = [
+    (c"proc", "mounts.proc", libc::CLONE_NEWPID, "CONFIG_PROC_FS"),
+    (c"sysfs", "mounts.sysfs", libc::CLONE_NEWNET, "CONFIG_SYSFS"),
+    (c"tmpfs", "mounts.tmpfs", 0, "CONFIG_TMPFS"),
+    (c"devpts", "mounts.devpts", 0, "CONFIG_UNIX98_PTYS"),
+    (c"mqueue", "mounts.mqueue", libc::CLONE_NEWIPC, "CONFIG_POSIX_MQUEUE"),
+];
+
+pub fn rows(call: &Call, bundle: Option<&Path>) -> Vec<Row> {
+    let trial = |name, tried, work: fn() -> Result<(), Fault>, matters| {
+        Row::of_trials(name, tried, |beside| in_mount_namespace(beside, work), matters, KERNEL).essential()
+    };
+    let mut rows = vec![
+        Row::of_trial("mounts.openat2", "RESOLVE_IN_ROOT", openat2(), "every path inside a container", KERNEL)
+            .essential(),
+        trial("mounts.detached", "open_tree, move_mount", attach_a_copy, "root.path and mounts"),
+        trial("mounts.attributes", "mount_setattr", || set_read_only(false), "mounts[].options, root.readonly"),
+        trial("mounts.recursive", "mount_setattr AT_RECURSIVE", || set_read_only(true), "rro and its family"),
+        trial("mounts.pivot-root", "pivot_root", pivot, "root.path"),
+        devices(),
+    ];
+    rows.extend(FILE_SYSTEMS.iter().map(|entry| file_system(*entry)));
+    rows.extend(overlays());
+    rows.extend(mapped_ids(call, bundle));
+    rows
+}
+
+/// The overlay of a root, with the options that the runtime gives it.
+fn overlays() -> [Row; 2] {
+    let advice = "modprobe overlay, or a kernel with CONFIG_OVERLAY_FS";
+    let matters = "a mount of type \"overlay\" at /";
+    let plain = in_mount_namespace(0, || overlay(c"index=off,metacopy=off,redirect_dir=nofollow,xino=auto"));
+    let user = in_mount_namespace(USER, || overlay(c"index=off,userxattr"));
+    let in_user = "a kernel of 5.11 or later with CONFIG_OVERLAY_FS, and user namespaces";
+    [
+        Row::of_trial("mounts.overlay", "mounted one", plain, matters, advice),
+        Row::of_trial(
+            "mounts.overlay-userxattr",
+            "mounted one",
+            user,
+            &format!("{matters} in a user namespace"),
+            in_user,
+        ),
+    ]
+}
+
+/// In a mount namespace of its own that is cut off from the host's.
+fn in_mount_namespace(beside: i32, work: impl FnOnce() -> Result<(), Fault>) -> trial::Answer {
+    attempt(born_in(MOUNT | beside), || {
+        cut_off()?;
+        work()
+    })
+}
+
+/// Nothing that is mounted from now on is seen outside.
+fn cut_off() -> Result<(), Fault> {
+    let root = sys::open(c"/", libc::O_PATH | libc::O_DIRECTORY).at("open")?;
+    let attr = MountAttr { propagation: libc::MS_PRIVATE, ..Default::default() };
+    sys::mount_setattr(root.as_fd(), true, attr, None).at("mount_setattr")
+}
+
+fn openat2() -> trial::Answer {
+    let how = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+    let opened = sys::openat2(sys::working_directory(), c"..", libc::O_PATH, 0, how);
+    opened.map(drop).map_err(|errno| Failure::of("openat2", errno))
+}
+
+fn copy_of_root(recursive: bool) -> Result<OwnedFd, Fault> {
+    let recursive = if recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
+    sys::open_tree(sys::working_directory(), c"/", libc::OPEN_TREE_CLONE | recursive).at("open_tree")
+}
+
+fn attach(mount: &OwnedFd) -> Result<(), Fault> {
+    let target = sys::open(c"/", libc::O_PATH | libc::O_DIRECTORY).at("open")?;
+    sys::move_mount(mount.as_fd(), target.as_fd()).at("move_mount")
+}
+
+fn attach_a_copy() -> Result<(), Fault> {
+    attach(&copy_of_root(false)?)
+}
+
+fn set_read_only(recursive: bool) -> Result<(), Fault> {
+    let copy = copy_of_root(recursive)?;
+    let attr = MountAttr { set: libc::MOUNT_ATTR_RDONLY as u64, ..Default::default() };
+    sys::mount_setattr(copy.as_fd(), recursive, attr, None).at("mount_setattr")
+}
+
+fn pivot() -> Result<(), Fault> {
+    let copy = copy_of_root(false)?;
+    attach(&copy)?;
+    sys::fchdir(copy.as_fd()).at("fchdir")?;
+    sys::pivot_root_here().at("pivot_root")
+}
+
+/// A file system of which nothing is to be seen: it is made, and never attached.
+fn detached(filesystem: &CStr) -> Result<OwnedFd, Fault> {
+    let context = sys::fsopen(filesystem).at("fsopen")?;
+    if let Err(errno) = sys::fsconfig_create(context.as_fd()) {
+        return Err(Fault::explained("fsconfig", errno, context.as_fd()));
+    }
+    sys::fsmount(context.as_fd(), 0).at("fsmount")
+}
+
+fn file_system((filesystem, name, kind, option): (&CStr, &str, i32, &str)) -> Row {
+    let matters = format!("mounts of type {:?}", filesystem.to_string_lossy());
+    let made = |beside| attempt(born_in(MOUNT | kind | beside), || detached(filesystem).map(drop));
+    let advice = format!(
+        "run as root on a kernel with {option}; in a container of another runtime a masked /proc or /sys keeps new ones \
+         from being mounted"
+    );
+    Row::of_trials(name, "made one", made, &matters, &advice).essential()
+}
+
+/// Nodes, on a file system of their own: what refuses them is a missing capability, or a filter of devices.
+fn devices() -> Row {
+    let (name, matters) = ("mounts.device-nodes", "default devices and linux.devices, outside of user namespaces");
+    let made = in_mount_namespace(0, || {
+        let tmpfs = detached(c"tmpfs")?;
+        sys::mknodat(tmpfs.as_fd(), c"null", libc::S_IFCHR | 0o666, libc::makedev(1, 3)).at("mknodat")?;
+        sys::openat2(tmpfs.as_fd(), c"null", libc::O_RDWR, 0, 0).map(drop).at("openat2")
+    });
+    let advice = "run as root with CAP_MKNOD; in a user namespace the host's nodes are mounted instead";
+    Row::of_trial(name, "made and opened one", made, matters, advice).essential()
+}
+
+fn overlay(options: &'static CStr) -> Result<(), Fault> {
+    // The names of the layers count from the working directory.
+    let tmpfs = detached(c"tmpfs")?;
+    for name in [c"root", c"lower", c"upper", c"work"] {
+        sys::mkdirat(tmpfs.as_fd(), name, 0o755).at("mkdirat")?;
+    }
+    attach(&tmpfs)?;
+    sys::fchdir(tmpfs.as_fd()).at("fchdir")?;
+    let mut data = [0u8; 128];
+    let parts = [options.to_bytes(), b",lowerdir=lower,upperdir=upper,workdir=work\0"];
+    let mut end = 0;
+    for part in parts {
+        data[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
+    }
+    let data = CStr::from_bytes_until_nul(&data).unwrap_or(c"");
+    sys::mount(c"overlay", c"root", c"overlay", 0, data).at("mount of overlay")
+}
+
+/// Where mapped ids are wanted: the bundle or working directory, whose files are bind-mounted, and the state directory.
+fn mapped_ids(call: &Call, bundle: Option<&Path>) -> Vec<Row> {
+    let state = super::files::existing(&super::files::state_directory(call).unwrap_or_else(|| "/run".into()));
+    let bundle = bundle.map_or_else(|| ".".into(), Path::to_owned);
+    let places = [("mounts.idmap-bundle", bundle), ("mounts.idmap-state", state)];
+    places.into_iter().map(|(name, path)| mapped_id(name, &path)).collect()
+}
+
+fn mapped_id(name: &str, path: &Path) -> Row {
+    let matters = "mounts[].uidMappings and gidMappings, options idmap and ridmap";
+    let place = super::files::describe(path);
+    let map = "0 100000 65536\n".to_owned();
+    let maps = IdMaps { uids: map.clone(), gids: map, origin: Origin::of("id maps") };
+    match map_ids_of(path, false, &maps) {
+        Ok(()) => Row::ok(name, place, matters),
+        Err(failure) => Row::missing(name, format!("{place}: {failure}"), matters)
+            .advice("as root keep the files on a file system with mapped ids: ext4, xfs, btrfs; tmpfs since Linux 6.3"),
+    }
+}
+
+/// Maps the ids of a detached copy of the mount at `path`.
+pub fn map_ids_of(path: &Path, recursive: bool, maps: &IdMaps) -> trial::Answer {
+    let userns = minirun_spawn::map_namespace(maps).map_err(|_| Failure::of("make a map of ids", Errno::EPERM))?;
+    let path = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+    let below = if recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
+    let tree = sys::open_tree(sys::working_directory(), &path, libc::OPEN_TREE_CLONE | below)
+        .map_err(|errno| Failure::of("open_tree", errno))?;
+    let attr = MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };
+    sys::mount_setattr(tree.as_fd(), recursive, attr, Some(userns.as_fd()))
+        .map_err(|errno| Failure::of("mount_setattr", errno))
+}

@@ -1,0 +1,110 @@
+//! What a command and an option are: the columns of the table.
+
+/// What a word of the command line stands for. The shells complete by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Anything.
+    Text,
+    /// A decimal number, or a size with its unit.
+    Number,
+    /// The path of a file or socket.
+    File,
+    /// The path of a directory.
+    Directory,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// The id of a container that is there.
+    Container,
+    /// A signal's name.
+    Signal,
+    /// The name of a command of this program.
+    Command,
+}
+
+/// The value of an option.
+#[derive(Debug, Clone, Copy)]
+pub struct Value {
+    /// What it is called in help texts.
+    pub name: &'static str,
+    pub kind: Kind,
+}
+
+/// An option.
+#[derive(Debug)]
+pub struct Opt {
+    pub long: &'static str,
+    pub short: Option<char>,
+    /// None for a flag.
+    pub value: Option<Value>,
+    pub help: &'static str,
+}
+
+impl Opt {
+    /// Is this the option that was spelt so?
+    pub fn is(&self, spelling: &str) -> bool {
+        match spelling.strip_prefix("--") {
+            Some(name) => name == self.long,
+            None => spelling.strip_prefix('-').is_some_and(|letter| letter.chars().next() == self.short),
+        }
+    }
+
+    /// Its spellings: the letter first, if it has one.
+    pub fn spellings(&self) -> Vec<String> {
+        self.short.map(|letter| format!("-{letter}")).into_iter().chain([format!("--{}", self.long)]).collect()
+    }
+}
+
+/// What a command is about, for the overview.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    Life,
+    Inside,
+    Looking,
+    Host,
+}
+
+impl Group {
+    /// All of them with their headings, in the order of the overview.
+    pub const ALL: [(Group, &'static str); 4] = [
+        (Group::Life, "Life of a container"),
+        (Group::Inside, "Inside a container"),
+        (Group::Looking, "Looking at containers"),
+        (Group::Host, "Bundles, this host and this program"),
+    ];
+}
+
+/// A command.
+#[derive(Debug)]
+pub struct Command {
+    pub name: &'static str,
+    pub group: Group,
+    /// Its arguments, for the usage line.
+    pub usage: &'static str,
+    /// How many arguments it takes: at least, at most.
+    pub arguments: (usize, usize),
+    /// What its arguments are, one after the other; nothing is known of those beyond.
+    pub takes: &'static [Kind],
+    /// The first sentence stands in the overview.
+    pub help: &'static str,
+    /// What else its manual page has to say, a paragraph a line.
+    pub details: &'static str,
+    /// Its exit statuses.
+    pub exit: &'static str,
+    pub example: &'static str,
+    pub options: &'static [Opt],
+    /// Does everything after the first argument belong to another program?
+    pub passes_on: bool,
+}
+
+impl Command {
+    /// What it does, in one sentence without its full stop.
+    pub fn summary(&self) -> &'static str {
+        let end = self.help.find([':', ';']).into_iter().chain(self.help.find(". ")).min().unwrap_or(self.help.len());
+        self.help[..end].trim_end_matches('.')
+    }
+
+    /// How it is called, without the name of the program.
+    pub fn synopsis(&self) -> String {
+        format!("{} {}", self.name, self.usage).trim_end().to_owned()
+    }
+}
