@@ -14,8 +14,8 @@ use crate::{Leaks, Output, Running, Runtime, host};
 
 /// The applets of busybox that the root file system names.
 const APPLETS: &[&str] = &[
-    "sh", "cat", "chmod", "dd", "echo", "env", "false", "hostname", "id", "ip", "kill", "ln", "ls", "mkdir", "mount",
-    "mv", "readlink", "rm", "seq", "sleep", "stat", "touch", "true", "umount", "wc",
+    "sh", "cat", "chmod", "dd", "echo", "env", "false", "grep", "hostname", "id", "ip", "kill", "ln", "ls", "mkdir",
+    "mount", "mv", "readlink", "rm", "seq", "sleep", "stat", "touch", "true", "umount", "wc",
 ];
 
 /// A bundle that removes itself, and whatever a runtime left of it, when it is dropped.

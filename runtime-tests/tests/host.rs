@@ -20,6 +20,8 @@ mod events;
 mod exec;
 #[path = "host/hooks.rs"]
 mod hooks;
+#[path = "host/labels.rs"]
+mod labels;
 #[path = "host/lifecycle.rs"]
 mod lifecycle;
 #[path = "host/mounts.rs"]
@@ -28,6 +30,8 @@ mod mounts;
 mod names;
 #[path = "host/namespaces.rs"]
 mod namespaces;
+#[path = "host/net_devices.rs"]
+mod net_devices;
 #[path = "host/overlay.rs"]
 mod overlay;
 #[path = "host/own.rs"]
@@ -40,6 +44,8 @@ mod process;
 mod readiness;
 #[path = "host/regressions.rs"]
 mod regressions;
+#[path = "host/scheduling.rs"]
+mod scheduling;
 #[path = "host/streams.rs"]
 mod streams;
 #[path = "host/terminal.rs"]

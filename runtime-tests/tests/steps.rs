@@ -32,10 +32,11 @@ kinds! { OPS of Op:
     OverlayStage OverlayLower OverlayUpper OverlayWork OverlayRoot Mount ClassicMount Bind MountCgroup Remount Device
     AwaitHooks RunHook BindDevice Symlink PivotRoot ChangeRoot Sysctl Terminal MaskedPath ReadonlyPath RootPropagation
     ReadonlyRoot Limit MakeDirectory EnterDirectory EnterDirectoryAsUser Umask FindHome DropBounding Groups User
-    Capabilities NoNewPrivileges FindProgram AwaitStart CloseDescriptors OwnStreams Execute
+    Capabilities NoNewPrivileges FindProgram AwaitStart CloseDescriptors OwnStreams Execute MemoryPolicy Personality
+    LsmAttribute
 }
 
-kinds! { HOST_OPS of HostOp: WriteProc RaiseLimit }
+kinds! { HOST_OPS of HostOp: WriteProc RaiseLimit Scheduler IoPriority Affinity NetDevice }
 
 /// umask(2) takes any mask.
 const CANNOT_FAIL: &[&str] = &["Umask"];
@@ -149,6 +150,7 @@ fn prctl(option: i32, argument: u64) -> io::Result<()> {
 // From linux/capability.h and linux/securebits.h; libc has them not.
 const CAP_SETPCAP: u64 = 8;
 const CAP_SYS_CHROOT: u64 = 18;
+const CAP_SYS_NICE: u64 = 23;
 const CAP_SYS_RESOURCE: u64 = 24;
 const SECBIT_NO_CAP_AMBIENT_RAISE: u64 = 1 << 6;
 
@@ -212,6 +214,20 @@ const NAMESPACES: &[Row] = &[
         Traced("create", Errno::EPERM, &[libc::SYS_ioctl]),
         same,
         "default loopback: loopback-up: ioctl: operation not permitted",
+    ),
+    // In a kernel with AppArmor the profile is not loaded.
+    row(
+        "LsmAttribute",
+        Create,
+        |bundle| set(bundle, "/process/apparmorProfile", json!("nosuch")),
+        "process.apparmorProfile: lsm-attribute attr/apparmor/exec = exec nosuch: …: no such file or directory (…)",
+    ),
+    row(
+        "LsmAttribute",
+        Create,
+        |bundle| set(bundle, "/process/selinuxLabel", json!("no:such:label")),
+        "process.selinuxLabel: lsm-attribute attr/keycreate = no:such:label: write: invalid argument (selinux is \
+         disabled or not supported, or its policy does not know this label)",
     ),
     row(
         "Sysctl",
@@ -554,6 +570,20 @@ const PROCESS: &[Row] = &[
         "process.capabilities: capabilities effective CAP_KILL …; inheritable CAP_KILL; ambient CAP_KILL: prctl: \
          operation not permitted",
     ),
+    // No kernel has so many nodes.
+    row(
+        "MemoryPolicy",
+        Create,
+        |bundle| set(bundle, "/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0,8000"})),
+        "linux.memoryPolicy: memory-policy MPOL_BIND 0,8000: set_mempolicy: invalid argument (its nodes must have \
+         memory and be in the cgroup's cpuset, and this kernel must know mode and flags)",
+    ),
+    row(
+        "Personality",
+        Traced("create", Errno::EINVAL, &[libc::SYS_personality]),
+        |bundle| set(bundle, "/linux/personality", json!({"domain": "LINUX32"})),
+        "linux.personality: personality LINUX32: personality: invalid argument",
+    ),
     row(
         "NoNewPrivileges",
         Traced("create", Errno::EINVAL, &[libc::SYS_prctl]),
@@ -676,6 +706,47 @@ const PARENT: &[Row] = &[
         |bundle| set(few_ids(bundle), "/process/rlimits/0/hard", json!(1_u64 << 40)),
         "process.rlimits[0]: raise the hard limit to 1099511627776: prlimit64: operation not permitted (raising a \
          hard limit takes CAP_SYS_RESOURCE)",
+    ),
+    row(
+        "Scheduler",
+        After(|| without(CAP_SYS_NICE), &[]),
+        |bundle| set(bundle, "/process/scheduler", json!({"policy": "SCHED_FIFO", "priority": 10})),
+        "process.scheduler: set scheduler SCHED_FIFO priority 10: sched_setattr: operation not permitted (it takes \
+         CAP_SYS_NICE)",
+    ),
+    // A policy that the specification has and Linux has not.
+    row(
+        "Scheduler",
+        Create,
+        |bundle| set(bundle, "/process/scheduler", json!({"policy": "SCHED_ISO"})),
+        "process.scheduler: set scheduler SCHED_ISO: sched_setattr: invalid argument",
+    ),
+    row(
+        "IoPriority",
+        Traced("create", Errno::EPERM, &[libc::SYS_ioprio_set]),
+        |bundle| set(bundle, "/process/ioPriority", json!({"class": "IOPRIO_CLASS_RT", "priority": 0})),
+        "process.ioPriority: set I/O priority IOPRIO_CLASS_RT 0: ioprio_set: operation not permitted \
+         (IOPRIO_CLASS_RT takes CAP_SYS_NICE)",
+    ),
+    row(
+        "Affinity",
+        Traced("exec", Errno::EPERM, &[libc::SYS_sched_setaffinity]),
+        |bundle| set(sleeping(bundle), "/process/execCPUAffinity", json!({"initial": "0", "final": "0-1"})),
+        "process.execCPUAffinity.initial: run on CPUs 0: sched_setaffinity: operation not permitted",
+    ),
+    row(
+        "Affinity",
+        Traced("exec", Errno::EINVAL, &[libc::SYS_sched_setaffinity]),
+        |bundle| set(sleeping(bundle), "/process/execCPUAffinity", json!({"initial": "0", "final": "0-1"})),
+        "process.execCPUAffinity.final: run on CPUs 0-1: sched_setaffinity: invalid argument (none of them is online \
+         and in the cgroup's cpuset)",
+    ),
+    row(
+        "NetDevice",
+        Create,
+        |bundle| set(bundle, "/linux/netDevices", json!({"nosuch0": {"name": "eth%d"}})),
+        "linux.netDevices[\"nosuch0\"]: move network device nosuch0 into the container as eth%d: RTM_GETLINK: no such \
+         device",
     ),
     row(
         "session",

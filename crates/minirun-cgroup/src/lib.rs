@@ -9,6 +9,7 @@
 mod ancestry;
 mod claim;
 mod create;
+mod delegate;
 mod error;
 mod files;
 mod knobs;

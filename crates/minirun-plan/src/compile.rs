@@ -3,13 +3,16 @@
 mod cgroup_path;
 pub(crate) mod devices;
 mod hooks;
+mod labels;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod nodes;
 mod process;
 mod refusals;
 mod resources;
+mod scheduling;
 mod sysctl;
 
 use std::ffi::CString;
@@ -59,6 +62,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) namespaces: Namespaces,
     pub(crate) cgroup: CgroupPlan,
+    pub(crate) before_birth: Vec<HostStep>,
     pub(crate) host: Vec<HostStep>,
     pub(crate) handles: Vec<Handle>,
     pub(crate) idmaps: Vec<IdMaps>,
@@ -79,6 +83,7 @@ impl<'a> Draft<'a> {
             request,
             namespaces: Namespaces::default(),
             cgroup: CgroupPlan::default(),
+            before_birth: Vec::new(),
             host: Vec::new(),
             handles: Vec::new(),
             idmaps: Vec::new(),
@@ -97,8 +102,9 @@ impl<'a> Draft<'a> {
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
-        let Draft { namespaces, cgroup, host, handles, idmaps, init, payload, hooks, warnings, notes, .. } = self;
-        Ok(Plan { cgroup, namespaces, host, handles, idmaps, init, payload, hooks, warnings, notes })
+        let Draft { namespaces, cgroup, before_birth, host, handles, idmaps, init, payload, hooks, .. } = self;
+        let Draft { warnings, notes, .. } = self;
+        Ok(Plan { cgroup, namespaces, before_birth, host, handles, idmaps, init, payload, hooks, warnings, notes })
     }
 
     /// Adds a step of init.
@@ -150,13 +156,18 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     // Namespaces come first, because what the rest may do depends on them.
     namespaces::namespaces(&mut draft, linux);
     cgroup_path::cgroup_path(&mut draft, linux);
+    cgroup_path::cgroup_owner(&mut draft, spec, linux);
     let limits = resources_of(linux);
     resources::resources(limits, facts, &mut draft.cgroup, &mut draft.problems, &mut draft.warnings);
 
+    // Devices are there before kernel parameters, which may be about them.
+    net_devices::net_devices(&mut draft, linux);
     // Kernel parameters are written through the host's own /proc, before any file of the container is looked at.
+    labels::keys(&mut draft, spec.process.as_ref());
     namespaces::session_keyring(&mut draft);
     namespaces::names(&mut draft, spec);
     sysctl::sysctl(&mut draft, spec, linux);
+    labels::program(&mut draft, spec.process.as_ref());
 
     hooks::hooks(&mut draft, spec);
 
@@ -172,7 +183,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     process::make_working_directory(&mut draft, spec);
     mounts::finish_read_only(&mut draft);
     mounts::views(&mut draft, spec, linux);
-    process::process(&mut draft, spec);
+    process::process(&mut draft, spec, linux, false);
     draft.finish()
 }
 
@@ -210,10 +221,11 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
         notify: None,
     };
     let mut draft = Draft::new(facts, &request);
-    refusals::refuse_unsupported_process(&mut draft, spec);
+    labels::keys(&mut draft, spec.process.as_ref());
+    labels::program(&mut draft, spec.process.as_ref());
     namespaces::enter_container(&mut draft, linux);
     process::terminal(&mut draft, spec, false);
-    process::process(&mut draft, spec);
+    process::process(&mut draft, spec, linux, true);
     draft.finish()
 }
 

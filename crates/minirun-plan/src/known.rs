@@ -1,5 +1,7 @@
 //! The words that the compiler knows, for the list of features.
 
+use crate::scheduling::{MEMORY_FLAGS, MEMORY_MODES};
+
 /// Every mount option that the compiler itself understands, sorted; others are passed to the file system.
 pub fn mount_options() -> Vec<String> {
     crate::compile::mount_options()
@@ -10,4 +12,9 @@ pub fn capabilities() -> Vec<String> {
     let mut all: Vec<caps::Capability> = caps::all().into_iter().collect();
     all.sort_by_key(caps::Capability::index);
     all.iter().map(ToString::to_string).collect()
+}
+
+/// The modes of `linux.memoryPolicy`, and its flags.
+pub fn memory_policies() -> [Vec<&'static str>; 2] {
+    [MEMORY_MODES.map(|(name, _)| name).to_vec(), MEMORY_FLAGS.map(|(name, _)| name).to_vec()]
 }

@@ -13,6 +13,7 @@ mod op;
 mod origin;
 mod plan;
 mod problem;
+mod scheduling;
 mod show;
 pub mod spec;
 
@@ -26,5 +27,6 @@ pub use op::*;
 pub use origin::Origin;
 pub use plan::*;
 pub use problem::{Problem, Problems};
+pub use scheduling::{IoPriority, MemoryPolicy, NumberSet, Scheduler};
 pub use show::Line;
 pub use spec::Spec;

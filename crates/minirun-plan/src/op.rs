@@ -7,6 +7,8 @@
 
 use std::ffi::{CStr, CString};
 
+use crate::MemoryPolicy;
+
 /// Where the root file system is mounted before it becomes `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootPlace {
@@ -288,6 +290,13 @@ pub enum Op {
     PivotRoot,
     /// chroot(2) into the root file system, which was mounted over `/`: `--no-pivot`.
     ChangeRoot,
+    /// Tell a security module what it shall make of init or of its program, by a file below /proc/thread-self.
+    LsmAttribute {
+        /// `attr/apparmor/exec`, `attr/exec` or `attr/keycreate`.
+        file: &'static CStr,
+        /// What is written: a label, or `exec` and a profile.
+        value: CString,
+    },
     /// Write a kernel parameter of the container's namespaces, by its path below /proc/sys.
     Sysctl {
         /// `net/ipv4/ip_forward`.
@@ -321,6 +330,10 @@ pub enum Op {
         /// Hard limit.
         hard: u64,
     },
+    /// set_mempolicy(2).
+    MemoryPolicy(MemoryPolicy),
+    /// personality(2): the number of an execution domain.
+    Personality(u32),
     /// Make this directory and its parents where they are missing.
     MakeDirectory(InRoot),
     /// Enter the working directory, if it lets root in.

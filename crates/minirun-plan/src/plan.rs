@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use crate::{DeviceFilter, Op, Origin};
+use crate::{DeviceFilter, IoPriority, NumberSet, Op, Origin, Scheduler};
 
 /// An operation of init and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Plan {
     pub cgroup: CgroupPlan,
     /// New and joined namespaces.
     pub namespaces: Namespaces,
+    /// What the parent does to itself before it makes init.
+    pub before_birth: Vec<HostStep>,
     /// What the parent does to the new process before it may go on.
     pub host: Vec<HostStep>,
     /// Sources of bind mounts that the parent opens for init: see [`crate::Source::Handle`].
@@ -52,6 +54,17 @@ pub struct CgroupPlan {
     pub knobs: Vec<Knob>,
     /// Which devices may be used; none when every device may.
     pub devices: Option<DeviceFilter>,
+    /// Who gets it, if not its maker.
+    pub owner: Option<CgroupOwner>,
+}
+
+/// The user of a container, who may make cgroups inside of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CgroupOwner {
+    /// Its id on the host.
+    pub uid: u32,
+    /// The field that asks for it.
+    pub origin: Origin,
 }
 
 /// A cgroup interface file and the value that it gets.
@@ -130,7 +143,7 @@ impl Namespaces {
     }
 }
 
-/// Something that the parent does to init between `clone3` and the word to go on.
+/// Something that the parent does to init between `clone3` and the word to go on, or to itself before it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostStep {
     /// What is done.
@@ -155,6 +168,19 @@ pub enum HostOp {
         resource: u32,
         /// The hard limit, as setrlimit(2) takes it.
         hard: u64,
+    },
+    /// sched_setattr(2), before init does any work.
+    Scheduler(Scheduler),
+    /// ioprio_set(2).
+    IoPriority(IoPriority),
+    /// sched_setaffinity(2).
+    Affinity(NumberSet),
+    /// Move a network device to init's network namespace, with its addresses, and set it up there.
+    NetDevice {
+        /// Its name here.
+        name: String,
+        /// Its name there; a `%d` in it stands for a number that the kernel finds.
+        new_name: String,
     },
 }
 

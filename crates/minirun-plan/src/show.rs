@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 
 use crate::compile::limit_name;
 use crate::compile::namespaces_name as name_of;
+use crate::scheduling::domain_name;
 use crate::{
     Attributes, FsOption, Hook, Hooks, HostOp, InRoot, MountPoint, Namespaces, NodeKind, Op, Origin, Plan, RootPlace,
     Source,
@@ -43,6 +44,9 @@ impl Plan {
             let subject = format!("{} rules, {} instructions", filter.rules.len(), filter.program.len());
             add("cgroup", "devices", subject, &Origin::of("linux.resources.devices"));
         }
+        if let Some(owner) = &self.cgroup.owner {
+            add("cgroup", "owner", owner.uid.to_string(), &owner.origin);
+        }
         for bit in 0..64 {
             if self.namespaces.new & 1 << bit != 0 {
                 add("namespace", "new", name_of(1 << bit).to_owned(), &Origin::of("linux.namespaces"));
@@ -66,14 +70,11 @@ impl Plan {
             };
             add("host", "open", format!("{}{idmap}", show(&handle.path)), &handle.origin);
         }
-        for step in &self.host {
-            let (verb, subject) = match &step.op {
-                HostOp::WriteProc { file, value } => (*file, value.trim_end().replace('\n', ", ")),
-                HostOp::RaiseLimit { resource, hard } => {
-                    ("raise", format!("{} to {}", limit_name(*resource), limit(*hard)))
-                }
-            };
-            add("host", verb, subject, &step.origin);
+        for (steps, own) in [(&self.before_birth, true), (&self.host, false)] {
+            for step in steps {
+                let (verb, subject) = step.op.shown(own);
+                add("host", verb, subject, &step.origin);
+            }
         }
         for step in &self.init {
             add("init", step.op.verb(), self.subject(&step.op), &step.origin);
@@ -119,6 +120,22 @@ impl Plan {
     }
 }
 
+impl HostOp {
+    /// The operation in a word, and what it works on; `own` when it is done to the parent itself.
+    fn shown(&self, own: bool) -> (&'static str, String) {
+        match self {
+            HostOp::WriteProc { file, value } => (*file, value.trim_end().replace('\n', ", ")),
+            HostOp::RaiseLimit { resource, hard } => {
+                ("raise", format!("{} to {}", limit_name(*resource), limit(*hard)))
+            }
+            HostOp::Scheduler(scheduler) => ("scheduler", scheduler.to_string()),
+            HostOp::IoPriority(priority) => ("io-priority", priority.to_string()),
+            HostOp::NetDevice { name, new_name } => ("net-device", format!("{name} as {new_name}")),
+            HostOp::Affinity(cpus) => (if own { "own-affinity" } else { "affinity" }, cpus.to_string()),
+        }
+    }
+}
+
 impl Op {
     /// The operation in a word, as it stands in printed plans and in error messages.
     pub fn verb(&self) -> &'static str {
@@ -148,6 +165,7 @@ impl Op {
             Op::RunHook(_) => "hook",
             Op::PivotRoot => "pivot-root",
             Op::ChangeRoot => "change-root",
+            Op::LsmAttribute { .. } => "lsm-attribute",
             Op::Sysctl { .. } => "sysctl",
             Op::Terminal { .. } => "terminal",
             Op::MaskedPath(_) => "mask",
@@ -158,6 +176,8 @@ impl Op {
             Op::MakeDirectory(_) => "make-directory",
             Op::EnterDirectory(_) => "enter",
             Op::EnterDirectoryAsUser(_) => "enter-as-user",
+            Op::MemoryPolicy(_) => "memory-policy",
+            Op::Personality(_) => "personality",
             Op::Umask(_) => "umask",
             Op::FindHome(_) => "find-home",
             Op::DropBounding(_) => "drop-bounding",
@@ -231,6 +251,7 @@ impl Op {
             }
             Op::BindDevice { path, .. } => path.to_string(),
             Op::Symlink { path, target, .. } => format!("{path} to {}", show(target)),
+            Op::LsmAttribute { file, value } => format!("{} = {}", show(file), show(value)),
             Op::Sysctl { path, value } => format!("{} = {}", show(path), show(value)),
             Op::EnterContainer(kinds) => {
                 let names = (0..64).filter(|bit| kinds & 1 << bit != 0).map(|bit| name_of(1 << bit));
@@ -244,6 +265,8 @@ impl Op {
             Op::Limit { resource, soft, hard } => {
                 format!("{} {} {}", limit_name(*resource), limit(*soft), limit(*hard))
             }
+            Op::MemoryPolicy(policy) => policy.to_string(),
+            Op::Personality(domain) => domain_name(*domain).to_owned(),
             Op::Umask(mask) => format!("{mask:04o}"),
             Op::FindHome(uid) => format!("of user {uid} in /etc/passwd"),
             Op::DropBounding(mask) => capabilities(*mask),

@@ -60,10 +60,46 @@ pub struct Process {
     pub apparmor_profile: Option<String>,
     pub oom_score_adj: Option<i32>,
     pub selinux_label: Option<String>,
-    pub io_priority: Option<IgnoredAny>,
-    pub scheduler: Option<IgnoredAny>,
+    pub io_priority: Option<IoPriority>,
+    pub scheduler: Option<Scheduler>,
     #[serde(rename = "execCPUAffinity")]
-    pub exec_cpu_affinity: Option<IgnoredAny>,
+    pub exec_cpu_affinity: Option<CpuAffinity>,
+}
+
+/// `process.scheduler`; times are in nanoseconds, and what is absent is zero.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct Scheduler {
+    pub policy: String,
+    #[serde(default)]
+    pub nice: i32,
+    #[serde(default)]
+    pub priority: i32,
+    #[serde(default)]
+    pub flags: Vec<String>,
+    #[serde(default)]
+    pub runtime: u64,
+    #[serde(default)]
+    pub deadline: u64,
+    #[serde(default)]
+    pub period: u64,
+}
+
+/// `process.ioPriority`.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct IoPriority {
+    pub class: String,
+    pub priority: i64,
+}
+
+/// `process.execCPUAffinity`: lists of CPUs.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct CpuAffinity {
+    pub initial: Option<String>,
+    #[serde(rename = "final")]
+    pub last: Option<String>,
 }
 
 /// `process.consoleSize`.
@@ -126,11 +162,11 @@ pub struct Linux {
     pub time_offsets: Option<BTreeMap<String, LinuxTimeOffset>>,
     #[serde(default)]
     pub devices: Vec<Device>,
-    pub net_devices: Option<BTreeMap<String, IgnoredAny>>,
+    pub net_devices: Option<BTreeMap<String, NetDevice>>,
     pub cgroups_path: Option<String>,
     pub resources: Option<Resources>,
     pub intel_rdt: Option<IgnoredAny>,
-    pub memory_policy: Option<IgnoredAny>,
+    pub memory_policy: Option<MemoryPolicy>,
     pub sysctl: Option<BTreeMap<String, String>>,
     pub seccomp: Option<IgnoredAny>,
     pub rootfs_propagation: Option<String>,
@@ -139,7 +175,33 @@ pub struct Linux {
     #[serde(default)]
     pub readonly_paths: Vec<String>,
     pub mount_label: Option<String>,
-    pub personality: Option<IgnoredAny>,
+    pub personality: Option<Personality>,
+}
+
+/// A value of `linux.netDevices`: the name inside the container.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct NetDevice {
+    pub name: Option<String>,
+}
+
+/// `linux.memoryPolicy`.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct MemoryPolicy {
+    pub mode: String,
+    pub nodes: Option<String>,
+    #[serde(default)]
+    pub flags: Vec<String>,
+}
+
+/// `linux.personality`.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct Personality {
+    pub domain: String,
+    #[serde(default)]
+    pub flags: Vec<String>,
 }
 
 /// An element of `linux.uidMappings` or `linux.gidMappings`.

@@ -539,6 +539,109 @@ fn limits() {
     refuse(json!({"/process/oomScoreAdj": 1001}), &["process.oomScoreAdj: 1001 is out of range: -1000 to 1000"]);
 }
 
+#[test]
+fn scheduling() {
+    let set = |field: &str, value: Value| json!({format!("/{field}"): value});
+    for (field, value, expected) in [
+        ("scheduler", json!({"policy": "SCHED_OTHER"}), "scheduler SCHED_OTHER"),
+        ("scheduler", json!({"policy": "SCHED_BATCH", "nice": -20}), "scheduler SCHED_BATCH nice -20"),
+        (
+            "scheduler",
+            json!({"policy": "SCHED_DEADLINE", "runtime": 1, "deadline": 2, "period": 3, "flags": ["SCHED_FLAG_RECLAIM"]}),
+            "scheduler SCHED_DEADLINE runtime 1 deadline 2 period 3 SCHED_FLAG_RECLAIM",
+        ),
+        ("ioPriority", json!({"class": "IOPRIO_CLASS_IDLE", "priority": 7}), "io-priority IOPRIO_CLASS_IDLE 7"),
+    ] {
+        check(set(&format!("process/{field}"), value), &v2(), &[&format!("{expected} [process.{field}]")]);
+    }
+    for (field, value, expected) in [
+        ("personality", json!({"domain": "LINUX32", "flags": []}), "personality LINUX32"),
+        ("memoryPolicy", json!({"mode": "MPOL_PREFERRED", "nodes": ""}), "memory-policy MPOL_PREFERRED"),
+        (
+            "memoryPolicy",
+            json!({"mode": "MPOL_BIND", "nodes": "5,0-3", "flags": ["MPOL_F_STATIC_NODES"]}),
+            "memory-policy MPOL_BIND 0-3,5 MPOL_F_STATIC_NODES",
+        ),
+    ] {
+        check(set(&format!("linux/{field}"), value), &v2(), &[&format!("{expected} [linux.{field}]")]);
+    }
+    let scheduler = json!({"policy": "FIFO", "nice": 30, "priority": 1, "flags": ["RECLAIM"], "period": 1});
+    let known = "SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_ISO, SCHED_IDLE, SCHED_DEADLINE are";
+    let flags = "SCHED_FLAG_RESET_ON_FORK, SCHED_FLAG_RECLAIM, SCHED_FLAG_DL_OVERRUN, SCHED_FLAG_KEEP_POLICY, \
+                 SCHED_FLAG_KEEP_PARAMS, SCHED_FLAG_UTIL_CLAMP_MIN, SCHED_FLAG_UTIL_CLAMP_MAX are";
+    refuse(
+        set("process/scheduler", scheduler),
+        &[
+            &format!("process.scheduler.policy: \"FIFO\" is not known: {known}"),
+            &format!("process.scheduler.flags[0]: \"RECLAIM\" is not known: {flags}"),
+            "process.scheduler.nice: 30 is out of range: -20 to 19",
+            "process.scheduler.priority: can only be given with SCHED_FIFO and SCHED_RR",
+            "process.scheduler.period: can only be given with SCHED_DEADLINE",
+        ],
+    );
+    // The first process has no such CPUs, and a further one both before and after its birth.
+    let affinity = set("process/execCPUAffinity", json!({"initial": "1", "final": "0-1"}));
+    check(affinity.clone(), &v2(), &[]);
+    let found = exec(&affinity, &v2()).unwrap();
+    let expected = ["own-affinity 1 [process.execCPUAffinity.initial]", "affinity 0-1 [process.execCPUAffinity.final]"];
+    assert_eq!(found[..2], expected);
+}
+
+#[test]
+fn network_devices() {
+    let devices = |devices: Value| and(namespaces(&["mount", "pid", "network"]), "/linux/netDevices", devices);
+    let own = new_namespace("network");
+    let expected = [
+        &own[0],
+        "net-device a as a [linux.netDevices[\"a\"]]",
+        "net-device b as eth%d [linux.netDevices[\"b\"]]",
+        "net-device c as eth%d [linux.netDevices[\"c\"]]",
+        &own[1],
+    ];
+    check(devices(json!({"a": {}, "b": {"name": "eth%d"}, "c": {"name": "eth%d"}})), &v2(), &expected);
+    let text = "linux.netDevices: unable to move network devices without a private network namespace";
+    refuse(json!({"/linux/netDevices": {"a": {}}}), &[text]);
+    let text = "linux.netDevices[\"b\"].name: two devices are to be named \"a\"";
+    refuse(devices(json!({"a": {}, "b": {"name": "a"}})), &[text]);
+}
+
+#[test]
+fn the_owner_of_a_cgroup() {
+    let mounted = |options: &[&str]| {
+        let mount = json!({"destination": "/sys/fs/cgroup/", "type": "cgroup", "source": "cgroup", "options": options});
+        and(user_namespace(), "/mounts/-", mount)
+    };
+    let owner = |patch: Value| {
+        let lines = lines(&plan(&patch, &v2()).unwrap());
+        lines.into_iter().find_map(|line| line.strip_prefix("owner ").map(str::to_owned))
+    };
+    let private = |patch: Value| and(patch, "/linux/namespaces/-", json!({"type": "cgroup"}));
+    let first = user_namespace()["/linux/uidMappings"][0]["hostID"].as_u64().unwrap();
+    assert_eq!(owner(private(mounted(&[]))), Some(format!("{first} [mounts[0]]")));
+    let other = and(private(mounted(&["rw"])), "/process/user/uid", json!(3));
+    assert_eq!(owner(other), Some(format!("{} [mounts[0]]", first + 3)));
+    for patch in [mounted(&[]), private(mounted(&["nosuid", "ro"])), private(user_namespace())] {
+        assert_eq!(owner(patch), None);
+    }
+}
+
+#[test]
+fn security_modules_are_told_before_init_leaves_the_hosts_files() {
+    let patch = json!({"/process/apparmorProfile": "docker-default", "/process/selinuxLabel": "u:r:t:s0:c1,c2"});
+    let expected = [
+        "lsm-attribute attr/keycreate = u:r:t:s0:c1,c2 [process.selinuxLabel]",
+        "lsm-attribute attr/apparmor/exec = exec docker-default [process.apparmorProfile]",
+        "lsm-attribute attr/exec = u:r:t:s0:c1,c2 [process.selinuxLabel]",
+    ];
+    check(patch.clone(), &v2(), &expected);
+    let further = exec(&patch, &v2()).unwrap();
+    assert_eq!(further[..3], expected);
+    assert!(further[3].starts_with("enter-container "));
+    for pointer in ["/process/apparmorProfile", "/process/selinuxLabel"] {
+        assert!(plan(&json!({pointer: "a\0b"}), &v2()).is_err());
+    }
+}
+
 /// A kernel that knows four capabilities, to keep the lines short.
 fn four_capabilities() -> HostFacts {
     HostFacts { last_capability: 3, bounding: 0b1111, ..v2() }
@@ -1029,9 +1132,8 @@ fn a_further_process_enters_the_container_and_makes_nothing() {
     let found = exec(&user_namespace(), &v2()).unwrap();
     assert_eq!(found[0], "enter-container mount user pid [linux.namespaces]");
     assert_eq!(found[1], "become-root [linux.namespaces (user)]");
-    let problems = exec(&json!({"/process/args": [], "/process/scheduler": {}, "/linux/seccomp": {}}), &v2());
-    let scheduler = "process.scheduler: not supported by this version of minirun";
-    assert_eq!(problems.unwrap_err(), [scheduler, "process.args: args must not be empty"]);
+    let problems = exec(&json!({"/process/args": [], "/linux/mountLabel": "x"}), &v2());
+    assert_eq!(problems.unwrap_err(), ["process.args: args must not be empty"]);
 }
 
 #[test]
@@ -1051,14 +1153,7 @@ fn what_is_not_supported_is_refused_by_name() {
     for (place, value) in [
         ("linux.seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
         ("linux.intelRdt", json!({"closID": "x"})),
-        ("linux.memoryPolicy", json!({"mode": "MPOL_BIND"})),
-        ("linux.personality", json!({"domain": "LINUX32"})),
-        ("linux.netDevices", json!({"eth0": {}})),
         ("linux.mountLabel", json!("label")),
-        ("process.apparmorProfile", json!("profile")),
-        ("process.selinuxLabel", json!("label")),
-        ("process.ioPriority", json!({"class": "IOPRIO_CLASS_IDLE"})),
-        ("process.scheduler", json!({"policy": "SCHED_BATCH"})),
     ] {
         let pointer = format!("/{}", place.replace('.', "/"));
         refuse(json!({pointer: value}), &[&format!("{place}: not supported by this version of minirun")]);

@@ -1,5 +1,6 @@
 //! What can go wrong while a container is made, in words: the field, the operation, the call, the error number, a hint.
 
+use std::ffi::CStr;
 use std::fmt;
 use std::io;
 
@@ -20,6 +21,13 @@ pub enum SpawnError {
     Died {
         /// How, if that is known.
         status: Option<WaitStatus>,
+    },
+    /// As the cause says, and what had been done for init could not be undone.
+    NotUndone {
+        /// Why it was undone.
+        cause: Box<SpawnError>,
+        /// Why that failed.
+        undo: Box<SpawnError>,
     },
 }
 
@@ -77,6 +85,7 @@ impl fmt::Display for SpawnError {
             SpawnError::Died { status: Some(WaitStatus::Signaled(_, signal, _)) } => {
                 write!(f, "container init was ended by {signal} before it was ready")
             }
+            SpawnError::NotUndone { cause, undo } => write!(f, "{cause}; and: {undo}"),
             SpawnError::Died { .. } => f.write_str("container init ended before it was ready"),
         }
     }
@@ -228,9 +237,14 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
             "raising a hard limit takes CAP_SYS_RESOURCE, and it cannot be more than /proc/sys/fs/nr_open"
         }
         (Op::Limit { .. }, Errno::EPERM) => "raising a hard limit takes CAP_SYS_RESOURCE",
+        (Op::MemoryPolicy(_), Errno::EINVAL) => {
+            "its nodes must have memory and be in the cgroup's cpuset, and this kernel must know mode and flags"
+        }
+        (Op::MemoryPolicy(_), Errno::ENOSYS) => "this kernel knows no NUMA",
         (Op::PivotRoot, Errno::EINVAL) => "the caller's root is an initial ramdisk or a chroot: use --no-pivot",
         (Op::Device { .. }, Errno::EPERM) => "making nodes takes CAP_MKNOD, and a file system without nodev",
         (Op::DropBounding(_), Errno::EPERM) => "it takes CAP_SETPCAP",
+        (Op::LsmAttribute { file, .. }, errno) => lsm_hint(file, call, errno),
         (Op::Sysctl { .. }, Errno::ENOENT) => "this kernel has no such parameter",
         (Op::User { .. } | Op::Groups(_), Errno::EINVAL) if call.starts_with("set") => {
             "the id is not mapped in the user namespace"
@@ -238,6 +252,17 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         (Op::Capabilities { .. }, Errno::EPERM) if call == "capset" => {
             "the runtime itself lacks a capability that is asked for"
         }
+        _ => "",
+    }
+}
+
+/// Kernels without a security module differ in what they say of its files.
+fn lsm_hint(file: &CStr, call: &str, errno: Errno) -> &'static str {
+    match (file == c"attr/apparmor/exec", errno) {
+        (true, Errno::ENOENT) if call == "write" => "the profile is not loaded",
+        (true, Errno::ENOENT | Errno::EINVAL) => "config provided but apparmor not supported",
+        (false, Errno::ENOENT) => "selinux is disabled or not supported",
+        (false, Errno::EINVAL) => "selinux is disabled or not supported, or its policy does not know this label",
         _ => "",
     }
 }

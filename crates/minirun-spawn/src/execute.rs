@@ -174,6 +174,7 @@ impl<'a> Executor<'a> {
             Op::SessionKeyring(name) => user::session_keyring(name),
             Op::Hostname(name) => sys::sethostname(name).in_call(Call::Sethostname),
             Op::Domainname(name) => sys::setdomainname(name).in_call(Call::Setdomainname),
+            Op::LsmAttribute { file, value } => program::lsm_attribute(file, value),
             Op::Sysctl { path, value } => program::sysctl(path, value),
             Op::LoopbackUp => sys::bring_up(c"lo").in_call(Call::Ioctl),
             Op::Propagation(flags) => root::set_propagation(*flags),
@@ -216,6 +217,10 @@ impl<'a> Executor<'a> {
             Op::MakeDirectory(path) => self.make_directory(path).map(drop),
             Op::EnterDirectory(path) => self.enter_directory(path),
             Op::EnterDirectoryAsUser(path) => self.enter_directory_as_user(path),
+            Op::MemoryPolicy(policy) => {
+                sys::set_mempolicy(policy.mode, policy.nodes.words()).in_call(Call::SetMempolicy)
+            }
+            Op::Personality(domain) => sys::personality(*domain).in_call(Call::Personality),
             Op::Umask(mask) => {
                 sys::umask(*mask);
                 Ok(())

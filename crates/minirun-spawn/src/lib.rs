@@ -19,12 +19,16 @@
 mod clone;
 mod error;
 mod execute;
+mod host;
+mod net_device;
+mod netlink;
 mod parent;
 mod program;
 mod wire;
 
 pub use error::{SpawnError, StartError, words};
 pub use execute::Container;
+pub use host::scheduler_attributes;
 pub use parent::{
     Attendant, Extras, Gate, Init, Part, Watcher, ask_to_start, check_namespace, map_namespace, spawn, spawn_into,
 };

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use minirun_plan::{Handle, HostOp, HostStep, IdMaps, JoinedNamespace, Op, Plan};
+use minirun_plan::{Handle, IdMaps, JoinedNamespace, Op, Plan};
 use minirun_sys as sys;
 use minirun_sys::{Clone, Errno, Forked};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -15,6 +15,8 @@ use nix::unistd::Pid;
 use crate::clone::{bear, open_namespace, open_namespaces};
 use crate::error::{Doing, SpawnError, StartError};
 use crate::execute::{Container, Opened};
+use crate::host::{MYSELF, host_step};
+use crate::net_device::{Moved, return_devices};
 use crate::wire::{COMMIT, GO, Kind, RECORD, Record, START};
 
 /// Where init waits for the word to start.
@@ -29,7 +31,7 @@ pub enum Gate<'a> {
 /// Something that is done for a container, by its number in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// By the parent: [`Plan::idmaps`], then [`Plan::handles`], then [`Plan::host`], counted through.
+    /// By the parent: [`Plan::idmaps`], [`Plan::handles`], [`Plan::before_birth`], [`Plan::host`], counted through.
     Host(usize),
     /// By init: a step of [`Plan::init`].
     Init(usize),
@@ -180,13 +182,21 @@ fn give_birth(
         .map_err(|errno| Doing::internal("make a channel to init").failed("socketpair", errno))?;
     opened.not_inits.push(ours.as_raw_fd());
     become_unreadable()?;
+    let mut moved = Vec::new();
+    for step in &plan.before_birth {
+        attendant.begins(next(), None);
+        host_step(step, MYSELF, &mut moved)?;
+    }
     let born = bear(plan, &mut opened, cgroup, (&ours, theirs), gate)?;
     let init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours, state };
-    match init.raise(plan, attendant) {
+    match init.raise(plan, attendant, &mut moved) {
         Ok(()) => Ok(init),
         Err(error) => {
             init.kill();
-            Err(error)
+            Err(match return_devices(moved) {
+                Ok(()) => error,
+                Err(undo) => SpawnError::NotUndone { cause: Box::new(error), undo: Box::new(undo) },
+            })
         }
     }
 }
@@ -204,10 +214,11 @@ fn become_unreadable() -> Result<(), SpawnError> {
 
 impl Init {
     /// From the clone to the record that says "created".
-    fn raise(&self, plan: &Plan, attendant: &mut dyn Attendant) -> Result<(), SpawnError> {
+    fn raise(&self, plan: &Plan, attendant: &mut dyn Attendant, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
+        let before = plan.idmaps.len() + plan.handles.len() + plan.before_birth.len();
         for (i, step) in plan.host.iter().enumerate() {
-            attendant.begins(Part::Host(plan.idmaps.len() + plan.handles.len() + i), None);
-            self.host_step(step)?;
+            attendant.begins(Part::Host(before + i), None);
+            host_step(step, self.pid, moved)?;
         }
         match sys::write(self.channel.as_fd(), &[GO]) {
             // Init has ended already; its last words are still to be read.
@@ -225,37 +236,6 @@ impl Init {
                 }
                 Some(record) => return Err(SpawnError::of_record(plan, &record)),
                 None => return Err(SpawnError::Died { status: self.reap() }),
-            }
-        }
-    }
-
-    fn host_step(&self, step: &HostStep) -> Result<(), SpawnError> {
-        match &step.op {
-            HostOp::WriteProc { file, value } => {
-                let path = format!("/proc/{}/{file}", self.pid);
-                let doing = Doing::new(&step.origin, format!("write {} to {path}", shortened(value.trim_end())));
-                File::options().write(true).open(&path).and_then(|mut open| open.write_all(value.as_bytes())).map_err(
-                    |error| match *file {
-                        "oom_score_adj" => doing.failed_io_with("write", &error, "lowering it takes CAP_SYS_RESOURCE"),
-                        "uid_map" | "gid_map" => doing.failed_io_with(
-                            "write",
-                            &error,
-                            "the kernel takes 340 lines of ids that the caller has",
-                        ),
-                        _ => doing.failed_io("write", &error),
-                    },
-                )
-            }
-            HostOp::RaiseLimit { resource, hard } => {
-                let doing = Doing::new(&step.origin, format!("raise the hard limit to {hard}"));
-                let (soft, current) =
-                    sys::prlimit(self.pid, *resource, None).map_err(|errno| doing.failed("prlimit64", errno))?;
-                if *hard <= current {
-                    return Ok(());
-                }
-                let raised = sys::prlimit(self.pid, *resource, Some((soft, *hard)));
-                let hint = "raising a hard limit takes CAP_SYS_RESOURCE";
-                raised.map(drop).map_err(|errno| doing.failed_with("prlimit64", errno, hint))
             }
         }
     }
@@ -328,15 +308,6 @@ impl Init {
     fn receive(&self, watcher: &mut (impl Watcher + ?Sized)) -> Result<Option<Record>, SpawnError> {
         let doing = Doing::internal("read from init");
         receive_news(self.channel.as_fd(), watcher).map_err(|errno| doing.failed("read", errno))
-    }
-}
-
-/// A text for a message, quoted, and cut where it gets long.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 80;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-        None => format!("{text:?}"),
     }
 }
 

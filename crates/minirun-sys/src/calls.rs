@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use crate::{Errno, Result};
 
 /// Turns the C convention (-1 and `errno`) into a result.
-fn check(answer: libc::c_long) -> Result<libc::c_long> {
+pub(crate) fn check(answer: libc::c_long) -> Result<libc::c_long> {
     if answer < 0 { Err(Errno::last()) } else { Ok(answer) }
 }
 
@@ -24,6 +24,7 @@ macro_rules! syscall {
         unsafe { libc::syscall(libc::$number $(, $arg)*) }
     };
 }
+pub(crate) use syscall;
 
 // ---------------------------------------------------------------------------------------------- processes
 

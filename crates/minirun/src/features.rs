@@ -9,6 +9,7 @@ use crate::listing::print;
 
 /// Prints the document. It needs no privilege and looks at nothing.
 pub fn features() -> Result<()> {
+    let [modes, flags] = known::memory_policies();
     let document = json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": SPEC_VERSION,
@@ -19,11 +20,12 @@ pub fn features() -> Result<()> {
             "capabilities": known::capabilities(),
             "cgroup": { "v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
             "seccomp": { "enabled": false },
-            "apparmor": { "enabled": false },
+            "apparmor": { "enabled": true },
             "selinux": { "enabled": false },
             "intelRdt": { "enabled": false },
+            "memoryPolicy": { "modes": modes, "flags": flags },
             "mountExtensions": { "idmap": { "enabled": true } },
-            "netDevices": { "enabled": false },
+            "netDevices": { "enabled": true },
         },
         "annotations": {
             "org.minirun.version": env!("CARGO_PKG_VERSION"),

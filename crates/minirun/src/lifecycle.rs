@@ -172,6 +172,10 @@ fn make_cgroup(entry: &Entry, ready: &Ready) -> Result<Cgroup> {
         let _attach = doing("device filter", || format!("{} rules", filter.rules.len()), "linux.resources.devices");
         cgroup.attach_devices(filter)?;
     }
+    if let Some(owner) = &plan.owner {
+        let _give = doing("owner", || owner.uid.to_string(), owner.origin.as_str());
+        cgroup.delegate(owner)?;
+    }
     Ok(cgroup)
 }
 

@@ -34,6 +34,8 @@ const VERBS: &[Verb] = &[
     Verb("umask", "", |_| umask()),
     Verb("fds", "", |_| fds()),
     Verb("nice", "", |_| Ok(nice())),
+    Verb("scheduler", "", |_| scheduler()),
+    Verb("memory-policy", "", |_| memory_policy()),
     Verb("oom", "", |_| Ok(format!("oom_score_adj={}", fs::read_to_string("/proc/self/oom_score_adj")?))),
     Verb("cpus", "", |_| cpus()),
     Verb("session", "", |_| Ok(session())),
@@ -221,12 +223,35 @@ fn nice() -> String {
     let (nice, policy, io, persona) = unsafe {
         (
             libc::getpriority(libc::PRIO_PROCESS, 0),
-            libc::sched_getscheduler(0),
+            // musl refuses to ask.
+            libc::syscall(libc::SYS_sched_getscheduler, 0),
             libc::syscall(libc::SYS_ioprio_get, 1, 0),
             libc::personality(0xffff_ffff),
         )
     };
     format!("nice={nice}\npolicy={policy}\nioprio={io:#x}\npersonality={persona:#x}")
+}
+
+/// The attributes of sched_getattr(2), by their names in the configuration.
+fn scheduler() -> Report {
+    let mut attr = [0_u32; 14];
+    // SAFETY: the kernel writes at most as many bytes as it is told of, to a place that outlives the call.
+    Errno::result(unsafe { libc::syscall(libc::SYS_sched_getattr, 0, attr.as_mut_ptr(), size_of_val(&attr), 0) })?;
+    let long = |at: usize| u64::from(attr[at]) | u64::from(attr[at + 1]) << 32;
+    let (policy, flags, nice, priority) = (attr[1], long(2), attr[4] as i32, attr[5]);
+    let times = format!("runtime={}\ndeadline={}\nperiod={}", long(6), long(8), long(10));
+    Ok(format!("policy={policy}\nflags={flags:#x}\nnice={nice}\npriority={priority}\n{times}"))
+}
+
+/// The mode and the first 64 nodes of get_mempolicy(2).
+fn memory_policy() -> Report {
+    let (mut mode, mut nodes) = (0_i32, [0_u64; 16]);
+    // SAFETY: the kernel writes a number and at most 1024 bits to places that outlive the call.
+    let answer = unsafe {
+        libc::syscall(libc::SYS_get_mempolicy, &raw mut mode, nodes.as_mut_ptr(), size_of_val(&nodes) * 8, 0, 0)
+    };
+    Errno::result(answer)?;
+    Ok(format!("mode={mode:#x}\nnodes={:#x}", nodes[0]))
 }
 
 fn cpus() -> Report {

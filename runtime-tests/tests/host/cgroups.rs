@@ -112,3 +112,52 @@ fn the_container_starts_inside_of_its_cgroup() {
     bundle.run().success();
     assert!(fs::read_to_string(log).unwrap().contains(bundle.id()));
 }
+
+/// A container in a user namespace that looks at its cgroup, mounted with this option or without.
+fn owned(option: &[&str], script: &str) -> Bundle {
+    let bundle = Bundle::base().user_namespace(100_000, 65_536).namespace("cgroup", Some(json!({"type": "cgroup"})));
+    bundle.without_mount("/sys/fs/cgroup").mount("/sys/fs/cgroup", "cgroup", "cgroup", option).sh(script)
+}
+
+#[test]
+fn a_cgroup_that_the_container_may_write_is_its_users() {
+    let own = "cd /sys/fs/cgroup; stat -c %u . cgroup.procs cgroup.subtree_control cgroup.threads cgroup.freeze";
+    let bundle =
+        owned(&[], &format!("{own}; mkdir inner && echo $$ >inner/cgroup.procs && grep ^0: /proc/self/cgroup"));
+    let peers = [("runc", "1.1 changes the owner with its systemd driver only")];
+    fails_on(&peers, || {
+        // 65534 stands for who is not mapped: limits and the freezer are the runtime's.
+        assert_eq!(bundle.run().success(), "0\n0\n0\n0\n65534\n0::/inner\n");
+        bundle.assert_nothing_left();
+    });
+    let bundle = owned(&[], &format!("{own}; id -u")).with(|config| config["process"]["user"]["uid"] = 7.into());
+    let peers = [peers[0], ("crun", "gives it to the container's root, whoever its user is")];
+    fails_on(&peers, || assert_eq!(bundle.run().success(), "7\n7\n7\n7\n65534\n7\n"));
+}
+
+#[test]
+fn a_cgroup_that_the_container_cannot_write_or_shares_a_view_of_is_not_its_users() {
+    let own = "stat -c %u /sys/fs/cgroup/cgroup.procs";
+    let peers = [("crun", "changes the owner whatever the mount is")];
+    fails_on(&peers, || assert_eq!(owned(&["ro"], own).run().success(), "65534\n"));
+    let shared = owned(&[], "stat -c %u /sys/fs/cgroup").namespace("cgroup", None);
+    assert_eq!(shared.run().success(), "65534\n");
+}
+
+/// The mark by which the runtime knows its cgroup is out of the owner's reach.
+#[test]
+fn the_owner_of_a_cgroup_cannot_keep_it() {
+    let container = owned(&[], "mkdir /sys/fs/cgroup/inner; echo made; sleep 1000").create();
+    container.start();
+    runtime_tests::wait_until("the inner cgroup", || container.output().contains("made"));
+    let directory = container.cgroup();
+    if container.bundle().runtime().is_minirun() {
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&fs::metadata(&directory).unwrap()), 100_000);
+        let path = std::ffi::CString::new(directory.to_str().unwrap()).unwrap();
+        // SAFETY: both strings end in a zero and outlive the call.
+        let answer = unsafe { libc::removexattr(path.as_ptr(), c"user.minirun".as_ptr()) };
+        assert_eq!(answer, -1, "there is no mark that its owner could take away");
+    }
+    container.call(&["delete", "-f"], &[]).success();
+    assert!(!directory.exists());
+}

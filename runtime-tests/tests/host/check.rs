@@ -238,6 +238,13 @@ fn broken() -> Vec<(&'static str, Change)> {
         }),
         // Kernel parameters.
         ("linux.sysctl", |b| b.with(|c| c["linux"]["sysctl"] = json!({"net.ipv4.nosuch": "1"}))),
+        ("linux.netDevices", |b| b.with(|c| c["linux"]["netDevices"] = json!({"nosuch0": {}}))),
+        ("linux.memoryPolicy", |b| {
+            b.with(|c| c["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "0,8000"}))
+        }),
+        ("process.scheduler", |b| b.with(|c| c["process"]["scheduler"] = json!({"policy": "SCHED_ISO"}))),
+        ("process.apparmorProfile", |b| b.with(|c| c["process"]["apparmorProfile"] = "nosuch".into())),
+        ("process.selinuxLabel", |b| b.with(|c| c["process"]["selinuxLabel"] = "no:such:label".into())),
         ("linux.sysctl", |b| b.with(|c| c["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "many"}))),
         // Hooks.
         ("hooks.createRuntime[0].path", |b| b.with(|c| hook(c, "createRuntime", "/nowhere/hook"))),
@@ -287,6 +294,14 @@ fn sound() -> Vec<(&'static str, Change)> {
                 .with(|c| c["linux"]["timeOffsets"] = json!({"boottime": {"secs": 1000}}))
         }),
         ("sysctl", |b| b.with(|c| c["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1", "kernel.msgmax": "4096"}))),
+        ("scheduling", |b| {
+            b.with(|c| {
+                c["process"]["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": 3});
+                c["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_IDLE", "priority": 0});
+                c["linux"]["personality"] = json!({"domain": "LINUX32"});
+                c["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "0"});
+            })
+        }),
         ("hooks", |b| {
             b.with(|c| {
                 hook(c, "createRuntime", "/bin/true");

@@ -135,6 +135,10 @@ fn features_are_told_to_everybody() {
         for namespace in ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"] {
             assert!(has("/linux/namespaces", namespace), "{namespace}: {features}");
         }
+        if bundle.runtime().is_minirun() {
+            assert!(has("/linux/memoryPolicy/modes", "MPOL_WEIGHTED_INTERLEAVE"), "{features}");
+            assert!(has("/linux/memoryPolicy/flags", "MPOL_F_STATIC_NODES"), "{features}");
+        }
         assert!(has("/linux/capabilities", "CAP_SYS_ADMIN") && has("/linux/capabilities", "CAP_BPF"), "{features}");
         assert_eq!(features["linux"]["cgroup"]["v2"], true);
     });

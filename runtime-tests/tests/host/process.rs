@@ -259,39 +259,8 @@ fn a_script_runs_by_its_interpreter() {
     assert_eq!(bundle.run().success(), "interpreted\n");
 }
 
-#[test]
-fn personality_is_set() {
-    let bundle = Bundle::base().with(|config| config["linux"]["personality"] = json!({"domain": "LINUX32"}));
-    let peers = [("runc", "1.1 ignores it: added in 1.2"), ("minirun", "refuses it by name: not supported")];
-    fails_on(&peers, || assert_eq!(bundle.probe("nice").run().value("personality"), "0x8"));
-}
-
-/// What runc 1.1 and crun 1.8 were too old for.
-const NEWER: [(&str, &str); 3] = [
-    ("runc", "1.1 is older than this property"),
-    ("crun", "1.8.1 is older than this property"),
-    ("minirun", "refuses it by name: not supported"),
-];
-
 /// minirun has no seccomp, and says so instead of dropping the profile.
 const NO_SECCOMP: [(&str, &str); 1] = [("minirun", "refuses linux.seccomp by name: not supported")];
-
-#[test]
-fn the_scheduler_is_set() {
-    let bundle =
-        Bundle::base().with(|config| config["process"]["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": 5}));
-    fails_on(&NEWER, || {
-        let seen = bundle.probe("nice").run().success();
-        assert!(seen.contains("nice=5\npolicy=3\n"), "{seen}");
-    });
-}
-
-#[test]
-fn the_io_priority_is_set() {
-    let bundle = Bundle::base()
-        .with(|config| config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 6}));
-    fails_on(&NEWER, || assert_eq!(bundle.probe("nice").run().value("ioprio"), "0x4006"));
-}
 
 /// mkdirat, the call that the profiles below deny.
 const MKDIR: &str = "call 83 0 0";
@@ -339,15 +308,8 @@ fn what_minirun_does_not_apply_it_refuses_by_name() {
     }
     let cases = [
         ("linux.seccomp", "/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
-        ("linux.personality", "/linux/personality", json!({"domain": "LINUX32"})),
         ("linux.intelRdt", "/linux/intelRdt", json!({"closID": "a"})),
-        ("linux.memoryPolicy", "/linux/memoryPolicy", json!({"mode": "MPOL_LOCAL"})),
-        ("linux.netDevices", "/linux/netDevices", json!({"eth0": {}})),
         ("linux.mountLabel", "/linux/mountLabel", json!("system_u:object_r:x_t:s0")),
-        ("process.apparmorProfile", "/process/apparmorProfile", json!("some")),
-        ("process.selinuxLabel", "/process/selinuxLabel", json!("system_u:system_r:x_t:s0")),
-        ("process.ioPriority", "/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 6})),
-        ("process.scheduler", "/process/scheduler", json!({"policy": "SCHED_BATCH"})),
     ];
     for (field, pointer, value) in cases {
         let (parent, key) = pointer.rsplit_once('/').unwrap();

@@ -1,10 +1,10 @@
-//! `linux.cgroupsPath`: where below the cgroup2 mount the container's cgroup is.
+//! `linux.cgroupsPath`: where below the cgroup2 mount the container's cgroup is, and whose it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Draft;
-use crate::Origin;
-use crate::spec::Linux;
+use crate::spec::{IdMapping, Linux, Mount, Spec};
+use crate::{CgroupOwner, Origin};
 
 /// Sets the path of the container's cgroup. A relative path counts from the root of the mount, and no path means
 /// `/minirun-ID`: the specification leaves both to the runtime.
@@ -32,6 +32,31 @@ pub(super) fn cgroup_path(draft: &mut Draft<'_>, linux: &Linux) {
     }
     draft.cgroup.path = clean;
     draft.cgroup.origin = origin;
+}
+
+/// To whom the cgroup goes: the container's user, where that sees the cgroup as its root and may write it (runtime-spec,
+/// "Cgroup ownership").
+pub(super) fn cgroup_owner(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+    let Some(process) = spec.process.as_ref().filter(|_| draft.namespaces.is_new(libc::CLONE_NEWCGROUP)) else {
+        return;
+    };
+    let writable = |mount: &Mount| {
+        let source = mount.source().as_deref().is_some_and(|source| source == Path::new("cgroup"));
+        let read_only = mount.options().iter().flatten().any(|option| option == "ro");
+        let clean: PathBuf = mount.destination().components().collect();
+        source && clean == Path::new("/sys/fs/cgroup") && !read_only
+    };
+    let Some(i) = spec.mounts.iter().position(writable) else { return };
+    let uid = process.user.uid;
+    let holder = |map: &&IdMapping| uid >= map.container_id && uid - map.container_id < map.size;
+    let outside = match draft.in_user_namespace() {
+        true => linux.uid_mappings.iter().find(holder).and_then(|map| map.host_id.checked_add(uid - map.container_id)),
+        false => Some(uid),
+    };
+    // A user that is not mapped is found when init becomes that user. What nobody needs to give is not given.
+    if let Some(uid) = outside.filter(|uid| *uid != draft.facts.euid) {
+        draft.cgroup.owner = Some(CgroupOwner { uid, origin: Origin::of("mounts").index(i) });
+    }
 }
 
 /// Where a container's cgroup is when its configuration does not say so.

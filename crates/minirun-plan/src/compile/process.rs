@@ -2,9 +2,9 @@
 
 use std::ffi::CString;
 
-use super::Draft;
 use super::mounts::NOTIFY_DIRECTORY;
-use crate::spec::{Capabilities, PosixRlimitType, Process, Spec};
+use super::{Draft, scheduling};
+use crate::spec::{Capabilities, Linux, PosixRlimitType, Process, Spec};
 use crate::{HostOp, HostStep, InRoot, Op, Origin};
 
 /// `process.terminal`: a pseudo-terminal of the container's devpts, which every path to it leads to once the devices are
@@ -24,8 +24,9 @@ pub(super) fn make_working_directory(draft: &mut Draft<'_>, spec: &Spec) {
 }
 
 /// Everything from the last look of root to the program's first instruction. The order matters: limits and the working
-/// directory while still root, groups before the user, the capabilities after it, and no new privileges last.
-pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec) {
+/// directory while still root, groups before the user, the capabilities after it, and no new privileges last. A `further`
+/// process is that of an exec.
+pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further: bool) {
     let Some(process) = &spec.process else {
         return draft.problem(&Origin::of("process"), "process property must not be empty");
     };
@@ -39,6 +40,9 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec) {
     home(draft, process);
     limits(draft, process);
     oom_score(draft, process);
+    scheduling::priorities(draft, process);
+    scheduling::exec_affinity(draft, process, further);
+    scheduling::own_policies(draft, linux);
     let cwd = working_directory(draft, process);
     draft.step(Op::EnterDirectory(cwd.clone()), Origin::of("process.cwd"));
     umask(draft, process);

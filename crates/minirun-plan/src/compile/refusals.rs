@@ -11,25 +11,10 @@ pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Lin
     if !spec.oci_version.starts_with("1.") {
         draft.problem(&origin, format!("version {:?} is not supported: 1.0.0 to 1.3.x are", spec.oci_version));
     }
-    refuse_unsupported_process(draft, spec);
     let mut refuse = refuser(draft);
     refuse(linux.seccomp.is_some(), "linux.seccomp");
     refuse(linux.intel_rdt.is_some(), "linux.intelRdt");
-    refuse(linux.memory_policy.is_some(), "linux.memoryPolicy");
-    refuse(linux.personality.is_some(), "linux.personality");
-    refuse(linux.net_devices.as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices");
     refuse(given(&linux.mount_label), "linux.mountLabel");
-}
-
-/// Those of the process.
-pub(super) fn refuse_unsupported_process(draft: &mut Draft<'_>, spec: &Spec) {
-    let mut refuse = refuser(draft);
-    if let Some(process) = &spec.process {
-        refuse(given(&process.apparmor_profile), "process.apparmorProfile");
-        refuse(given(&process.selinux_label), "process.selinuxLabel");
-        refuse(process.io_priority.is_some(), "process.ioPriority");
-        refuse(process.scheduler.is_some(), "process.scheduler");
-    }
 }
 
 fn refuser<'d>(draft: &'d mut Draft<'_>) -> impl FnMut(bool, &'static str) + 'd {

@@ -12,7 +12,17 @@ use crate::wire::{Call, Fault, In};
 /// Writes a kernel parameter through the host's /proc: which namespace is meant is told from the writer, and the
 /// container's own /proc could be something else (CVE-2025-52881).
 pub(crate) fn sysctl(path: &CStr, value: &CStr) -> Result<(), Fault> {
-    let directory = sys::open(c"/proc/sys", libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)?;
+    write_host_proc(c"/proc/sys", path, value)
+}
+
+/// Writes an attribute of this process that a security module reads; in the same way, so that no other file can be put in
+/// its place.
+pub(crate) fn lsm_attribute(file: &CStr, value: &CStr) -> Result<(), Fault> {
+    write_host_proc(c"/proc/thread-self", file, value)
+}
+
+fn write_host_proc(directory: &CStr, path: &CStr, value: &CStr) -> Result<(), Fault> {
+    let directory = sys::open(directory, libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)?;
     if sys::fstatfs(directory.as_fd()).in_call(Call::Statfs)?.magic != libc::PROC_SUPER_MAGIC as i64 {
         return Err(Fault::check("/proc of the host is not procfs"));
     }

@@ -94,10 +94,5 @@ fn weight_of(shares: u64) -> u64 {
 
 /// Is this a list of numbers and ranges, as cpuset(7) calls the list format?
 pub(super) fn is_list(list: &str) -> bool {
-    list.split(',').all(|part| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let number =
-            |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok()).flatten();
-        matches!((number(first), number(last)), (Some(first), Some(last)) if first <= last)
-    })
+    crate::NumberSet::parse(list).is_some()
 }

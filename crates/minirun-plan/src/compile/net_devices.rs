@@ -1,0 +1,62 @@
+//! `linux.netDevices`: network devices of the host that become the container's.
+
+use super::Draft;
+use crate::spec::Linux;
+use crate::{HostOp, HostStep, Origin};
+
+/// The longest name of a network device in bytes (`IFNAMSIZ` without the NUL).
+const LONGEST: usize = 15;
+
+/// One step of the parent for each device.
+pub(super) fn net_devices(draft: &mut Draft<'_>, linux: &Linux) {
+    let list = Origin::of("linux.netDevices");
+    let devices: Vec<_> = linux.net_devices.iter().flatten().collect();
+    if !devices.is_empty() && !draft.namespaces.has(libc::CLONE_NEWNET) {
+        draft.problem(&list, "unable to move network devices without a private network namespace");
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for (name, device) in devices {
+        let origin = list.key(name);
+        let asked = device.name.as_deref().filter(|name| !name.is_empty());
+        let new_name = asked.unwrap_or(name);
+        let place = if asked.is_some() { origin.field("name") } else { origin.clone() };
+        if !is_name(name) || name.contains('%') {
+            draft.problem(&origin, format!("{name:?} is not the name of a network device"));
+        }
+        if asked.is_some() && !is_name(new_name) {
+            draft.problem(
+                &place,
+                format!("{new_name:?} is not the name of a network device, nor a template with one %d"),
+            );
+        }
+        // Of a template the kernel makes as many names as are needed.
+        if names.contains(&new_name) && !new_name.contains('%') {
+            draft.problem(&place, format!("two devices are to be named {new_name:?}"));
+        }
+        names.push(new_name);
+        let op = HostOp::NetDevice { name: name.clone(), new_name: new_name.to_owned() };
+        draft.host.push(HostStep { op, origin });
+    }
+}
+
+/// What the kernel takes as a name or as a template for one.
+fn is_name(name: &str) -> bool {
+    let odd = |c: char| c == '/' || c == ':' || c == '\0' || c.is_ascii_whitespace() || c == '\x0b';
+    let plain = !name.is_empty() && name.len() <= LONGEST && name != "." && name != ".." && !name.contains(odd);
+    plain && name.split_once('%').is_none_or(|(_, rest)| rest.starts_with('d') && !rest.contains('%'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_name;
+
+    #[test]
+    fn names_are_the_kernels() {
+        for name in ["eth0", "enp0s3", "a", "eth%d", "x%dy", "fifteen-letters", "lo.1"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", ".", "..", "a/b", "a:b", "a b", "a\tb", "eth%", "eth%s", "%d%d", "sixteen-letters-", "a\0"] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+}

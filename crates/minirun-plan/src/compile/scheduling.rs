@@ -1,0 +1,123 @@
+//! `process.scheduler`, `process.ioPriority`, `process.execCPUAffinity`, `linux.memoryPolicy` and `linux.personality`.
+
+use super::Draft;
+use crate::scheduling::{
+    DOMAINS, IO_CLASSES, IoPriority, MEMORY_FLAGS, MEMORY_MODES, MemoryPolicy, NumberSet, POLICIES, SCHEDULER_FLAGS,
+    Scheduler,
+};
+use crate::spec::{CpuAffinity, IoPriority as AskedPriority, Linux, Process, Scheduler as AskedScheduler};
+use crate::{HostOp, HostStep, Op, Origin};
+
+/// What the parent sets for init, because it takes capabilities that init in a user namespace of its own has not.
+pub(super) fn priorities(draft: &mut Draft<'_>, process: &Process) {
+    if let Some(asked) = &process.scheduler {
+        scheduler(draft, asked);
+    }
+    if let Some(asked) = &process.io_priority {
+        io_priority(draft, asked);
+    }
+}
+
+/// The number behind a name of the specification; another name is a problem.
+fn number<T: Copy + Default>(draft: &mut Draft<'_>, table: &[(&str, T)], name: &str, origin: &Origin) -> T {
+    if let Some((_, number)) = table.iter().find(|(known, _)| *known == name) {
+        return *number;
+    }
+    let known: Vec<&str> = table.iter().map(|(name, _)| *name).collect();
+    draft.problem(origin, format!("{name:?} is not known: {} are", known.join(", ")));
+    T::default()
+}
+
+fn scheduler(draft: &mut Draft<'_>, asked: &AskedScheduler) {
+    let origin = Origin::of("process.scheduler");
+    let policy = number(draft, &POLICIES, &asked.policy, &origin.field("policy"));
+    let flags = asked
+        .flags
+        .iter()
+        .enumerate()
+        .fold(0, |flags, (i, flag)| flags | number(draft, &SCHEDULER_FLAGS, flag, &origin.field("flags").index(i)));
+    if !(-20..=19).contains(&asked.nice) {
+        draft.problem(&origin.field("nice"), format!("{} is out of range: -20 to 19", asked.nice));
+    }
+    let (realtime, place) = (matches!(&*asked.policy, "SCHED_FIFO" | "SCHED_RR"), origin.field("priority"));
+    if realtime && !(1..=99).contains(&asked.priority) {
+        draft.problem(&place, format!("{} is out of range: 1 to 99", asked.priority));
+    } else if !realtime && asked.priority != 0 {
+        draft.problem(&place, "can only be given with SCHED_FIFO and SCHED_RR");
+    }
+    for (name, value) in [("runtime", asked.runtime), ("deadline", asked.deadline), ("period", asked.period)] {
+        if value != 0 && asked.policy != "SCHED_DEADLINE" {
+            draft.problem(&origin.field(name), "can only be given with SCHED_DEADLINE");
+        }
+    }
+    let AskedScheduler { nice, priority, runtime, deadline, period, .. } = *asked;
+    let scheduler = Scheduler { policy, flags, nice, priority: priority.unsigned_abs(), runtime, deadline, period };
+    draft.host.push(HostStep { op: HostOp::Scheduler(scheduler), origin });
+}
+
+fn io_priority(draft: &mut Draft<'_>, asked: &AskedPriority) {
+    let origin = Origin::of("process.ioPriority");
+    let class = number(draft, &IO_CLASSES, &asked.class, &origin.field("class"));
+    let level = u32::try_from(asked.priority).ok().filter(|level| *level <= 7).unwrap_or_else(|| {
+        draft.problem(&origin.field("priority"), format!("{} is out of range: 0 to 7", asked.priority));
+        0
+    });
+    draft.host.push(HostStep { op: HostOp::IoPriority(IoPriority { class, level }), origin });
+}
+
+/// The CPUs of a further process: of this process until it has born that one into the container's cgroup, and of that one
+/// from there on. The container's first process has none, but a list that is wrong is found when it is made.
+pub(super) fn exec_affinity(draft: &mut Draft<'_>, process: &Process, further: bool) {
+    let Some(CpuAffinity { initial, last }) = &process.exec_cpu_affinity else { return };
+    for (name, list) in [("initial", initial), ("final", last)] {
+        let Some(list) = list.as_deref().filter(|list| !list.is_empty()) else { continue };
+        let origin = Origin::of("process.execCPUAffinity").field(name);
+        let Some(cpus) = number_set(draft, list, &origin).filter(|_| further) else { continue };
+        let step = HostStep { op: HostOp::Affinity(cpus), origin };
+        if name == "initial" { draft.before_birth.push(step) } else { draft.host.push(step) }
+    }
+}
+
+fn number_set(draft: &mut Draft<'_>, list: &str, origin: &Origin) -> Option<NumberSet> {
+    let set = NumberSet::parse(list);
+    if set.is_none() {
+        draft.problem(origin, format!("{list:?} is not a list as in \"0-2,7\""));
+    }
+    set
+}
+
+/// What only the process itself can set: memory policy and execution domain. Both are inherited, and kept by execve(2).
+pub(super) fn own_policies(draft: &mut Draft<'_>, linux: &Linux) {
+    if let Some(asked) = &linux.memory_policy {
+        memory_policy(draft, asked);
+    }
+    if let Some(asked) = &linux.personality {
+        let origin = Origin::of("linux.personality");
+        let domain = number(draft, &DOMAINS, &asked.domain, &origin.field("domain"));
+        for (i, flag) in asked.flags.iter().enumerate() {
+            draft.problem(&origin.field("flags").index(i), format!("{flag:?} is not known: there are no flags"));
+        }
+        draft.step(Op::Personality(domain), origin);
+    }
+}
+
+fn memory_policy(draft: &mut Draft<'_>, asked: &crate::spec::MemoryPolicy) {
+    let origin = Origin::of("linux.memoryPolicy");
+    let mode = number(draft, &MEMORY_MODES, &asked.mode, &origin.field("mode"));
+    let flags = asked
+        .flags
+        .iter()
+        .enumerate()
+        .fold(0, |flags, (i, flag)| flags | number(draft, &MEMORY_FLAGS, flag, &origin.field("flags").index(i)));
+    let place = origin.field("nodes");
+    let list = asked.nodes.as_deref().filter(|list| !list.is_empty());
+    let nodes = list.and_then(|list| number_set(draft, list, &place)).unwrap_or_default();
+    match (&*asked.mode, list) {
+        ("MPOL_DEFAULT" | "MPOL_LOCAL", Some(_)) => draft.problem(&place, format!("{} takes no nodes", asked.mode)),
+        ("MPOL_BIND" | "MPOL_INTERLEAVE" | "MPOL_WEIGHTED_INTERLEAVE" | "MPOL_PREFERRED_MANY", None) => {
+            draft.problem(&place, format!("{} takes at least one node", asked.mode));
+        }
+        _ => {}
+    }
+    draft.step(Op::MemoryPolicy(MemoryPolicy { mode: mode | flags, nodes }), origin);
+}

@@ -1,0 +1,95 @@
+//! What the parent does to the newborn while that waits, and to itself before there is one.
+
+use std::fs::File;
+use std::io::Write as _;
+
+use minirun_plan::{HostOp, HostStep, Scheduler};
+use minirun_sys as sys;
+use minirun_sys::Errno;
+
+use crate::SpawnError;
+use crate::error::Doing;
+use crate::net_device::{Moved, move_device};
+
+/// Stands for the calling process where a pid is expected.
+pub(crate) const MYSELF: i32 = 0;
+
+/// The number of the policy (linux/sched.h).
+const SCHED_DEADLINE: u32 = 6;
+
+/// Does one of these things to a process. Devices that go to its namespace are added to the moved ones.
+///
+/// # Errors
+/// The field, what was tried, and why the kernel refused.
+pub(crate) fn host_step(step: &HostStep, pid: i32, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
+    match &step.op {
+        HostOp::WriteProc { file, value } => {
+            let path = format!("/proc/{}/{file}", pid);
+            let doing = Doing::new(&step.origin, format!("write {} to {path}", shortened(value.trim_end())));
+            File::options().write(true).open(&path).and_then(|mut open| open.write_all(value.as_bytes())).map_err(
+                |error| match *file {
+                    "oom_score_adj" => doing.failed_io_with("write", &error, "lowering it takes CAP_SYS_RESOURCE"),
+                    "uid_map" | "gid_map" => {
+                        doing.failed_io_with("write", &error, "the kernel takes 340 lines of ids that the caller has")
+                    }
+                    _ => doing.failed_io("write", &error),
+                },
+            )
+        }
+        HostOp::RaiseLimit { resource, hard } => {
+            let doing = Doing::new(&step.origin, format!("raise the hard limit to {hard}"));
+            let (soft, current) =
+                sys::prlimit(pid, *resource, None).map_err(|errno| doing.failed("prlimit64", errno))?;
+            if *hard <= current {
+                return Ok(());
+            }
+            let raised = sys::prlimit(pid, *resource, Some((soft, *hard)));
+            let hint = "raising a hard limit takes CAP_SYS_RESOURCE";
+            raised.map(drop).map_err(|errno| doing.failed_with("prlimit64", errno, hint))
+        }
+        HostOp::Scheduler(scheduler) => {
+            let doing = Doing::new(&step.origin, format!("set scheduler {scheduler}"));
+            sys::sched_setattr(pid, scheduler_attributes(scheduler)).map_err(|errno| match errno {
+                Errno::EPERM if scheduler.policy == SCHED_DEADLINE => doing.failed_with(
+                    "sched_setattr",
+                    errno,
+                    "it takes CAP_SYS_NICE, and every CPU: no cpuset with fewer",
+                ),
+                Errno::EPERM => doing.failed_with("sched_setattr", errno, "it takes CAP_SYS_NICE"),
+                errno => doing.failed("sched_setattr", errno),
+            })
+        }
+        HostOp::IoPriority(priority) => {
+            let doing = Doing::new(&step.origin, format!("set I/O priority {priority}"));
+            sys::ioprio_set(pid, priority.packed()).map_err(|errno| match errno {
+                Errno::EPERM => doing.failed_with("ioprio_set", errno, "IOPRIO_CLASS_RT takes CAP_SYS_NICE"),
+                errno => doing.failed("ioprio_set", errno),
+            })
+        }
+        HostOp::NetDevice { name, new_name } => move_device(&step.origin, pid, (name, new_name), moved),
+        HostOp::Affinity(cpus) => {
+            let doing = Doing::new(&step.origin, format!("run on CPUs {cpus}"));
+            sys::sched_setaffinity(pid, cpus.words()).map_err(|errno| match errno {
+                Errno::EINVAL => {
+                    doing.failed_with("sched_setaffinity", errno, "none of them is online and in the cgroup's cpuset")
+                }
+                errno => doing.failed("sched_setaffinity", errno),
+            })
+        }
+    }
+}
+
+/// A scheduler as sched_setattr(2) takes it.
+pub fn scheduler_attributes(scheduler: &Scheduler) -> sys::SchedAttr {
+    let Scheduler { policy, flags, nice, priority, runtime, deadline, period } = *scheduler;
+    sys::SchedAttr { policy, flags, nice, priority, runtime, deadline, period, ..Default::default() }
+}
+
+/// A text for a message, quoted, and cut where it gets long.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
