@@ -10,6 +10,7 @@ mod nodes;
 mod process;
 mod refusals;
 mod resources;
+mod seccomp;
 mod sysctl;
 
 use std::ffi::CString;

@@ -22,6 +22,7 @@ pub use compile::{
     is_overlay_root,
 };
 pub use facts::{ControllerHome, HostFacts};
+pub use minirun_seccomp::{ACTIONS, ARCHITECTURES, FLAGS, Filter as SeccompFilter, Listener, OPERATORS};
 pub use op::*;
 pub use origin::Origin;
 pub use plan::*;

@@ -1038,7 +1038,6 @@ fn other_limits_are_knobs_and_no_device_rules() {
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
     for (place, value) in [
-        ("linux.seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
         ("linux.intelRdt", json!({"closID": "x"})),
         ("linux.memoryPolicy", json!({"mode": "MPOL_BIND"})),
         ("linux.personality", json!({"domain": "LINUX32"})),

@@ -25,5 +25,5 @@ mod wire;
 
 pub use error::{SpawnError, StartError, words};
 pub use execute::Container;
-pub use parent::{Attendant, Extras, Gate, Init, ask_to_start, spawn, spawn_into};
+pub use parent::{Attendant, Extras, Gate, Init, Notify, ask_to_start, spawn, spawn_into};
 pub use program::{Running, Where, start_hook};

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use minirun_plan::{HostOp, HostStep, IdMaps, Op, Plan};
 use minirun_sys as sys;
@@ -242,16 +242,17 @@ impl Init {
     }
 
     /// Starts the program and waits until it runs. For [`Gate::Parent`], after the record is safe: it commits as well.
+    /// `notify` as with [`ask_to_start`].
     ///
     /// # Errors
     /// Why it could not be executed.
-    pub fn start(&self) -> Result<(), StartError> {
+    pub fn start(&self, notify: Notify<'_>) -> Result<(), StartError> {
         // Both words at once: init answers the first and goes on with the second.
         for word in [COMMIT, START] {
             sys::write(self.channel.as_fd(), &[word]).map_err(StartError::Unreachable)?;
         }
         match receive(self.channel.as_fd()).map_err(StartError::Unreachable)? {
-            Some(Record { kind: Kind::Kept, .. }) => await_execution(self.channel.as_fd()),
+            Some(Record { kind: Kind::Kept, .. }) => await_execution(self.channel.as_fd(), notify),
             Some(record) => Err(StartError::of_record(&record)),
             None => Err(StartError::Unreachable(Errno::EPIPE)),
         }
@@ -310,21 +311,32 @@ fn receive(channel: BorrowedFd<'_>) -> sys::Result<Option<Record>> {
     }
 }
 
+/// Hands the listener of a seccomp filter to whoever answers its notifications, given its number among init's descriptors.
+/// An error in words ends init.
+pub type Notify<'a> = &'a mut dyn FnMut(RawFd) -> Result<(), String>;
+
 /// End of file means that the program runs, or that init died; which of them, its state tells.
-fn await_execution(channel: BorrowedFd<'_>) -> Result<(), StartError> {
-    match receive(channel).map_err(StartError::Unreachable)? {
-        None => Ok(()),
-        Some(record) => Err(StartError::of_record(&record)),
+fn await_execution(channel: BorrowedFd<'_>, notify: Notify<'_>) -> Result<(), StartError> {
+    loop {
+        match receive(channel).map_err(StartError::Unreachable)? {
+            None => return Ok(()),
+            Some(Record { kind: Kind::Listener, step, .. }) => {
+                notify(step as RawFd).map_err(StartError::Step)?;
+                sys::write(channel, &[GO]).map_err(StartError::Unreachable)?;
+            }
+            Some(record) => return Err(StartError::of_record(&record)),
+        }
     }
 }
 
-/// Asks an init behind a gate's socket to start, and waits until its program runs.
+/// Asks an init behind a gate's socket to start, and waits until its program runs. `notify` is called if the container has a
+/// seccomp filter that notifies.
 ///
 /// # Errors
 /// Why it could not be executed, or that nobody listens any more.
-pub fn ask_to_start(connection: BorrowedFd<'_>) -> Result<(), StartError> {
+pub fn ask_to_start(connection: BorrowedFd<'_>, notify: Notify<'_>) -> Result<(), StartError> {
     sys::write(connection, &[START]).map_err(StartError::Unreachable)?;
-    await_execution(connection)
+    await_execution(connection, notify)
 }
 
 /// The vectors of the startContainer hooks. One without an environment gets the container's, as with runc.

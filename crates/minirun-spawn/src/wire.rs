@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     AtHooks = 4,
     /// Init outlives its parent from here on.
     Kept = 5,
+    /// A seccomp filter notifies on the descriptor whose number is in the place of the step; init waits for [`GO`].
+    Listener = 6,
 }
 
 /// A message of init.
@@ -105,6 +107,7 @@ impl Record {
             3 => Kind::Failed,
             4 => Kind::AtHooks,
             5 => Kind::Kept,
+            6 => Kind::Listener,
             _ => return None,
         };
         let text = |start: usize, length: u32| {
@@ -158,6 +161,7 @@ calls! {
     Sethostname "sethostname", Setdomainname "setdomainname", Setrlimit "prlimit64", Setgroups "setgroups",
     Setgid "setresgid", Setuid "setresuid", Capset "capset", Prctl "prctl", Keyctl "keyctl", Setsid "setsid",
     Accept "accept4", CloseRange "close_range", Sigaction "rt_sigaction", Execve "execve", Clone "clone3", Dup "dup3", Seek "lseek", Poll "poll", Wait "wait4", Ioctl "ioctl", Fchown "fchown", Sendmsg "sendmsg",
+    Seccomp "seccomp",
 }
 
 /// Why a step failed: a call with its error number, or a check with its words.

@@ -10,6 +10,7 @@ use minirun_spawn::{Attendant, Extras, Gate, Init, SpawnError, ask_to_start, spa
 use minirun_sys as sys;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
+use crate::agent::Filtered;
 use crate::cli::Call;
 use crate::container::{CgroupRecord, Found, Record, Status};
 use crate::hooks;
@@ -232,7 +233,10 @@ pub fn start(call: &Call) -> Result<()> {
     let address = UnixAddr::new(&entry.short_path(GATE))?;
     nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&gate), &address)
         .context("container init does not answer")?;
-    ask_to_start(gate.as_fd())?;
+    let init = found.init.context("container init has ended")?.into_fd();
+    let pid = found.record.init.map_or(0, |init| init.pid);
+    let filtered = Filtered { entry: &entry, record: &found.record, status: Status::Created, pid, pidfd: init.as_fd() };
+    ask_to_start(gate.as_fd(), &mut |number| filtered.notify(number))?;
     entry.remove_gate()?;
     after_start(&entry, &found.record)
 }

@@ -9,10 +9,12 @@ use minirun_spawn::Init;
 use minirun_sys as sys;
 use nix::errno::Errno;
 
+use crate::agent::Filtered;
 use crate::cli::Call;
-use crate::container::Record;
+use crate::container::{Record, Status};
 use crate::lifecycle::{Created, Starter, after_start, make, store};
 use crate::removal::{add_undo, remove_traces};
+use crate::store::Entry;
 use crate::terminal;
 
 /// Carries out `minirun run`.
@@ -31,7 +33,7 @@ pub fn run(call: &Call) -> Result<ExitCode> {
         sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).context("become a subreaper")?;
     }
     let (entry, container) = make(call, &id, &bundle, Starter::Myself { detached })?;
-    let started = container.init.start().context("unable to start container process");
+    let started = start(&entry, &container).context("unable to start container process");
     if let Err(error) = started.and_then(|()| after_start(&entry, &container.record)) {
         container.init.kill();
         return Err(add_undo(error, remove_traces(entry, &container.record, None)));
@@ -50,6 +52,11 @@ pub fn run(call: &Call) -> Result<ExitCode> {
         delete_own(call, &id, &container)?;
     }
     Ok(ExitCode::from(status_code(ended?)))
+}
+
+fn start(entry: &Entry, Created { record, init, .. }: &Created) -> Result<()> {
+    let filtered = Filtered { entry, record, status: Status::Created, pid: init.pid, pidfd: init.pidfd.as_fd() };
+    Ok(init.start(&mut |number| filtered.notify(number))?)
 }
 
 /// Deletes the container, unless it was deleted meanwhile, and perhaps another was made under its id.

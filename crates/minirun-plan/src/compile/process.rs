@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use super::Draft;
+use super::{Draft, seccomp};
 use crate::spec::{Capabilities, PosixRlimitType, Process, Spec};
 use crate::{HostOp, HostStep, InRoot, Op, Origin};
 
@@ -23,7 +23,7 @@ pub(super) fn make_working_directory(draft: &mut Draft<'_>, spec: &Spec) {
 }
 
 /// Everything from the last look of root to the program's first instruction. The order matters: limits and the working
-/// directory while still root, groups before the user, the capabilities after it, and no new privileges last.
+/// directory while still root, groups before the user, the capabilities after it, no new privileges, and the filter last.
 pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec) {
     let Some(process) = &spec.process else {
         return draft.problem(&Origin::of("process"), "process property must not be empty");
@@ -51,11 +51,16 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec) {
     user(draft, process);
     draft.step(Op::EnterDirectoryAsUser(cwd), Origin::of("process.cwd"));
     let Sets { effective, permitted, inheritable, ambient, .. } = sets;
+    let filter = seccomp::filter(draft, spec);
+    let kept = seccomp::kept_capabilities(draft, filter.as_ref(), process.no_new_privileges);
+    let permitted = permitted | kept;
     draft.step(Op::Capabilities { effective, permitted, inheritable, ambient }, sets.origin);
     if process.no_new_privileges {
         draft.step(Op::NoNewPrivileges, Origin::of("process.noNewPrivileges"));
     }
     program(draft, process);
+    seccomp::load(draft, filter, (kept != 0).then_some((effective | kept, permitted, inheritable)));
+    draft.step(Op::Execute, Origin::of("process.args").index(0));
 }
 
 /// `process.cwd`, cleaned as the path that is made where it is missing.
@@ -255,12 +260,11 @@ fn program(draft: &mut Draft<'_>, process: &Process) {
         }
         Some(name) => {
             let candidates = candidates_of(draft, name);
-            draft.step(Op::FindProgram(candidates), first.clone());
+            draft.step(Op::FindProgram(candidates), first);
         }
     }
     draft.step(Op::AwaitStart, Origin::of("start"));
     super::hooks::start_container(draft);
-    draft.step(Op::Execute, first);
 }
 
 /// Where execvp(3) would look: each directory of the container's PATH.

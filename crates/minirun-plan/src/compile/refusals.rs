@@ -13,7 +13,6 @@ pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Lin
     }
     refuse_unsupported_process(draft, spec);
     let mut refuse = refuser(draft);
-    refuse(linux.seccomp.is_some(), "linux.seccomp");
     refuse(linux.intel_rdt.is_some(), "linux.intelRdt");
     refuse(linux.memory_policy.is_some(), "linux.memoryPolicy");
     refuse(linux.personality.is_some(), "linux.personality");
