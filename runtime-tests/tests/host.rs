@@ -32,6 +32,8 @@ mod paths;
 mod process;
 #[path = "host/regressions.rs"]
 mod regressions;
+#[path = "host/seccomp.rs"]
+mod seccomp;
 #[path = "host/streams.rs"]
 mod streams;
 #[path = "host/terminal.rs"]
