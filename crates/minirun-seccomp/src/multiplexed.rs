@@ -1,5 +1,7 @@
 //! The calls behind `socketcall(2)` and `ipc(2)`, which x86 has besides calls of their own, or instead of them.
 
+use crate::syscalls::{Call, Numbers};
+
 /// A call as the first argument of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Multiplexed {
@@ -9,6 +11,13 @@ pub(crate) struct Multiplexed {
     pub(crate) call: u32,
     /// The bits of the first argument that count: ipc(2) has a version in the others.
     pub(crate) mask: u32,
+}
+
+impl Multiplexed {
+    /// The number of the call that stands for it.
+    pub(crate) fn number(&self, numbers: Numbers) -> Option<u32> {
+        numbers.of(Call::named(self.by)?)
+    }
 }
 
 const fn socketcall(call: u32) -> Multiplexed {

@@ -203,6 +203,9 @@ fn table(architecture: Architecture, entries: &[Entry], calls: &[Named], default
     let mut newest = None;
     let mut about: Vec<(u32, u32)> = Vec::with_capacity(calls.len());
     for named in calls {
+        if let Some(multiplexed) = named.multiplexed.filter(|_| architecture.multiplexes) {
+            newest = newest.max(multiplexed.number(numbers));
+        }
         let Some(number) = numbers.of(named.call) else { continue };
         newest = newest.max(Some(number));
         if entries[named.entry as usize].answer != default {
@@ -259,13 +262,13 @@ fn multiplex(
         .collect();
     about.sort_unstable();
     for same in about.chunk_by(|one, other| one.0 == other.0) {
-        let Multiplexed { by, call, mask } = same[0].0;
+        let Multiplexed { call, mask, .. } = same[0].0;
         let rules = same.iter().map(|(_, entry)| &entries[*entry as usize]);
         let answer = match rules.clone().find(|entry| entry.alternatives.is_empty()) {
             Some(always) => always.answer,
             None => rules.fold(default, |answer, entry| action::stricter(answer, entry.answer)),
         };
-        let Some(number) = Call::named(by).and_then(|by| architecture.numbers.of(by)) else { continue };
+        let Some(number) = same[0].0.number(architecture.numbers) else { continue };
         if answer == default {
             continue;
         }

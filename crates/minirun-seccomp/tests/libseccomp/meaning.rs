@@ -75,11 +75,22 @@ pub fn is_multiplexed(name: &str) -> bool {
     SOCKETCALL.contains(&name) || IPC.contains(&name)
 }
 
+/// The number of what stands for a call.
+pub fn behind(architecture: &str, name: &str) -> Option<u32> {
+    match name {
+        _ if architecture != "SCMP_ARCH_X86" => None,
+        name if SOCKETCALL.contains(&name) => number_of(architecture, "socketcall"),
+        name if IPC.contains(&name) => number_of(architecture, "ipc"),
+        _ => None,
+    }
+}
+
 /// The newest call of each architecture that a profile names.
 pub fn newest(profile: &Profile) -> [Option<u32>; 3] {
     ARCHITECTURES.map(|architecture| {
         let names = profile.syscalls.iter().flatten().flat_map(|rule| &rule.names);
-        names.filter_map(|name| number_of(architecture, name)).max()
+        let number = |name: &String| number_of(architecture, name).max(behind(architecture, name));
+        names.filter_map(number).max()
     })
 }
 

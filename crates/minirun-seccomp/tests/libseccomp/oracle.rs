@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use minirun_seccomp::{ACTIONS, Machine, OPERATORS, Profile, Syscall};
 
 use crate::interpreter::Data;
+use crate::meaning::behind;
 
 /// `struct scmp_arg_cmp`.
 #[repr(C)]
@@ -181,9 +182,10 @@ impl Oracle {
     /// The newest call of each architecture that a profile names, as runc finds it for the calls that it takes for newer.
     pub fn newest(&self, profile: &Profile) -> [Option<u32>; 3] {
         ARCHITECTURES.map(|architecture| {
-            // Of the calls behind socketcall and ipc libseccomp does not tell the numbers that they have by themselves; runc
-            // takes these for new then, although the profile names them.
-            let number = |name: &String| self.number(architecture, name).or(number_of(architecture, name));
+            // Of the calls behind socketcall and ipc libseccomp does not tell the numbers that they have by themselves, nor
+            // that of the call that stands for them; runc takes these for new then, although the profile names them.
+            let own = |name: &String| self.number(architecture, name).or(number_of(architecture, name));
+            let number = |name: &String| own(name).max(behind(architecture, name));
             profile.syscalls.iter().flatten().flat_map(|syscall| &syscall.names).filter_map(number).max()
         })
     }
