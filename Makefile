@@ -62,7 +62,9 @@ vm: build probe ## a shell in the test VM, with minirun and the fixtures' script
 
 test: test-unit test-host test-vm ## all tests
 
+# libseccomp is what the compiler of seccomp profiles is compared with.
 test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
+	@runtime-tests/install-packages libseccomp2
 	cargo test --workspace --exclude runtime-tests
 
 # MINIRUN_RUNTIME=runc make test-host runs the same suites against another runtime; steps and installed are about minirun alone.

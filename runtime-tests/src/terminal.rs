@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -142,15 +142,23 @@ impl Receiver {
     /// Takes the one message with the one descriptor, and sees that nothing follows it.
     #[track_caller]
     pub fn take(&self) -> (OwnedFd, String) {
+        let (fd, text, mut stream) = self.receive();
+        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "nothing follows the message");
+        (fd, text)
+    }
+
+    /// Takes a message with one descriptor; the connection may go on.
+    #[track_caller]
+    pub fn receive(&self) -> (OwnedFd, String, UnixStream) {
         let mut stream = None;
         host::wait_until("a connection", || {
             stream = self.listener.accept().ok().map(|(stream, _)| stream);
             stream.is_some()
         });
-        let mut stream = stream.unwrap();
+        let stream = stream.unwrap();
         stream.set_nonblocking(false).unwrap();
         stream.set_read_timeout(Some(host::patience())).unwrap();
-        let mut bytes = [0; 256];
+        let mut bytes = [0; 4096];
         let mut control = nix::cmsg_space!([i32; 4]);
         let (fds, length) = {
             let mut parts = [IoSliceMut::new(&mut bytes)];
@@ -165,7 +173,6 @@ impl Receiver {
         assert_eq!(fds.len(), 1, "one descriptor is sent");
         // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
         let fd = unsafe { OwnedFd::from_raw_fd(fds[0]) };
-        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "nothing follows the message");
-        (fd, String::from_utf8_lossy(&bytes[..length]).into_owned())
+        (fd, String::from_utf8_lossy(&bytes[..length]).into_owned(), stream)
     }
 }

@@ -36,7 +36,6 @@ fn table() -> Vec<Bad> {
     let device = |path: &str, kind: &str| json!([{"path": path, "type": kind, "major": 1, "minor": 3}]);
     let map =
         |inside: Value, outside: Value, size: Value| json!([{"containerID": inside, "hostID": outside, "size": size}]);
-    // minirun refuses the whole section by name, so its members are named by others only.
     let seccomp = |action: &str, rule: Value| json!({"defaultAction": action, "syscalls": [rule]});
     let hook = |path: &str, timeout: i64| json!({"createRuntime": [{"path": path, "timeout": timeout}]});
     vec![
@@ -179,19 +178,19 @@ fn table() -> Vec<Bad> {
         ),
         // Seccomp.
         bad(
-            "linux.seccomp",
+            "linux.seccomp.defaultAction",
             "/linux/seccomp",
             seccomp("SCMP_ACT_NOSUCH", json!({"names": ["mkdir"], "action": "SCMP_ACT_ALLOW"})),
             NONE,
         ),
         bad(
-            "linux.seccomp",
+            "linux.seccomp.syscalls[0].action",
             "/linux/seccomp",
             seccomp("SCMP_ACT_ALLOW", json!({"names": ["mkdir"], "action": "DENY"})),
             NONE,
         ),
         bad(
-            "linux.seccomp",
+            "linux.seccomp.syscalls[0].args[0].op",
             "/linux/seccomp",
             seccomp(
                 "SCMP_ACT_ALLOW",
@@ -200,7 +199,7 @@ fn table() -> Vec<Bad> {
             NONE,
         ),
         bad(
-            "linux.seccomp",
+            "linux.seccomp.syscalls[0].args[0].index",
             "/linux/seccomp",
             seccomp(
                 "SCMP_ACT_ALLOW",
@@ -209,7 +208,7 @@ fn table() -> Vec<Bad> {
             NONE,
         ),
         bad(
-            "linux.seccomp",
+            "linux.seccomp.architectures[0]",
             "/linux/seccomp",
             json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["PDP11"]}),
             NONE,

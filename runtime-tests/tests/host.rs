@@ -46,6 +46,8 @@ mod readiness;
 mod regressions;
 #[path = "host/scheduling.rs"]
 mod scheduling;
+#[path = "host/seccomp.rs"]
+mod seccomp;
 #[path = "host/streams.rs"]
 mod streams;
 #[path = "host/terminal.rs"]

@@ -32,8 +32,8 @@ kinds! { OPS of Op:
     OverlayStage OverlayLower OverlayUpper OverlayWork OverlayRoot Mount ClassicMount Bind MountCgroup Remount Device
     AwaitHooks RunHook BindDevice Symlink PivotRoot ChangeRoot Sysctl Terminal MaskedPath ReadonlyPath RootPropagation
     ReadonlyRoot Limit MakeDirectory EnterDirectory EnterDirectoryAsUser Umask FindHome DropBounding Groups User
-    Capabilities NoNewPrivileges FindProgram AwaitStart CloseDescriptors OwnStreams Execute MemoryPolicy Personality
-    LsmAttribute
+    Capabilities NoNewPrivileges FindProgram AwaitStart CloseDescriptors OwnStreams Seccomp Execute MemoryPolicy
+    Personality LsmAttribute
 }
 
 kinds! { HOST_OPS of HostOp: WriteProc RaiseLimit Scheduler IoPriority Affinity NetDevice }
@@ -666,6 +666,12 @@ const PROGRAM: &[Row] = &[
         Traced("create", Errno::ENOMEM, &[libc::SYS_close_range]),
         same,
         "default descriptors: close-descriptors from 3: close_range: out of memory",
+    ),
+    row(
+        "Seccomp",
+        Traced("run", Errno::EACCES, &[libc::SYS_seccomp]),
+        |bundle| set(bundle, "/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
+        "linux.seccomp: seccomp: seccomp: permission denied (without noNewPrivileges it takes CAP_SYS_ADMIN)",
     ),
     row(
         "Execute",

@@ -13,6 +13,7 @@ mod process;
 mod refusals;
 mod resources;
 mod scheduling;
+mod seccomp;
 mod sysctl;
 
 use std::ffi::CString;

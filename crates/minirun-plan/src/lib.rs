@@ -23,6 +23,7 @@ pub use compile::{
     is_overlay_root, limit_name,
 };
 pub use facts::{ControllerHome, HostFacts};
+pub use minirun_seccomp::{ACTIONS, ARCHITECTURES, FLAGS, Filter as SeccompFilter, Listener, OPERATORS};
 pub use op::*;
 pub use origin::Origin;
 pub use plan::*;

@@ -7,6 +7,8 @@
 
 use std::ffi::{CStr, CString};
 
+use minirun_seccomp::Filter;
+
 use crate::MemoryPolicy;
 
 /// Where the root file system is mounted before it becomes `/`.
@@ -376,6 +378,13 @@ pub enum Op {
     CloseDescriptors(u32),
     /// Give the standard streams to this user, so that /dev/stdout can be opened: pipes, sockets and terminals, no files.
     OwnStreams(u32),
+    /// seccomp(2): from here on the kernel asks the filter about every call.
+    Seccomp {
+        /// The program and its flags.
+        filter: Box<Filter>,
+        /// Without `noNewPrivileges` it takes CAP_SYS_ADMIN: the effective, permitted and inheritable sets to load it with.
+        privileges: Option<(u64, u64, u64)>,
+    },
     /// execve(2) of the program found.
     Execute,
 }

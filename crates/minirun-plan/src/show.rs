@@ -189,6 +189,7 @@ impl Op {
             Op::AwaitStart => "await-start",
             Op::OwnStreams(_) => "own-streams",
             Op::CloseDescriptors(_) => "close-descriptors",
+            Op::Seccomp { .. } => "seccomp",
             Op::Execute => "execute",
         }
     }
@@ -283,6 +284,14 @@ impl Op {
             Op::FindProgram(paths) => paths.iter().map(|path| show(path)).collect::<Vec<_>>().join(" "),
             Op::OwnStreams(uid) => format!("user {uid}"),
             Op::CloseDescriptors(from) => format!("from {from}"),
+            Op::Seccomp { filter, .. } => {
+                let notified = filter.listener.as_ref().map_or("", |listener| listener.path.as_str()).escape_debug();
+                let notified = if filter.listener.is_some() { format!(", notifies {notified}") } else { String::new() };
+                let short = |name: &&str| name.trim_start_matches("SCMP_ARCH_").to_lowercase();
+                let architectures = filter.architectures.iter().map(short).collect::<Vec<_>>().join(" ");
+                let default = minirun_seccomp::show(filter.default);
+                format!("{} instructions for {architectures}, else {default}{notified}", filter.program.len())
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+pub use minirun_seccomp::Profile as Seccomp;
 pub use oci_spec::runtime::{
     Hooks, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxNamespace, LinuxNamespaceType, LinuxRdma,
     LinuxTimeOffset, Mount, PosixRlimitType,
@@ -168,7 +169,7 @@ pub struct Linux {
     pub intel_rdt: Option<IgnoredAny>,
     pub memory_policy: Option<MemoryPolicy>,
     pub sysctl: Option<BTreeMap<String, String>>,
-    pub seccomp: Option<IgnoredAny>,
+    pub seccomp: Option<Seccomp>,
     pub rootfs_propagation: Option<String>,
     #[serde(default)]
     pub masked_paths: Vec<String>,

@@ -1137,6 +1137,44 @@ fn a_further_process_enters_the_container_and_makes_nothing() {
 }
 
 #[test]
+fn a_filter_is_loaded_last_and_without_no_new_privileges_takes_a_capability() {
+    const SYS_ADMIN: u64 = 1 << 21;
+    let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_S390X"]});
+    let with =
+        |no_new_privileges: bool| json!({"/linux/seccomp": profile, "/process/noNewPrivileges": no_new_privileges});
+    let facts = HostFacts { bounding: SYS_ADMIN | 1, last_capability: 40, ..v2() };
+    for (no_new_privileges, kept) in [(true, 0), (false, SYS_ADMIN)] {
+        let plan = plan(&with(no_new_privileges), &facts).unwrap();
+        let [.., Step { op: Op::Seccomp { filter, privileges }, .. }, Step { op: Op::Execute, .. }] = &plan.init[..]
+        else {
+            panic!("{:?}", plan.init.last());
+        };
+        assert_eq!(*privileges, (kept != 0).then_some((kept, kept, 0)));
+        assert_eq!(filter.architectures.len(), 1);
+        let permitted = plan.init.iter().find_map(|step| match step.op {
+            Op::Capabilities { permitted, .. } => Some(permitted),
+            _ => None,
+        });
+        assert_eq!(permitted, Some(kept));
+        let note = "linux.seccomp.architectures[0]: SCMP_ARCH_S390X is ignored: none of its programs runs here";
+        assert!(plan.notes.iter().any(|found| found == note), "{:?}", plan.notes);
+    }
+    let unprivileged = HostFacts { bounding: 1, ..v2() };
+    assert!(plan(&with(true), &unprivileged).is_ok());
+    let text = "linux.seccomp: without process.noNewPrivileges it takes CAP_SYS_ADMIN, which the runtime does not have";
+    assert_eq!(plan(&with(false), &unprivileged).unwrap_err(), [text]);
+}
+
+#[test]
+fn what_is_wrong_with_a_profile_is_told_with_its_place() {
+    let rule = json!({"names": ["read"], "action": "SCMP_ACT_NO"});
+    let patch = json!({"/linux/seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}});
+    let text = "linux.seccomp.syscalls[0].action: \"SCMP_ACT_NO\" is not an action";
+    assert_eq!(plan(&patch, &v2()).unwrap_err(), [text]);
+    assert_eq!(exec(&patch, &v2()).unwrap_err(), [text]);
+}
+
+#[test]
 fn other_limits_are_knobs_and_no_device_rules() {
     let limits = |resources: Value| compile_resources(&serde_json::from_value(resources).unwrap(), &v2());
     let problems = limits(json!({"cpu": {"cpus": "x"}})).unwrap_err();
@@ -1150,11 +1188,7 @@ fn other_limits_are_knobs_and_no_device_rules() {
 
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
-    for (place, value) in [
-        ("linux.seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
-        ("linux.intelRdt", json!({"closID": "x"})),
-        ("linux.mountLabel", json!("label")),
-    ] {
+    for (place, value) in [("linux.intelRdt", json!({"closID": "x"})), ("linux.mountLabel", json!("label"))] {
         let pointer = format!("/{}", place.replace('.', "/"));
         refuse(json!({pointer: value}), &[&format!("{place}: not supported by this version of minirun")]);
     }
@@ -1204,9 +1238,9 @@ fn a_nul_byte_is_found_everywhere() {
 #[test]
 fn everything_wrong_is_told_at_once() {
     refuse(
-        json!({"/process/cwd": "tmp", "/process/args": [], "/linux/maskedPaths": ["x"], "/linux/seccomp": {}}),
+        json!({"/process/cwd": "tmp", "/process/args": [], "/linux/maskedPaths": ["x"], "/linux/intelRdt": {}}),
         &[
-            "linux.seccomp: not supported by this version of minirun",
+            "linux.intelRdt: not supported by this version of minirun",
             "linux.maskedPaths[0]: \"x\" must be an absolute path",
             "process.cwd: Cwd must be an absolute path",
             "process.args: args must not be empty",

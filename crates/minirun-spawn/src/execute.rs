@@ -11,6 +11,7 @@ mod overlay;
 mod path;
 mod program;
 mod root;
+mod seccomp;
 mod terminal;
 mod user;
 mod views;
@@ -83,6 +84,8 @@ pub(crate) struct Executor<'a> {
     started: bool,
     /// Does the parent want to hear of each step?
     watched: bool,
+    /// Are the signals as the program expects them?
+    signals_reset: bool,
     /// Which option of the step is at fault, if one is.
     option: Option<usize>,
     /// What the kernel says about the failure at hand.
@@ -106,6 +109,7 @@ pub(crate) fn init(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>, ga
         cwd_denied: false,
         started: false,
         watched,
+        signals_reset: false,
         option: None,
         detail: Detail::new(),
     };
@@ -143,6 +147,8 @@ impl<'a> Executor<'a> {
         let mut former = (0, 0);
         for (number, step) in plan.init.iter().enumerate() {
             self.announce(number, former);
+            // A filter is for the program: it may not even let init say how long the rest took.
+            self.watched &= !matches!(step.op, Op::Seccomp { .. });
             let began = self.now();
             if let Err(fault) = self.step(&step.op) {
                 return (number, fault);
@@ -237,6 +243,7 @@ impl<'a> Executor<'a> {
             Op::AwaitStart => self.await_start(),
             Op::CloseDescriptors(from) => self.close_descriptors(*from as RawFd),
             Op::OwnStreams(uid) => user::own_streams(*uid),
+            Op::Seccomp { filter, privileges } => self.load_filter(filter, *privileges),
             Op::Execute => self.execute(),
         }
     }
@@ -339,9 +346,13 @@ impl<'a> Executor<'a> {
         }
         record.detail.push(fault.text.as_bytes());
         record.detail.push(self.detail.as_bytes());
-        let listener = self.starter.as_ref().map_or(self.channel, |starter| starter.as_fd());
         // Nobody is left to be told if this fails; the exit status still says that something did.
-        let _unheard = record.send(listener);
+        let _unheard = record.send(self.audience());
+    }
+
+    /// Whoever waits for what becomes of init.
+    fn audience(&self) -> BorrowedFd<'_> {
+        self.starter.as_ref().map_or(self.channel, |starter| starter.as_fd())
     }
 
     /// The root's descriptor. Steps inside the root come after the one that mounts it; a plan with another order is a bug.

@@ -30,6 +30,7 @@ pub use error::{SpawnError, StartError, words};
 pub use execute::Container;
 pub use host::scheduler_attributes;
 pub use parent::{
-    Attendant, Extras, Gate, Init, Part, Watcher, ask_to_start, check_namespace, map_namespace, spawn, spawn_into,
+    Attendant, Extras, Gate, HandOver, Init, Part, Watcher, ask_to_start, check_namespace, map_namespace, spawn,
+    spawn_into,
 };
 pub use program::{Running, Where, start_hook};

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use minirun_plan::{Handle, IdMaps, JoinedNamespace, Op, Plan};
 use minirun_sys as sys;
@@ -265,16 +265,18 @@ impl Init {
     }
 
     /// Starts the program and waits until it runs. For [`Gate::Parent`], after the record is safe: it commits as well.
+    /// `notify` as with [`ask_to_start`].
     ///
     /// # Errors
     /// Why it could not be executed.
-    pub fn start(&self, watcher: &mut dyn Watcher) -> Result<(), StartError> {
+    pub fn start(&self, watcher: &mut dyn Watcher, hand_over: HandOver<'_>) -> Result<(), StartError> {
         // Both words at once: init answers the first and goes on with the second.
         for word in [COMMIT, START] {
             sys::write(self.channel.as_fd(), &[word]).map_err(StartError::Unreachable)?;
         }
-        match receive_news(self.channel.as_fd(), watcher).map_err(StartError::Unreachable)? {
-            Some(Record { kind: Kind::Kept, .. }) => await_execution(self.channel.as_fd(), watcher),
+        let mut next = || receive_news(self.channel.as_fd(), watcher);
+        match next().map_err(StartError::Unreachable)? {
+            Some(Record { kind: Kind::Kept, .. }) => await_execution(self.channel.as_fd(), next, hand_over),
             Some(record) => Err(StartError::of_record(&record)),
             None => Err(StartError::Unreachable(Errno::EPIPE)),
         }
@@ -336,25 +338,37 @@ fn receive_news(channel: BorrowedFd<'_>, watcher: &mut (impl Watcher + ?Sized)) 
     }
 }
 
+/// Hands the listener of a seccomp filter to whoever answers its notifications, given its number among init's descriptors.
+/// An error in words ends init.
+pub type HandOver<'a> = &'a mut dyn FnMut(RawFd) -> Result<(), String>;
+
 /// End of file means that the program runs, or that init died; which of them, its state tells.
-fn await_execution(channel: BorrowedFd<'_>, watcher: &mut dyn Watcher) -> Result<(), StartError> {
-    match receive_news(channel, watcher).map_err(StartError::Unreachable)? {
-        None => Ok(()),
-        Some(record) => Err(StartError::of_record(&record)),
+fn await_execution(
+    channel: BorrowedFd<'_>,
+    mut next: impl FnMut() -> sys::Result<Option<Record>>,
+    hand_over: HandOver<'_>,
+) -> Result<(), StartError> {
+    loop {
+        match next().map_err(StartError::Unreachable)? {
+            None => return Ok(()),
+            Some(Record { kind: Kind::Listener, step, .. }) => {
+                hand_over(step as RawFd).map_err(StartError::Step)?;
+                sys::write(channel, &[GO]).map_err(StartError::Unreachable)?;
+            }
+            Some(record) => return Err(StartError::of_record(&record)),
+        }
     }
 }
 
-/// Asks an init behind a gate's socket to start, and waits until its program runs.
+/// Asks an init behind a gate's socket to start, and waits until its program runs. `notify` is called if the container has a
+/// seccomp filter that notifies.
 ///
 /// # Errors
 /// Why it could not be executed, or that nobody listens any more.
-pub fn ask_to_start(connection: BorrowedFd<'_>) -> Result<(), StartError> {
+pub fn ask_to_start(connection: BorrowedFd<'_>, hand_over: HandOver<'_>) -> Result<(), StartError> {
     sys::write(connection, &[START]).map_err(StartError::Unreachable)?;
     // Steps are reported to init's parent, which is gone.
-    match receive(connection).map_err(StartError::Unreachable)? {
-        None => Ok(()),
-        Some(record) => Err(StartError::of_record(&record)),
-    }
+    await_execution(connection, || receive(connection), hand_over)
 }
 
 /// The vectors of the startContainer hooks. One without an environment gets the container's, as with runc.

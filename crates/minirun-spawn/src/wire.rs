@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Kept = 5,
     /// Init begins a step. Sent only where somebody watches.
     Step = 6,
+    /// A seccomp filter notifies on the descriptor whose number is in the place of the step; init waits for [`GO`].
+    Listener = 7,
 }
 
 /// A message of init.
@@ -115,6 +117,7 @@ impl Record {
             4 => Kind::AtHooks,
             5 => Kind::Kept,
             6 => Kind::Step,
+            7 => Kind::Listener,
             _ => return None,
         };
         let time = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
@@ -169,7 +172,7 @@ calls! {
     Sethostname "sethostname", Setdomainname "setdomainname", Setrlimit "prlimit64", Setgroups "setgroups",
     Setgid "setresgid", Setuid "setresuid", Capset "capset", Prctl "prctl", Keyctl "keyctl", Setsid "setsid",
     Accept "accept4", CloseRange "close_range", Sigaction "rt_sigaction", Execve "execve", Clone "clone3", Dup "dup3", Seek "lseek", Poll "poll", Wait "wait4", Ioctl "ioctl", Fchown "fchown", Sendmsg "sendmsg",
-    SetMempolicy "set_mempolicy", Personality "personality",
+    SetMempolicy "set_mempolicy", Personality "personality", Seccomp "seccomp",
 }
 
 /// Why a step failed: a call with its error number, or a check with its words.

@@ -741,6 +741,21 @@ pub fn set_key_permissions(serial: i64, permissions: u32) -> Result<()> {
     check(syscall!(SYS_keyctl, SETPERM, serial, permissions)).map(drop)
 }
 
+/// seccomp(2) with `SECCOMP_SET_MODE_FILTER` and these `SECCOMP_FILTER_FLAG_*` bits, for this thread and its children. A
+/// program is made of `struct sock_filter`, one per element. The answer is a listener, if the flags ask for one.
+pub fn seccomp_set_filter(flags: u32, program: &[u64]) -> Result<Option<OwnedFd>> {
+    const SET_MODE_FILTER: libc::c_uint = 1;
+    const NEW_LISTENER: u32 = 1 << 3;
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut().cast() };
+    let answer = syscall!(SYS_seccomp, SET_MODE_FILTER, flags, &raw const program);
+    if flags & NEW_LISTENER != 0 { check_fd(answer).map(Some) } else { check(answer).map(|_| None) }
+}
+
+/// pidfd_getfd(2), Linux 5.6: a copy of another process's descriptor.
+pub fn pidfd_getfd(process: BorrowedFd<'_>, number: RawFd) -> Result<OwnedFd> {
+    check_fd(syscall!(SYS_pidfd_getfd, process.as_raw_fd(), number, 0))
+}
+
 // ---------------------------------------------------------------------------------------------- programs
 
 /// A vector that `execve` takes: pointers into strings that are kept beside them, made before `clone3`.

@@ -12,6 +12,7 @@ use minirun_spawn::{Container, Extras, Init, SpawnError, spawn_into};
 use minirun_sys as sys;
 use minirun_sys::Errno;
 
+use crate::agent::Filtered;
 use crate::cli::Call;
 use crate::container::{Found, Record, Status};
 use crate::lifecycle::find;
@@ -45,7 +46,10 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
         pid_file::write(&path, id, process.pid)?;
     }
     let terminal = terminal.as_ref().map(arrive).transpose()?;
-    process.start(&mut steps).context("exec failed: unable to start container process")?;
+    let (pid, pidfd) = (process.pid, process.pidfd.as_fd());
+    let filtered = Filtered { entry: &entry, record: &found.record, status: found.status, pid, pidfd };
+    let started = process.start(&mut steps, &mut |number| filtered.notify(number));
+    started.context("exec failed: unable to start container process")?;
     trace::executed();
     drop(entry);
     if detached {

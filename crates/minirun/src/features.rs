@@ -1,7 +1,7 @@
 //! `minirun features`: what this program can do, whatever the host (runtime-spec, "Features").
 
 use anyhow::Result;
-use minirun_plan::known;
+use minirun_plan::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS, known};
 use serde_json::json;
 
 use crate::cli::SPEC_VERSION;
@@ -19,7 +19,14 @@ pub fn features() -> Result<()> {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": known::capabilities(),
             "cgroup": { "v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
-            "seccomp": { "enabled": false },
+            "seccomp": {
+                "enabled": true,
+                "actions": ACTIONS.map(|(name, _)| name),
+                "operators": OPERATORS,
+                "archs": ARCHITECTURES,
+                "knownFlags": FLAGS.map(|(name, _)| name),
+                "supportedFlags": FLAGS.map(|(name, _)| name),
+            },
             "apparmor": { "enabled": true },
             "selinux": { "enabled": false },
             "intelRdt": { "enabled": false },

@@ -27,7 +27,7 @@ const TAIL: usize = 4096;
 /// What a hook reads on its standard input (runtime-spec, "State").
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct State<'a> {
+pub struct State<'a> {
     oci_version: &'static str,
     id: &'a str,
     status: Status,
@@ -38,10 +38,17 @@ struct State<'a> {
     annotations: &'a std::collections::BTreeMap<String, String>,
 }
 
+impl State<'_> {
+    /// The state of a container of this status, whose init has this pid.
+    pub fn of(record: &Record, status: Status, pid: i32) -> State<'_> {
+        let Record { id, bundle, rootfs, annotations, .. } = record;
+        State { oci_version: SPEC_VERSION, id, status, pid, bundle, rootfs, annotations }
+    }
+}
+
 /// The state of a container for its hooks.
 pub fn state_of(record: &Record, status: Status, pid: i32) -> Result<Vec<u8>> {
-    let Record { id, bundle, rootfs, annotations, .. } = record;
-    Ok(serde_json::to_vec(&State { oci_version: SPEC_VERSION, id, status, pid, bundle, rootfs, annotations })?)
+    Ok(serde_json::to_vec(&State::of(record, status, pid))?)
 }
 
 /// The hooks that run before the root is changed: two lists in the runtime's namespaces, one in the container's.

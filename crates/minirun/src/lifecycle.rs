@@ -10,6 +10,7 @@ use minirun_spawn::{Attendant, Extras, Gate, Init, Part, SpawnError, Watcher, as
 use minirun_sys as sys;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
+use crate::agent::Filtered;
 use crate::cli::Call;
 use crate::container::{CgroupRecord, Found, Record, Status};
 use crate::hooks;
@@ -286,16 +287,16 @@ pub fn start(call: &Call) -> Result<()> {
     let address = UnixAddr::new(&entry.short_path(GATE))?;
     nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&gate), &address)
         .context("container init does not answer")?;
-    ask_to_start(gate.as_fd())?;
+    let init = found.init.context("container init has ended")?;
+    let pid = found.record.init.map_or(0, |init| init.pid);
+    let filtered = Filtered { entry: &entry, record: &found.record, status: Status::Created, pid, pidfd: init.as_fd() };
+    ask_to_start(gate.as_fd(), &mut |number| filtered.notify(number))?;
     drop(starting);
     entry.remove_gate()?;
     after_start(&entry, &found.record)?;
     // That may take long, and others want to do something with the container meanwhile.
     drop(entry);
-    match (notify, found.init, found.record.init) {
-        (Some(notify), Some(init), Some(identity)) => notify.wait(init.as_fd(), identity.pid),
-        _ => Ok(()),
-    }
+    notify.map_or(Ok(()), |notify| notify.wait(init.as_fd(), pid))
 }
 
 /// The poststart hooks. A container whose hook fails is killed, as runc does.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use minirun_cgroup::CgroupMount;
-use minirun_plan::{Plan, Problems, Request, compile};
+use minirun_plan::{Op, Plan, Problems, Request, compile};
 
 use crate::bundle::Bundle;
 use crate::cli::Call;
@@ -113,14 +113,22 @@ pub fn plan(call: &Call) -> Result<()> {
     if !call.has("json") {
         return crate::listing::print(&ready.plan.to_string());
     }
+    let filter = ready.plan.init.iter().find_map(|step| match &step.op {
+        Op::Seccomp { filter, .. } => Some(filter),
+        _ => None,
+    });
     let lines: Vec<_> = ready
         .plan
         .lines()
         .into_iter()
         .map(|line| {
-            serde_json::json!({
+            let mut json = serde_json::json!({
                 "part": line.part, "do": line.verb, "subject": line.subject, "origin": line.origin.as_str(),
-            })
+            });
+            if let Some(filter) = filter.filter(|_| line.part == "init" && line.verb == "seccomp") {
+                json["program"] = filter.listing().into();
+            }
+            json
         })
         .collect();
     crate::listing::print(&format!("{}\n", serde_json::to_string_pretty(&lines)?))

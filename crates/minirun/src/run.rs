@@ -10,11 +10,13 @@ use minirun_sys as sys;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::agent::Filtered;
 use crate::cli::Call;
-use crate::container::Record;
+use crate::container::{Record, Status};
 use crate::lifecycle::{Created, Starter, after_start, make, store};
 use crate::notify::Notify;
 use crate::removal::{add_undo, remove_traces};
+use crate::store::Entry;
 use crate::{terminal, trace};
 
 /// Carries out `minirun run`.
@@ -40,7 +42,7 @@ pub fn run(call: &Call) -> Result<ExitCode> {
             return Err(add_undo(error, remove_traces(entry, &container.record, None)));
         }
     };
-    let started = container.init.start(&mut container.steps).context("unable to start container process");
+    let started = start(&entry, &mut container).context("unable to start container process");
     if let Err(error) = started.and_then(|()| after_start(&entry, &container.record)) {
         container.init.kill();
         return Err(add_undo(error, remove_traces(entry, &container.record, None)));
@@ -66,6 +68,11 @@ pub fn run(call: &Call) -> Result<ExitCode> {
         delete_own(call, &id, &container)?;
     }
     Ok(ExitCode::from(status_code(ended?)))
+}
+
+fn start(entry: &Entry, Created { record, init, steps, .. }: &mut Created) -> Result<()> {
+    let filtered = Filtered { entry, record, status: Status::Created, pid: init.pid, pidfd: init.pidfd.as_fd() };
+    Ok(init.start(steps, &mut |number| filtered.notify(number))?)
 }
 
 /// Deletes the container, unless it was deleted meanwhile, and perhaps another was made under its id.

@@ -259,55 +259,12 @@ fn a_script_runs_by_its_interpreter() {
     assert_eq!(bundle.run().success(), "interpreted\n");
 }
 
-/// minirun has no seccomp, and says so instead of dropping the profile.
-const NO_SECCOMP: [(&str, &str); 1] = [("minirun", "refuses linux.seccomp by name: not supported")];
-
-/// mkdirat, the call that the profiles below deny.
-const MKDIR: &str = "call 83 0 0";
-
-#[test]
-fn a_seccomp_profile_denies_with_its_errno() {
-    for (privileges, errno) in [(true, 95), (false, 1)] {
-        let rule = json!({"names": ["mkdir", "no_such_call"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno});
-        let profile =
-            json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": [rule]});
-        let bundle = Bundle::base().with(|config| {
-            config["linux"]["seccomp"] = profile;
-            config["process"]["noNewPrivileges"] = privileges.into();
-        });
-        let expected = if errno == 95 { "EOPNOTSUPP" } else { "EPERM" };
-        fails_on(&NO_SECCOMP, || assert_eq!(bundle.probe(MKDIR).run().value("errno"), expected));
-    }
-}
-
-#[test]
-fn a_seccomp_profile_shows_in_the_status() {
-    let profile =
-        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]});
-    let bundle = Bundle::base().with(|config| config["linux"]["seccomp"] = profile);
-    fails_on(&NO_SECCOMP, || assert_eq!(bundle.probe("status").run().value("Seccomp"), "2"));
-    assert_eq!(Bundle::base().probe("status").run().value("Seccomp"), "0");
-}
-
-#[test]
-fn seccomp_compares_arguments() {
-    let args = json!([{"index": 0, "value": 7, "op": "SCMP_CMP_EQ"}]);
-    let rule = json!({"names": ["personality"], "action": "SCMP_ACT_ERRNO", "args": args});
-    let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": [rule]});
-    let bundle = Bundle::base().with(|config| config["linux"]["seccomp"] = profile);
-    fails_on(&NO_SECCOMP, || {
-        let seen = bundle.sh("/bin/probe call 135 7; /bin/probe call 135 0").run().success();
-        assert_eq!(seen, "errno=EPERM\nresult=0\n");
-    });
-}
-
 #[test]
 fn what_minirun_does_not_apply_it_refuses_by_name() {
     if Runtime::from_env().name() != "minirun" {
         return;
     }
     let cases = [
-        ("linux.seccomp", "/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
         ("linux.intelRdt", "/linux/intelRdt", json!({"closID": "a"})),
         ("linux.mountLabel", "/linux/mountLabel", json!("system_u:object_r:x_t:s0")),
     ];

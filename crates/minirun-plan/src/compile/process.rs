@@ -3,7 +3,7 @@
 use std::ffi::CString;
 
 use super::mounts::NOTIFY_DIRECTORY;
-use super::{Draft, scheduling};
+use super::{Draft, scheduling, seccomp};
 use crate::spec::{Capabilities, Linux, PosixRlimitType, Process, Spec};
 use crate::{HostOp, HostStep, InRoot, Op, Origin};
 
@@ -24,8 +24,8 @@ pub(super) fn make_working_directory(draft: &mut Draft<'_>, spec: &Spec) {
 }
 
 /// Everything from the last look of root to the program's first instruction. The order matters: limits and the working
-/// directory while still root, groups before the user, the capabilities after it, and no new privileges last. A `further`
-/// process is that of an exec.
+/// directory while still root, groups before the user, the capabilities after it, no new privileges, and the filter last.
+/// A `further` process is that of an exec.
 pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further: bool) {
     let Some(process) = &spec.process else {
         return draft.problem(&Origin::of("process"), "process property must not be empty");
@@ -56,11 +56,16 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further
     user(draft, process);
     draft.step(Op::EnterDirectoryAsUser(cwd), Origin::of("process.cwd"));
     let Sets { effective, permitted, inheritable, ambient, .. } = sets;
+    let filter = seccomp::filter(draft, spec);
+    let kept = seccomp::kept_capabilities(draft, filter.as_ref(), process.no_new_privileges);
+    let permitted = permitted | kept;
     draft.step(Op::Capabilities { effective, permitted, inheritable, ambient }, sets.origin);
     if process.no_new_privileges {
         draft.step(Op::NoNewPrivileges, Origin::of("process.noNewPrivileges"));
     }
     program(draft, process);
+    seccomp::load(draft, filter, (kept != 0).then_some((effective | kept, permitted, inheritable)));
+    draft.step(Op::Execute, Origin::of("process.args").index(0));
 }
 
 /// `process.cwd`, cleaned as the path that is made where it is missing.
@@ -260,12 +265,11 @@ fn program(draft: &mut Draft<'_>, process: &Process) {
         }
         Some(name) => {
             let candidates = candidates_of(draft, name);
-            draft.step(Op::FindProgram(candidates), first.clone());
+            draft.step(Op::FindProgram(candidates), first);
         }
     }
     draft.step(Op::AwaitStart, Origin::of("start"));
     super::hooks::start_container(draft);
-    draft.step(Op::Execute, first);
 }
 
 /// Where execvp(3) would look: each directory of the container's PATH.

@@ -12,7 +12,6 @@ pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Lin
         draft.problem(&origin, format!("version {:?} is not supported: 1.0.0 to 1.3.x are", spec.oci_version));
     }
     let mut refuse = refuser(draft);
-    refuse(linux.seccomp.is_some(), "linux.seccomp");
     refuse(linux.intel_rdt.is_some(), "linux.intelRdt");
     refuse(given(&linux.mount_label), "linux.mountLabel");
 }

@@ -84,9 +84,18 @@ impl Executor<'_> {
         Err(Fault::check("executable file not found in $PATH"))
     }
 
+    /// Once, because a filter need not allow it.
+    pub(crate) fn reset_signals(&mut self) -> Result<(), Fault> {
+        if !self.signals_reset {
+            sys::reset_signals().in_call(Call::Sigaction)?;
+        }
+        self.signals_reset = true;
+        Ok(())
+    }
+
     /// Becomes the program.
     pub(crate) fn execute(&mut self) -> Result<(), Fault> {
-        sys::reset_signals().in_call(Call::Sigaction)?;
+        self.reset_signals()?;
         let candidates = self.plan.init.iter().find_map(|step| match &step.op {
             minirun_plan::Op::FindProgram(candidates) => candidates.get(self.program),
             _ => None,

@@ -1,0 +1,82 @@
+//! The seccomp agent: who answers for the calls that a profile wants somebody to be notified about.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use anyhow::{Context, Result};
+use minirun_sys as sys;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::SPEC_VERSION;
+use crate::container::{Record, Status};
+use crate::hooks::State;
+use crate::store::Entry;
+
+/// What the agent gets beside the listener (runtime-spec, "The Container Process State").
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ContainerProcessState<'a> {
+    oci_version: &'static str,
+    /// What the descriptors that come along are.
+    fds: [&'static str; 1],
+    /// Of the process with the filter.
+    pid: i32,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    metadata: &'a str,
+    state: State<'a>,
+}
+
+/// The part of a kept configuration that names the agent.
+#[derive(Deserialize)]
+struct Spec {
+    linux: Linux,
+}
+
+#[derive(Deserialize)]
+struct Linux {
+    seccomp: Seccomp,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Seccomp {
+    listener_path: String,
+    #[serde(default)]
+    listener_metadata: Option<String>,
+}
+
+/// A process that has loaded its filter and waits for the agent.
+pub struct Filtered<'a> {
+    /// Its container, and the status of that.
+    pub entry: &'a Entry,
+    pub record: &'a Record,
+    pub status: Status,
+    /// The process: the container's init, or one of an `exec`.
+    pub pid: i32,
+    pub pidfd: BorrowedFd<'a>,
+}
+
+impl Filtered<'_> {
+    /// Sends the listener, which has this number in the process, to the agent.
+    pub fn notify(&self, number: i32) -> Result<(), String> {
+        self.send(number).map_err(|error| format!("linux.seccomp.listenerPath: {error:#}"))
+    }
+
+    fn send(&self, number: i32) -> Result<()> {
+        let text = self.entry.read_config()?;
+        let Spec { linux: Linux { seccomp } } = serde_json::from_slice(&text).context("the container's config.json")?;
+        let listener = sys::pidfd_getfd(self.pidfd, number).context("take over the listener: pidfd_getfd")?;
+        let init = self.record.init.map_or(self.pid, |init| init.pid);
+        let state = serde_json::to_vec(&ContainerProcessState {
+            oci_version: SPEC_VERSION,
+            fds: ["seccompFd"],
+            pid: self.pid,
+            metadata: seccomp.listener_metadata.as_deref().unwrap_or_default(),
+            state: State::of(self.record, self.status, init),
+        })?;
+        let path = &seccomp.listener_path;
+        // One state for a connection, which ends with it.
+        let agent = UnixStream::connect(path).with_context(|| format!("connect to {path}"))?;
+        sys::send_fd(agent.as_fd(), listener.as_fd(), &state).with_context(|| format!("send to {path}"))
+    }
+}
