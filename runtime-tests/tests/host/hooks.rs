@@ -491,6 +491,38 @@ fn any_amount_of_output_is_taken_and_its_end_is_told() {
     }
 }
 
+/// A runtime that kept all of it would grow with it.
+#[test]
+fn a_gibibyte_of_output_takes_no_memory() {
+    let bundle = Bundle::base();
+    let [written, seen] = ["written", "seen"].map(|name| bundle.home().join(name));
+    let script = format!(
+        "/bin/busybox dd if=/dev/zero bs=1M count=1024; echo; echo the last words; echo > {}; \
+         while [ ! -e {} ]; do sleep 0.1; done; exit 3",
+        written.display(),
+        seen.display()
+    );
+    let bundle = hooked(bundle, "createRuntime", hook(&script));
+    let mut call = Running::start(bundle.command_for("create", &[]).stdin(Stdio::null()), bundle.home());
+    // As long as it takes: a machine that is busy is no fault.
+    while !written.exists() {
+        assert!(!call.has_ended(), "{:?}", call.finish());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", call.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
+    let peak: u32 = peak.parse().unwrap();
+    fs::write(seen, "").unwrap();
+    let message = call.finish().failure();
+    eprintln!("peak: {peak} KiB, message: {} bytes", message.len());
+    let known = [("runc", "1.1 keeps and tells all of it"), ("crun", "leaves the output to the caller")];
+    may_fail_on(&known, || {
+        assert!(peak < 16 << 10, "{peak} KiB");
+        assert!(message.contains("the last words") && message.len() < 16_000, "{} bytes", message.len());
+    });
+    bundle.assert_nothing_left();
+}
+
 #[test]
 fn one_that_does_not_read_its_state_keeps_nobody_waiting() {
     let peers = [("crun", "1.8.1 writes to a pipe and waits")];
