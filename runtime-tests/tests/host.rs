@@ -12,8 +12,12 @@ mod control;
 mod devices;
 #[path = "host/exec.rs"]
 mod exec;
+#[path = "host/handed_over.rs"]
+mod handed_over;
 #[path = "host/hooks.rs"]
 mod hooks;
+#[path = "host/keyring.rs"]
+mod keyring;
 #[path = "host/lifecycle.rs"]
 mod lifecycle;
 #[path = "host/mounts.rs"]
