@@ -32,6 +32,8 @@ mod overlay;
 mod own;
 #[path = "host/paths.rs"]
 mod paths;
+#[path = "host/person.rs"]
+mod person;
 #[path = "host/process.rs"]
 mod process;
 #[path = "host/regressions.rs"]
