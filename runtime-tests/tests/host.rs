@@ -20,6 +20,8 @@ mod hooks;
 mod keyring;
 #[path = "host/lifecycle.rs"]
 mod lifecycle;
+#[path = "host/matrix.rs"]
+mod matrix;
 #[path = "host/mounts.rs"]
 mod mounts;
 #[path = "host/names.rs"]
