@@ -10,6 +10,8 @@ mod cgroups;
 mod control;
 #[path = "host/devices.rs"]
 mod devices;
+#[path = "host/engines.rs"]
+mod engines;
 #[path = "host/exec.rs"]
 mod exec;
 #[path = "host/handed_over.rs"]
