@@ -513,14 +513,15 @@ fn a_gibibyte_of_output_takes_no_memory() {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
     let peak: u32 = peak.parse().unwrap();
     fs::write(seen, "").unwrap();
-    let message = call.finish().failure();
-    eprintln!("peak: {peak} KiB, message: {} bytes", message.len());
+    // runc 1.1 holds all of it, and may still be busy with it when patience ends.
     let known = [("runc", "1.1 keeps and tells all of it"), ("crun", "leaves the output to the caller")];
     may_fail_on(&known, || {
+        let message = call.finish().failure();
+        eprintln!("peak: {peak} KiB, message: {} bytes", message.len());
         assert!(peak < 16 << 10, "{peak} KiB");
         assert!(message.contains("the last words") && message.len() < 16_000, "{} bytes", message.len());
+        bundle.assert_nothing_left();
     });
-    bundle.assert_nothing_left();
 }
 
 #[test]
