@@ -19,6 +19,7 @@
 mod clone;
 mod error;
 mod execute;
+mod keeper;
 mod parent;
 mod program;
 mod wire;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -412,6 +412,8 @@ fn one_that_takes_too_long_is_ended_with_its_children() {
             "trap '' TERM INT HUP; SLEEP 1000; SLEEP 1000",
             "SLEEP 1000 & SLEEP 1000",
             "(trap '' TERM; SLEEP 1000) & (SLEEP 1000 & SLEEP 1000) & wait",
+            "/bin/busybox setsid SLEEP 1000 & SLEEP 1000",
+            "(/bin/busybox setsid sh -c 'SLEEP 1000 & SLEEP 1000' &); SLEEP 1000",
             "while :; do echo noise; done",
             "exec >&- 2>&-; SLEEP 1000",
             "cat; SLEEP 1000",
@@ -540,14 +542,20 @@ fn one_that_does_not_read_its_state_keeps_nobody_waiting() {
 
 #[test]
 fn one_that_runs_dies_with_the_call() {
-    for point in OF_CREATE {
+    let scripts = [
+        "exec SLEEP 1000",
+        "SLEEP 1000 & exec SLEEP 1000",
+        "/bin/busybox setsid SLEEP 1000 & exec SLEEP 1000",
+        "(/bin/busybox setsid sh -c 'trap \"\" TERM HUP; SLEEP 1000 & SLEEP 1000' &); exec SLEEP 1000",
+    ];
+    for (point, script) in OF_CREATE.iter().flat_map(|point| scripts.map(|script| (point, script))) {
         let bundle = Bundle::base();
-        let sleeper = sleeper(&bundle);
         let started = bundle.home().join("started");
-        let script = format!("echo > {}; exec {sleeper} 1000", started.display());
+        let script =
+            script.replace("SLEEP", &sleeper(&bundle)).replace("exec", &format!("echo > {}; exec", started.display()));
         let bundle = hooked(bundle, point, hook(&script));
         let call = Running::start(bundle.command_for("create", &[]).stdin(Stdio::null()), bundle.home());
-        wait_until("the hook", || Path::new(&started).exists());
+        wait_until("the hook", || started.exists());
         kill(Pid::from_raw(call.pid()), Signal::SIGKILL).unwrap();
         assert_eq!(call.finish().status, 137);
         let start = Instant::now();
