@@ -217,7 +217,7 @@ fn create_dies_with_the_shim_and_a_container_does_not() {
 
         // Now it dies in the middle of the call, which a hook holds up.
         let mark = shim.bundle.home().join("mark");
-        let script = format!("echo > {}; sleep 1000", mark.display());
+        let script = format!("echo > {}; sleep 60", mark.display());
         let hook = json!([{"path": "/bin/busybox", "args": ["sh", "-c", script]}]);
         let Engine { bundle, .. } = shim;
         let shim = super::containerd::shim(bundle.with(|config| config["hooks"]["createRuntime"] = hook));
