@@ -15,6 +15,7 @@
 
 mod bundle;
 mod canary;
+pub mod engine;
 mod host;
 mod known;
 mod leaks;

@@ -32,9 +32,14 @@ impl Runtime {
         !matches!(self.name(), "runc" | "crun")
     }
 
+    /// A call without any words.
+    pub fn bare(&self) -> Command {
+        Command::new(&self.program)
+    }
+
     /// A call with the state directory `root`.
     pub fn command(&self, root: &Path) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = self.bare();
         command.arg("--root").arg(root);
         command
     }

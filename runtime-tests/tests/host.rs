@@ -14,16 +14,24 @@ mod command_line;
 mod control;
 #[path = "host/devices.rs"]
 mod devices;
+#[path = "host/engines.rs"]
+mod engines;
 #[path = "host/events.rs"]
 mod events;
 #[path = "host/exec.rs"]
 mod exec;
+#[path = "host/handed_over.rs"]
+mod handed_over;
 #[path = "host/hooks.rs"]
 mod hooks;
+#[path = "host/keyring.rs"]
+mod keyring;
 #[path = "host/labels.rs"]
 mod labels;
 #[path = "host/lifecycle.rs"]
 mod lifecycle;
+#[path = "host/matrix.rs"]
+mod matrix;
 #[path = "host/mounts.rs"]
 mod mounts;
 #[path = "host/names.rs"]
@@ -38,6 +46,8 @@ mod overlay;
 mod own;
 #[path = "host/paths.rs"]
 mod paths;
+#[path = "host/person.rs"]
+mod person;
 #[path = "host/process.rs"]
 mod process;
 #[path = "host/readiness.rs"]

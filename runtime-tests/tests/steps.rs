@@ -525,9 +525,14 @@ const PROCESS: &[Row] = &[
         "EnterDirectory",
         Traced("create", Errno::EIO, &[libc::SYS_chdir]),
         |bundle| set(bundle, "/process/cwd", json!("/tmp")),
-        "process.cwd: enter /tmp: chdir: I/O error",
+        "process.cwd: chdir to cwd (\"/tmp\") set in config.json failed: I/O error",
     ),
-    row("EnterDirectoryAsUser", Create, locked_out, "process.cwd: enter-as-user /locked: chdir: permission denied"),
+    row(
+        "EnterDirectoryAsUser",
+        Create,
+        locked_out,
+        "process.cwd: chdir to cwd (\"/locked\") set in config.json failed: permission denied",
+    ),
     // The memory of init itself: its first page cannot be read.
     row(
         "FindHome",
@@ -653,7 +658,12 @@ const PROGRAM: &[Row] = &[
         |bundle| bundle.args(&["/nosuch"]),
         "process.args[0]: exec: \"/nosuch\": stat /nosuch: no such file or directory",
     ),
-    row("FindProgram", Create, |bundle| bundle.args(&["/etc"]), "process.args[0]: exec: \"/etc\": is a directory"),
+    row(
+        "FindProgram",
+        Create,
+        |bundle| bundle.args(&["/etc"]),
+        "process.args[0]: exec: \"/etc\": permission denied (it is a directory)",
+    ),
     row(
         "FindProgram",
         Create,

@@ -158,6 +158,9 @@ impl SpawnError {
         if let Op::FindProgram(_) = step.op {
             return program_not_found(plan, step, errno, &detail);
         }
+        if let (Op::EnterDirectory(path) | Op::EnterDirectoryAsUser(path), Some(_)) = (&step.op, errno) {
+            return directory_not_entered(step, path, errno);
+        }
         let origin = match record.option {
             0 => step.origin.clone(),
             number => step.origin.field("options").index(number as usize - 1),
@@ -197,6 +200,13 @@ fn program_not_found(plan: &Plan, step: &Step, errno: Option<Errno>, detail: &st
         detail: String::new(),
         hint: "",
     }))
+}
+
+/// In runc's words as well.
+fn directory_not_entered(step: &Step, path: &CStr, errno: Option<Errno>) -> SpawnError {
+    let doing = format!("chdir to cwd ({:?}) set in config.json failed", path.to_string_lossy());
+    let (origin, call, detail) = (step.origin.clone(), String::new(), String::new());
+    SpawnError::Failed(Box::new(Failure { origin, doing, call, errno, detail, hint: "" }))
 }
 
 /// The number of RLIMIT_NOFILE (asm-generic/resource.h); libc's constant has another type with each C library.

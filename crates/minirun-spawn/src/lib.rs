@@ -20,6 +20,7 @@ mod clone;
 mod error;
 mod execute;
 mod host;
+mod keeper;
 mod net_device;
 mod netlink;
 mod parent;

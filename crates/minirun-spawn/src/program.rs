@@ -1,13 +1,14 @@
 //! Programs of the host that run beside a container: its hooks.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use minirun_plan::Hook;
 use minirun_sys as sys;
 use minirun_sys::{Argv, Clone, Errno, Forked};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, shutdown, socketpair};
 
+use crate::keeper;
 use crate::wire::{Kind, RECORD, Record};
 
 /// Where a hook runs.
@@ -24,16 +25,32 @@ pub enum Where<'a> {
     },
 }
 
-/// A hook that runs: the leader of a session of its own.
+/// A hook that runs: the leader of a session of its own, below its keeper.
 #[derive(Debug)]
 pub struct Running {
-    /// Its pid.
+    /// The keeper's pid.
     pub pid: i32,
-    /// A descriptor of it.
+    /// A descriptor of the keeper, which ends after the hook.
     pub pidfd: OwnedFd,
+    /// Tells the hook's status; its closing ends the hook.
+    lifeline: OwnedFd,
 }
 
-/// Starts a hook with these standard streams; it dies with this process.
+impl Running {
+    /// Ends the hook with everything that it has started. The keeper is still to be waited for.
+    pub fn end(&self) {
+        let _gone = shutdown(self.lifeline.as_raw_fd(), Shutdown::Both);
+    }
+
+    /// The hook's status word (wait(2)), once the keeper has ended; none if that was killed.
+    pub fn status(&self) -> Option<i32> {
+        let mut bytes = [0u8; 4];
+        let length = sys::read(self.lifeline.as_fd(), &mut bytes).ok()?;
+        (length == bytes.len()).then(|| i32::from_ne_bytes(bytes))
+    }
+}
+
+/// Starts a hook with these standard streams; it dies with this process, and so does whatever it has started.
 ///
 /// # Errors
 /// It could not be executed.
@@ -44,29 +61,33 @@ pub fn start_hook(
     output: BorrowedFd<'_>,
 ) -> sys::Result<Running> {
     let (argv, envp) = (Argv::new(hook.args.clone()), Argv::new(hook.env.clone()));
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
-    let back = match place {
-        Where::Container { init, kinds } if kinds & libc::CLONE_NEWPID as u64 != 0 => {
-            let own = sys::open(c"/proc/self/ns/pid_for_children", libc::O_RDONLY)?;
-            sys::setns(init, libc::CLONE_NEWPID)?;
-            Some(own)
-        }
-        _ => None,
-    };
-    let forked = sys::clone3(Clone::default());
-    if let Ok(Forked::Child) = forked {
+    let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
+    let ((ours, theirs), (lifeline, keepers)) = (pair()?, pair()?);
+    let Forked::Parent { pid, pidfd } = sys::clone3(Clone::default())? else {
         sys::forbid_allocation();
-        let errno = become_hook(&hook.path, &argv, &envp, place, stdin, output);
+        let born = || -> sys::Result<Forked> {
+            keeper::prepare()?;
+            if let Where::Container { init, kinds } = place
+                && kinds & libc::CLONE_NEWPID as u64 != 0
+            {
+                sys::setns(init, libc::CLONE_NEWPID)?;
+            }
+            sys::clone3(Clone::default())
+        };
+        let failed = match born() {
+            Ok(Forked::Child) => become_hook(&hook.path, &argv, &envp, place, stdin, output),
+            Ok(Forked::Parent { pid, pidfd }) => {
+                let _unheard = keeper::keep(pid, pidfd.as_fd(), keepers.as_fd());
+                sys::exit(0)
+            }
+            Err(errno) => Err(errno),
+        };
         let mut record = Record::of(Kind::Failed);
-        record.errno = errno.err().map_or(0, |errno| errno as i32);
+        record.errno = failed.err().map_or(0, |errno| errno as i32);
         let _unheard = record.send(theirs.as_fd());
         sys::exit(127)
-    }
-    if let Some(own) = back {
-        sys::setns(own.as_fd(), libc::CLONE_NEWPID)?;
-    }
-    drop(theirs);
-    let Forked::Parent { pid, pidfd } = forked? else { sys::exit(127) };
+    };
+    drop((theirs, keepers));
     let mut bytes = [0u8; RECORD];
     match sys::read(ours.as_fd(), &mut bytes) {
         Ok(length @ 1..) => {
@@ -74,7 +95,7 @@ pub fn start_hook(
             Err(Record::parse(&bytes[..length]).map_or(Errno::EPROTO, |record| Errno::from_raw(record.errno)))
         }
         // End of file: it has executed.
-        _ => Ok(Running { pid, pidfd }),
+        _ => Ok(Running { pid, pidfd, lifeline }),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Hooks: programs that an engine wants to run at certain points of a container's life.
 //!
-//! A hook leads a session of its own, reads the container's state from a file in memory, so that one that does not read
-//! keeps nobody waiting, and writes to a pipe that is read until the hook has ended, not until the pipe is closed: a
-//! grandchild may keep it open.
+//! A hook leads a session of its own, and has a keeper that ends it, with all that it has started, when it takes too long
+//! or the runtime dies. It reads the container's state from a file in memory, so that one that does not read keeps nobody
+//! waiting, and writes to a pipe that is read until the hook has ended, not until the pipe is closed: a grandchild may
+//! keep it open.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -85,11 +86,11 @@ fn run(hook: &Hook, place: Where<'_>, state: &[u8]) -> Result<()> {
     let mut tail = Vec::new();
     let deadline = hook.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let ended = watch(&running, &output, deadline, &mut tail);
-    // Whatever it left in its session ends with it, also after a failure to watch it.
+    // Whatever it has started ends with it, also after a failure to watch it.
     if !matches!(ended, Ok(true)) {
-        end_session(&running);
+        running.end();
     }
-    let status = sys::wait(running.pid).context("wait for the hook")?;
+    sys::wait(running.pid).context("wait for the hook")?;
     drain(&output, &mut tail);
     let said = String::from_utf8_lossy(&tail).trim().to_owned();
     let said = if said.is_empty() { String::new() } else { format!(", output: {said}") };
@@ -97,6 +98,7 @@ fn run(hook: &Hook, place: Where<'_>, state: &[u8]) -> Result<()> {
         let seconds = hook.timeout.unwrap_or(0);
         bail!("hook {path} ran past specified timeout of {seconds}.0s{said}");
     }
+    let status = running.status().with_context(|| format!("hook {path}: its keeper was killed"))?;
     match (libc::WIFSIGNALED(status), status) {
         (_, 0) => Ok(()),
         (true, _) => bail!("hook {path} was ended by signal {}{said}", libc::WTERMSIG(status)),
@@ -158,12 +160,6 @@ fn drain(output: &OwnedFd, tail: &mut Vec<u8>) -> bool {
         }
         Err(_) => true,
     }
-}
-
-/// Kills the hook with its process group.
-fn end_session(running: &Running) {
-    let _gone = sys::kill(-running.pid, libc::SIGKILL);
-    let _gone = sys::pidfd_send_signal(running.pidfd.as_fd(), libc::SIGKILL);
 }
 
 /// The hooks of a kept configuration, for the points of life at which there is no plan.

@@ -119,7 +119,7 @@ fn broken() -> Vec<(&'static str, Change)> {
     vec![
         // What the compiler says.
         ("process.cwd", |b| b.with(|c| c["process"]["cwd"] = "relative".into())),
-        ("linux.seccomp", |b| b.with(|c| c["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW"}))),
+        ("linux.intelRdt", |b| b.with(|c| c["linux"]["intelRdt"] = json!({"closID": "a"}))),
         ("ociVersion", |b| b.with(|c| c["ociVersion"] = "9.0".into())),
         ("root.path", |b| b.with(|c| c["root"]["path"] = "nowhere".into())),
         ("root.path", |b| {

@@ -413,7 +413,8 @@ fn a_pidfd_is_sent() {
     let known = [("crun", "1.8.1 is older than this option"), ("runc", "1.1 is older than this option")];
     fails_on(&known, || {
         container.exec(&["-d", "--pidfd-socket", receiver.argument()], &["/bin/sleep", "1000"]).success();
-        let (pidfd, _) = receiver.take();
+        let (pidfd, payload) = receiver.take();
+        assert_eq!(payload, "setns");
         let info = format!("/proc/self/fdinfo/{}", std::os::fd::AsRawFd::as_raw_fd(&pidfd));
         assert!(fs::read_to_string(info).unwrap().contains("\nPid:\t"));
     });

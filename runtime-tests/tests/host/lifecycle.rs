@@ -317,12 +317,9 @@ fn unknown_annotations_are_accepted() {
 fn the_global_options_may_be_repeated_and_the_last_wins() {
     let bundle = Bundle::base();
     bundle.write();
-    let mut command = std::process::Command::new(std::env::var_os("MINIRUN_RUNTIME").unwrap_or_default());
-    if !command.get_program().is_empty() {
-        let path = bundle.path();
-        command.args(["--root", "/nonexistent/never"]).arg("--root").arg(bundle.state_root());
-        bundle.finish(command.args(["run", "-b"]).arg(path).arg(bundle.id())).success();
-    }
+    let mut command = bundle.runtime().bare();
+    command.args(["--root", "/nonexistent/never"]).arg("--root").arg(bundle.state_root());
+    bundle.finish(command.args(["run", "-b"]).arg(bundle.path()).arg(bundle.id())).success();
 }
 
 #[test]

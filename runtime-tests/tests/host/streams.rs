@@ -88,12 +88,15 @@ fn preserved_descriptors_are_passed() {
 
 #[test]
 fn a_preserved_descriptor_that_is_not_open_is_an_error() {
-    fails_on(&[("crun", "1.8.1 does not look")], || drop(with_descriptors(&[3], &["--preserve-fds=90"]).failure()));
+    fails_on(&[("crun", "1.8.1 does not look")], || {
+        let message = with_descriptors(&[3], &["--preserve-fds=90"]).failure();
+        assert!(message.contains("unable to stat preserved-fd") && message.contains("(of 90)"), "{message}");
+    });
 }
 
 #[test]
 fn sockets_of_an_activating_caller_are_passed() {
-    let bundle = Bundle::base().sh("/bin/probe fds; echo LISTEN_FDS=$LISTEN_FDS");
+    let bundle = Bundle::base().sh("/bin/probe fds; echo LISTEN_FDS=$LISTEN_FDS LISTEN_PID=$LISTEN_PID");
     let file = std::fs::File::open(bundle.rootfs().join("etc/passwd")).unwrap();
     let call = bundle.command_for("run", &[]);
     // The variables count only for the process that they name, so the shell becomes the runtime.
@@ -103,7 +106,7 @@ fn sockets_of_an_activating_caller_are_passed() {
     let output = bundle.finish(&mut command).success();
     assert!(output.contains("\n3="), "{output}");
     fails_on(&[("crun", "1.8.1 passes the descriptors without the variable")], || {
-        assert!(output.contains("LISTEN_FDS=1"), "{output}");
+        assert!(output.contains("LISTEN_FDS=1 LISTEN_PID=1"), "{output}");
     });
 }
 

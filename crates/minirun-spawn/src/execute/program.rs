@@ -123,7 +123,7 @@ fn verify_working_directory() -> Result<(), Fault> {
 fn check_program(path: &CStr) -> Result<(), Fault> {
     let stat = sys::stat(path).in_call(Call::Stat)?;
     if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
-        return Err(Fault::check("is a directory"));
+        return Err(Fault::check("permission denied (it is a directory)"));
     }
     // Root may do everything but execute what nobody may.
     if stat.st_mode & 0o111 == 0 || sys::faccess(path, libc::X_OK).is_err() {

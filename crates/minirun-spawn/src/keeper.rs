@@ -1,0 +1,78 @@
+//! The keeper of a hook: its parent, which adopts whatever the hook starts and leaves behind.
+//!
+//! While the hook runs, its processes are the keeper's descendants, whatever sessions they make: the keeper can end them
+//! all, when the runtime asks for it and when the runtime dies. What a hook that has ended leaves running stays; the
+//! keeper's own end gives it to whoever adopts the runtime's orphans.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use minirun_sys as sys;
+use minirun_sys::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Gets ready, before the hook is started: nothing but SIGKILL ends a keeper early.
+pub(crate) fn prepare() -> sys::Result<()> {
+    sys::block_signals()?;
+    sys::default_sigchld()?;
+    sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
+}
+
+/// Waits for the hook and tells its status word, or ends it and all of its descendants when the other side of the
+/// lifeline is closed.
+pub(crate) fn keep(hook: i32, pidfd: BorrowedFd<'_>, lifeline: BorrowedFd<'_>) -> sys::Result<()> {
+    // The runtime's descriptors hold its locks, and the other ends of what others wait to be closed.
+    close_all_but(pidfd.as_raw_fd(), lifeline.as_raw_fd())?;
+    let mut list = [PollFd::new(pidfd, PollFlags::POLLIN), PollFd::new(lifeline.as_fd(), PollFlags::POLLIN)];
+    poll(&mut list, PollTimeout::NONE)?;
+    if list[0].any() == Some(true) {
+        let status = sys::wait(hook)?;
+        if sys::write(lifeline, &status.to_ne_bytes()).is_ok() {
+            return Ok(());
+        }
+    } else {
+        // A hook in another pid namespace leaves its orphans there; they go with that namespace's first process.
+        let _gone = sys::kill(-hook, libc::SIGKILL);
+    }
+    end_all(hook)
+}
+
+fn close_all_but(a: RawFd, b: RawFd) -> sys::Result<()> {
+    let (low, high) = (a.min(b), a.max(b));
+    sys::close_range(0, low - 1)?;
+    sys::close_range(low + 1, high - 1)?;
+    sys::close_range(high + 1, RawFd::MAX)
+}
+
+/// Kills children until there are none: the children of one that dies are adopted before it can be waited for.
+fn end_all(hook: i32) -> sys::Result<()> {
+    loop {
+        let listed = kill_children();
+        // A kernel without that list (CONFIG_PROC_CHILDREN) leaves it at the hook's process group.
+        let whom = if listed.is_ok() { -1 } else { hook };
+        match sys::wait(whom) {
+            Ok(_) if listed.is_ok() => {}
+            Ok(_) | Err(Errno::ECHILD) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Kills as many children as one page of their list names; those beyond it have their turn when these are gone.
+fn kill_children() -> sys::Result<()> {
+    let list = sys::open(c"/proc/thread-self/children", libc::O_RDONLY)?;
+    let mut page = [0u8; 4096];
+    let length = sys::read(list.as_fd(), &mut page)?;
+    let mut pid = 0i32;
+    for byte in &page[..length] {
+        match byte {
+            b'0'..=b'9' => pid = pid.saturating_mul(10).saturating_add(i32::from(byte - b'0')),
+            // Each number is followed by a blank, so that one cut off at the end is not taken for another.
+            _ if pid > 0 => {
+                let _gone = sys::kill(pid, libc::SIGKILL);
+                pid = 0;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
