@@ -120,7 +120,14 @@ pub(crate) fn bear(
         Some(user) => bear_through_a_go_between(plan, opened, cgroup, (ours, theirs), gate, user),
         None => bear_directly(plan, opened, cgroup, theirs.as_fd(), gate),
     };
-    detour.go_back()?;
+    if let Err(error) = detour.go_back() {
+        // It would end by itself, once it finds that nobody speaks to it.
+        if let Ok(born) = born {
+            let _gone = sys::pidfd_send_signal(born.pidfd.as_fd(), libc::SIGKILL);
+            let _reaped = sys::wait(born.pid);
+        }
+        return Err(error);
+    }
     born
 }
 
