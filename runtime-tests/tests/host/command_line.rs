@@ -108,14 +108,6 @@ fn checkpoints_are_denied_by_the_exit_status() {
 }
 
 #[test]
-fn the_probe_for_restoring_with_a_label_gets_the_words_it_looks_for() {
-    fails_on(&[("crun", "this build is without checkpoints")], || {
-        let message = Bundle::base().call(&["restore", "--lsm-mount-context"]).failure();
-        assert!(message.contains("flag needs an argument"), "{message}");
-    });
-}
-
-#[test]
 fn a_wrong_command_line_is_one_line_and_in_the_log() {
     let own = [("runc", "it prints its help as well"), ("crun", "it prints its help as well")];
     fails_on(&own, || {

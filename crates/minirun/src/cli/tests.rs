@@ -97,7 +97,8 @@ fn checkpoints_are_denied_in_the_words_that_engines_ask_for() {
     let denied = |words: &[&str]| call(words).unwrap_err().to_string();
     assert_eq!(denied(&["checkpoint", "--help"]), "checkpoint is not supported: minirun has no checkpoints");
     assert_eq!(denied(&["restore", "--help"]), "restore is not supported: minirun has no checkpoints");
-    assert!(denied(&["restore", "--lsm-mount-context"]).contains("flag needs an argument"));
+    let restore = denied(&["restore", "--lsm-mount-context"]);
+    assert_eq!(restore, "restore is not supported: minirun has no checkpoints");
 }
 
 #[test]
