@@ -30,7 +30,9 @@ impl Plan {
         let mut add = |part, verb: &str, subject: String, origin: &Origin| {
             lines.push(Line { part, verb: verb.to_owned(), subject, origin: origin.clone() });
         };
-        if self.namespaces.entered == 0 {
+        if self.namespaces.entered == 0 && self.cgroup.is_none() {
+            add("cgroup", "stay", String::new(), &self.cgroup.origin);
+        } else if self.namespaces.entered == 0 {
             add("cgroup", "make", self.cgroup.path.display().to_string(), &self.cgroup.origin);
         }
         if !self.cgroup.controllers.is_empty() {
@@ -68,7 +70,9 @@ impl Plan {
         }
         for step in &self.host {
             let (verb, subject) = match &step.op {
-                HostOp::WriteProc { file, value } => (*file, value.trim_end().replace('\n', ", ")),
+                HostOp::WriteProc { file: name, value } | HostOp::MapIds { program: name, value } => {
+                    (*name, value.trim_end().replace('\n', ", "))
+                }
                 HostOp::RaiseLimit { resource, hard } => {
                     ("raise", format!("{} to {}", limit_name(*resource), limit(*hard)))
                 }
@@ -144,7 +148,7 @@ impl Op {
             Op::Device { .. } => "device",
             Op::BindDevice { .. } => "bind-device",
             Op::Symlink { .. } => "symlink",
-            Op::AwaitHooks => "await-hooks",
+            Op::AwaitHooks { .. } => "await-hooks",
             Op::RunHook(_) => "hook",
             Op::PivotRoot => "pivot-root",
             Op::ChangeRoot => "change-root",
@@ -182,7 +186,7 @@ impl Op {
             | Op::NoNewPrivileges
             | Op::LoopbackUp
             | Op::AwaitStart
-            | Op::AwaitHooks
+            | Op::AwaitHooks { .. }
             | Op::RunHook(_)
             | Op::Execute => String::new(),
             Op::ChangeRoot | Op::ReadonlyRoot => "/".to_owned(),

@@ -19,13 +19,13 @@
 mod clone;
 mod error;
 mod execute;
+mod idmap;
 mod parent;
 mod program;
 mod wire;
 
 pub use error::{SpawnError, StartError, words};
 pub use execute::Container;
-pub use parent::{
-    Attendant, Extras, Gate, Init, Part, Watcher, ask_to_start, check_namespace, map_namespace, spawn, spawn_into,
-};
+pub use idmap::map_namespace;
+pub use parent::{Attendant, Extras, Gate, Init, Part, Watcher, ask_to_start, check_namespace, spawn, spawn_into};
 pub use program::{Running, Where, start_hook};

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use minirun_plan::{Handle, HostOp, HostStep, IdMaps, JoinedNamespace, Op, Plan};
+use minirun_plan::{Handle, HostOp, HostStep, JoinedNamespace, Op, Plan};
 use minirun_sys as sys;
-use minirun_sys::{Clone, Errno, Forked};
+use minirun_sys::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use crate::clone::{bear, open_namespace, open_namespaces};
 use crate::error::{Doing, SpawnError, StartError};
 use crate::execute::{Container, Opened};
+use crate::idmap::map_namespace;
 use crate::wire::{COMMIT, GO, Kind, RECORD, Record, START};
 
 /// Where init waits for the word to start.
@@ -106,7 +107,8 @@ pub struct Init {
 
 /// Makes init and waits until everything up to the start is done. It dies with this process until [`Init::commit`].
 ///
-/// The caller must be single-threaded, and have opened `cgroup` as a cgroup2 directory.
+/// The caller must be single-threaded, and have opened `cgroup` as a cgroup2 directory; without one init stays in the
+/// caller's.
 ///
 /// # Errors
 /// The step that failed, with its place in the configuration. Nothing is left behind then but the cgroup.
@@ -114,7 +116,7 @@ pub struct Init {
 /// `attendant` is told when init is born, and when the plan's hooks are to run.
 pub fn spawn(
     plan: &Plan,
-    cgroup: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
     gate: Gate<'_>,
     extras: Extras<'_>,
     attendant: &mut dyn Attendant,
@@ -129,7 +131,7 @@ pub fn spawn(
 pub fn spawn_into(
     plan: &Plan,
     container: Container,
-    cgroup: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
     extras: Extras<'_>,
     watcher: &mut dyn Watcher,
 ) -> Result<Init, SpawnError> {
@@ -138,7 +140,7 @@ pub fn spawn_into(
 
 fn give_birth(
     plan: &Plan,
-    cgroup: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
     gate: Gate<'_>,
     (container, extras): (Option<Container>, Extras<'_>),
     attendant: &mut dyn Attendant,
@@ -207,7 +209,7 @@ impl Init {
     fn raise(&self, plan: &Plan, attendant: &mut dyn Attendant) -> Result<(), SpawnError> {
         for (i, step) in plan.host.iter().enumerate() {
             attendant.begins(Part::Host(plan.idmaps.len() + plan.handles.len() + i), None);
-            self.host_step(step)?;
+            self.host_step(plan, step)?;
         }
         match sys::write(self.channel.as_fd(), &[GO]) {
             // Init has ended already; its last words are still to be read.
@@ -229,14 +231,16 @@ impl Init {
         }
     }
 
-    fn host_step(&self, step: &HostStep) -> Result<(), SpawnError> {
+    fn host_step(&self, plan: &Plan, step: &HostStep) -> Result<(), SpawnError> {
         match &step.op {
+            // Written by the process itself, before it became unreadable for this one.
+            HostOp::WriteProc { file: "oom_score_adj", .. } if plan.namespaces.user_first => Ok(()),
             HostOp::WriteProc { file, value } => {
                 let path = format!("/proc/{}/{file}", self.pid);
                 let doing = Doing::new(&step.origin, format!("write {} to {path}", shortened(value.trim_end())));
                 File::options().write(true).open(&path).and_then(|mut open| open.write_all(value.as_bytes())).map_err(
                     |error| match *file {
-                        "oom_score_adj" => doing.failed_io_with("write", &error, "lowering it takes CAP_SYS_RESOURCE"),
+                        "oom_score_adj" => doing.failed_io_with("write", &error, OOM_SCORE_HINT),
                         "uid_map" | "gid_map" => doing.failed_io_with(
                             "write",
                             &error,
@@ -246,6 +250,7 @@ impl Init {
                     },
                 )
             }
+            HostOp::MapIds { program, value } => crate::idmap::map_ids(self.pid, program, value, &step.origin),
             HostOp::RaiseLimit { resource, hard } => {
                 let doing = Doing::new(&step.origin, format!("raise the hard limit to {hard}"));
                 let (soft, current) =
@@ -330,6 +335,9 @@ impl Init {
         receive_news(self.channel.as_fd(), watcher).map_err(|errno| doing.failed("read", errno))
     }
 }
+
+/// Why the kernel refuses a score.
+pub(crate) const OOM_SCORE_HINT: &str = "lowering it takes CAP_SYS_RESOURCE";
 
 /// A text for a message, quoted, and cut where it gets long.
 fn shortened(text: &str) -> String {
@@ -451,36 +459,4 @@ fn open_handle(handle: &Handle, idmaps: &[OwnedFd]) -> Result<OwnedFd, SpawnErro
         })?;
     }
     Ok(tree)
-}
-
-/// A user namespace with these maps and nobody in it, for mount_setattr(2).
-///
-/// # Errors
-/// It cannot be made, or its maps cannot be written.
-pub fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
-    let doing = Doing::new(&maps.origin, "make a user namespace to map ids by".to_owned());
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-        .map_err(|errno| doing.failed("socketpair", errno))?;
-    let (pid, pidfd) = match sys::clone3(Clone { flags: libc::CLONE_NEWUSER as u64, cgroup: None }) {
-        Ok(Forked::Child) => {
-            // Its own copy of the other end must go, or it would wait for itself.
-            drop(ours);
-            crate::wire::await_word(theirs.as_fd(), GO);
-            sys::exit(0)
-        }
-        Ok(Forked::Parent { pid, pidfd }) => (pid, pidfd),
-        Err(errno) => return Err(doing.failed("clone3", errno)),
-    };
-    drop(theirs);
-    let write = |file: &str, value: &str| {
-        let path = format!("/proc/{pid}/{file}");
-        File::options().write(true).open(path).and_then(|mut open| open.write_all(value.as_bytes()))
-    };
-    let opened = write("uid_map", &maps.uids)
-        .and_then(|()| write("gid_map", &maps.gids))
-        .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
-    let _gone = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
-    let _reaped = waitpid(Pid::from_raw(pid), None);
-    debug_assert!(ours.as_raw_fd() >= 0, "the channel is held until the child is gone");
-    opened.map(OwnedFd::from).map_err(|error| doing.failed_io("write", &error))
 }

@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use minirun_plan::Hook;
 use minirun_sys as sys;
 use minirun_sys::{Argv, Clone, Errno, Forked};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
 
+use crate::clone::hello_from;
 use crate::wire::{Kind, RECORD, Record};
 
 /// Where a hook runs.
@@ -45,6 +46,17 @@ pub fn start_hook(
 ) -> sys::Result<Running> {
     let (argv, envp) = (Argv::new(hook.args.clone()), Argv::new(hook.env.clone()));
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    if let Where::Container { init, kinds } = place
+        && kinds & libc::CLONE_NEWUSER as u64 != 0
+        && !nix::unistd::geteuid().is_root()
+    {
+        let user_and_pid = kinds as libc::c_int & (libc::CLONE_NEWUSER | libc::CLONE_NEWPID);
+        let rest = Where::Container { init, kinds: kinds & !(user_and_pid as u64) };
+        return start_through_a_go_between((init, user_and_pid), (ours, theirs), || {
+            let errno = become_hook(&hook.path, &argv, &envp, rest, stdin, output);
+            errno.err().map_or(0, |errno| errno as i32)
+        });
+    }
     let back = match place {
         Where::Container { init, kinds } if kinds & libc::CLONE_NEWPID as u64 != 0 => {
             let own = sys::open(c"/proc/self/ns/pid_for_children", libc::O_RDONLY)?;
@@ -67,14 +79,55 @@ pub fn start_hook(
     }
     drop(theirs);
     let Forked::Parent { pid, pidfd } = forked? else { sys::exit(127) };
+    await_execution(ours, Running { pid, pidfd })
+}
+
+/// An ordinary user has rights to a container's namespaces only in its user namespace, which nobody can leave again: a
+/// child enters it, makes the hook as its sibling, and ends.
+fn start_through_a_go_between(
+    (init, kinds): (BorrowedFd<'_>, libc::c_int),
+    (ours, theirs): (OwnedFd, OwnedFd),
+    hook: impl FnOnce() -> i32,
+) -> sys::Result<Running> {
+    setsockopt(&ours, sockopt::PassCred, &true)?;
+    let go_between = match sys::clone3(Clone::default())? {
+        Forked::Child => {
+            sys::forbid_allocation();
+            let sibling = Clone { flags: libc::CLONE_PARENT as u64, cgroup: None };
+            let mut record = Record::of(Kind::Failed);
+            record.errno = match sys::setns(init, kinds).and_then(|()| sys::clone3(sibling)) {
+                Ok(Forked::Parent { .. }) => sys::exit(0),
+                Ok(Forked::Child) if Record::of(Kind::Hello).send(theirs.as_fd()).is_err() => sys::exit(127),
+                Ok(Forked::Child) => hook(),
+                Err(errno) => errno as i32,
+            };
+            let _unheard = record.send(theirs.as_fd());
+            sys::exit(127)
+        }
+        Forked::Parent { pid, .. } => pid,
+    };
+    drop(theirs);
+    let hello = hello_from(&ours);
+    sys::wait(go_between)?;
+    match hello? {
+        Some((Record { kind: Kind::Hello, .. }, sender)) => {
+            let pidfd = sys::pidfd_open(sender.pid())?;
+            await_execution(ours, Running { pid: sender.pid(), pidfd })
+        }
+        Some((record, _)) => Err(Errno::from_raw(record.errno)),
+        None => Err(Errno::ECHILD),
+    }
+}
+
+/// End of file: it has executed.
+fn await_execution(channel: OwnedFd, running: Running) -> sys::Result<Running> {
     let mut bytes = [0u8; RECORD];
-    match sys::read(ours.as_fd(), &mut bytes) {
+    match sys::read(channel.as_fd(), &mut bytes) {
         Ok(length @ 1..) => {
-            sys::wait(pid)?;
+            sys::wait(running.pid)?;
             Err(Record::parse(&bytes[..length]).map_or(Errno::EPROTO, |record| Errno::from_raw(record.errno)))
         }
-        // End of file: it has executed.
-        _ => Ok(Running { pid, pidfd }),
+        _ => Ok(running),
     }
 }
 

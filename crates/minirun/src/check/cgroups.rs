@@ -163,7 +163,7 @@ fn kill(cgroup: &Cgroup) -> Result<(), String> {
 
 /// Files can be looked at only where their controller is enabled already.
 fn files(mount: &CgroupMount, cgroup: &Cgroup) -> Vec<Row> {
-    let offered = controllers(mount).unwrap_or_default();
+    let offered = controllers(mount, Path::new("")).unwrap_or_default();
     let enabled = cgroup.read("cgroup.controllers").ok().flatten().unwrap_or_default();
     let has = |controller: &str| enabled.split_whitespace().any(|name| name == controller);
     let mut rows = Vec::new();
@@ -186,7 +186,7 @@ fn files(mount: &CgroupMount, cgroup: &Cgroup) -> Vec<Row> {
 
 /// The controllers, each with who holds it.
 fn limits(mount: &CgroupMount) -> Vec<Row> {
-    let controllers = match controllers(mount) {
+    let controllers = match controllers(mount, Path::new("")) {
         Ok(found) => found,
         Err(error) => return vec![Row::missing("cgroups.controllers", error.to_string(), "linux.resources")],
     };

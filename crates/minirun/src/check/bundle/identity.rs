@@ -19,7 +19,7 @@ pub fn check(findings: &mut Findings<'_>) {
                     findings.problem(&step.origin, failure.to_string(), advice);
                 }
             }
-            HostOp::WriteProc { .. } => {}
+            HostOp::WriteProc { .. } | HostOp::MapIds { .. } => {}
         }
     }
     for step in &plan.init {

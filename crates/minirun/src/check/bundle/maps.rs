@@ -1,6 +1,6 @@
 //! The id maps of a plan's new user namespace, read back.
 
-use minirun_plan::{HostOp, Plan};
+use minirun_plan::Plan;
 
 /// The lines of both maps, and what they say; none without a new user namespace.
 #[derive(Debug, Clone, Default)]
@@ -12,10 +12,8 @@ pub struct IdRanges {
 impl IdRanges {
     pub fn of(plan: &Plan) -> Option<IdRanges> {
         let line = |name: &str| {
-            plan.host.iter().find_map(|step| match &step.op {
-                HostOp::WriteProc { file, value } if *file == name => Some(value.clone()),
-                _ => None,
-            })
+            let maps = plan.host.iter().filter_map(|step| step.op.id_map());
+            maps.filter(|(file, _)| *file == name).map(|(_, value)| value.to_owned()).next()
         };
         Some(IdRanges { uids: line("uid_map")?, gids: line("gid_map")? })
     }
