@@ -37,6 +37,7 @@ pub(crate) fn map_ids(pid: i32, program: &str, value: &str, origin: &Origin) -> 
     let said = said.trim().replace('\n', "; ");
     let said = said.strip_prefix(&format!("{program}: ")).unwrap_or(&said);
     let hint = match program {
+        _ if said.contains("user name") => "its grants go by the names in /etc/passwd",
         _ if !said.contains("not allowed") => "it must be setuid root or have capabilities, on a mount without nosuid",
         "newuidmap" => "/etc/subuid must grant these users to the caller",
         _ => "/etc/subgid must grant these groups to the caller",
