@@ -40,6 +40,8 @@ mod process;
 mod readiness;
 #[path = "host/regressions.rs"]
 mod regressions;
+#[path = "host/rootless.rs"]
+mod rootless;
 #[path = "host/streams.rs"]
 mod streams;
 #[path = "host/terminal.rs"]
