@@ -17,7 +17,10 @@ use crate::error::Doing;
 use crate::wire::GO;
 
 /// Has `newuidmap` or `newgidmap`, found along PATH, map ids that the administrator has granted to this user (subuid(5)).
-pub(crate) fn map_ids(pid: i32, program: &str, value: &str, origin: &Origin) -> Result<(), SpawnError> {
+///
+/// # Errors
+/// It is not there, or what it says.
+pub fn map_ids(pid: i32, program: &str, value: &str, origin: &Origin) -> Result<(), SpawnError> {
     let doing = Doing::new(origin, format!("map the ids by {program}"));
     let output =
         Command::new(program).arg(pid.to_string()).args(value.split_whitespace()).stdin(Stdio::null()).output().map_err(

@@ -26,6 +26,6 @@ mod wire;
 
 pub use error::{SpawnError, StartError, words};
 pub use execute::Container;
-pub use idmap::map_namespace;
+pub use idmap::{map_ids, map_namespace};
 pub use parent::{Attendant, Extras, Gate, Init, Part, Watcher, ask_to_start, check_namespace, spawn, spawn_into};
 pub use program::{Running, Where, start_hook};

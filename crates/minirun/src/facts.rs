@@ -77,10 +77,14 @@ fn place_of_cgroups(mount: Option<&CgroupMount>, call: &Call, asked: bool) -> Re
     })
 }
 
-/// Where the cgroup of a container is whose configuration does not say so; none where it can have none.
-pub fn default_cgroup(mount: &CgroupMount, id: &str) -> Result<Option<PathBuf>> {
-    let base = if of_privileges()?.rootless() { delegated(mount).ok() } else { Some(PathBuf::new()) };
-    Ok(base.map(|base| minirun_plan::default_cgroup(&base, id)))
+/// Below which cgroup the caller makes those of containers; or why it can make none.
+pub fn cgroup_base(mount: &CgroupMount) -> Result<Result<PathBuf, String>> {
+    Ok(if of_privileges()?.rootless() { delegated(mount) } else { Ok(PathBuf::new()) })
+}
+
+/// Where the cgroup of a container is whose configuration does not say so; or why it can have none.
+pub fn default_cgroup(mount: &CgroupMount, id: &str) -> Result<Result<PathBuf, String>> {
+    Ok(cgroup_base(mount)?.map(|base| minirun_plan::default_cgroup(&base, id)))
 }
 
 /// Does this user namespace deny setgroups(2)? Only somebody inside can tell. What cannot be entered is told of later.

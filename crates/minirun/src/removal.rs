@@ -78,7 +78,7 @@ fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
     let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?;
     let path = match named {
         Some(path) => Some(Path::new("/").join(path)),
-        None => facts::default_cgroup(&mount, id)?,
+        None => facts::default_cgroup(&mount, id)?.ok(),
     };
     let cgroup = path.map(|path| CgroupRecord { mount: mount.path, path, made: None });
     Ok(Record { id: id.to_owned(), cgroup, ..Record::default() })

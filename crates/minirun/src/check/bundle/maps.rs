@@ -18,6 +18,14 @@ impl IdRanges {
         Some(IdRanges { uids: line("uid_map")?, gids: line("gid_map")? })
     }
 
+    /// The maps to be written for a child; none when it maps itself, because these are an ordinary user's own ids.
+    pub fn for_child(&self) -> Option<(&str, &str)> {
+        let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+        let own = |map: &str, id: u32| ranges(map).map(|(_, outside, size)| (outside, size)).eq([(id, 1)]);
+        let by_itself = !uid.is_root() && own(&self.uids, uid.as_raw()) && own(&self.gids, gid.as_raw());
+        (!by_itself).then_some((&self.uids, &self.gids))
+    }
+
     /// The host's user of a user in the container.
     pub fn uid(&self, inside: u32) -> Option<u32> {
         to_host(&self.uids, inside)
