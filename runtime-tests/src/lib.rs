@@ -33,4 +33,4 @@ pub use openmetrics::{Sample, read_openmetrics};
 pub use runtime::{Output, Running, Runtime};
 pub use terminal::{Receiver, Terminal};
 pub use trace::{Traced, errat, killat};
-pub use user::User;
+pub use user::{Delegated, User};

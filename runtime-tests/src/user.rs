@@ -13,6 +13,8 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use serde_json::{Value, json};
 
+use crate::{Bundle, host};
+
 /// The user's id, and the group's: nobody's on any host.
 const ID: u32 = 54_321;
 /// The ids that are granted to the user in `/etc/subuid` and `/etc/subgid`.
@@ -111,6 +113,50 @@ impl User {
         };
         // SAFETY: between fork and exec the closure makes system calls and allocates nothing.
         unsafe { command.pre_exec(become_user) };
+    }
+}
+
+/// A cgroup of root that belongs to the user, with a leaf for the user's own processes. Removed at the end.
+#[derive(Debug)]
+pub struct Delegated(PathBuf);
+
+impl Delegated {
+    /// A new one; `name` tells it from others of this test program.
+    pub fn new(name: &str) -> Self {
+        let path = PathBuf::from(format!("/sys/fs/cgroup/delegated-{}-{name}", std::process::id()));
+        fs::create_dir_all(path.join("leaf")).unwrap();
+        for directory in [path.clone(), path.join("leaf")] {
+            for file in ["", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
+                chown(directory.join(file), Some(ID), Some(ID)).unwrap();
+            }
+        }
+        Self(path)
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where the user's processes begin.
+    pub fn leaf(&self) -> PathBuf {
+        self.0.join("leaf")
+    }
+
+    /// A bundle of its user.
+    pub fn bundle(&self) -> Bundle {
+        Bundle::base().of_user(User::plain().in_cgroup(&self.leaf()))
+    }
+}
+
+impl Drop for Delegated {
+    fn drop(&mut self) {
+        // Another runtime lets a container make some in it.
+        let below = || fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path());
+        host::wait_until("an empty cgroup", || {
+            below().filter(|path| path.is_dir()).for_each(|path| drop(fs::remove_dir(path)));
+            fs::remove_dir(&self.0).is_ok() || !self.0.exists()
+        });
     }
 }
 

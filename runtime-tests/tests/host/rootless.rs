@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Child, Command};
 
-use runtime_tests::{Bundle, Container, Terminal, User, fails_on, is_excused, wait_until};
+use runtime_tests::{Bundle, Container, Delegated, Terminal, User, fails_on, is_excused, wait_until};
 use serde_json::{Value, json};
 
 const RUNC: &str = "runc";
@@ -464,45 +464,6 @@ fn the_users_other_containers_namespaces_can_be_joined() {
 }
 
 // ------------------------------------------------------------------------------------------------------------ cgroups
-
-/// A cgroup of root that belongs to the user, with a leaf for the user's own processes. Removed at the end.
-struct Delegated(std::path::PathBuf);
-
-impl Delegated {
-    fn new(name: &str) -> Self {
-        let path = std::path::PathBuf::from(format!("/sys/fs/cgroup/delegated-{}-{name}", std::process::id()));
-        fs::create_dir_all(path.join("leaf")).unwrap();
-        for directory in [path.clone(), path.join("leaf")] {
-            for file in ["", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
-                std::os::unix::fs::chown(directory.join(file), Some(User::id()), Some(User::id())).unwrap();
-            }
-        }
-        Self(path)
-    }
-
-    fn path(&self) -> &std::path::Path {
-        &self.0
-    }
-
-    fn leaf(&self) -> std::path::PathBuf {
-        self.0.join("leaf")
-    }
-
-    fn bundle(&self) -> Bundle {
-        Bundle::base().of_user(User::plain().in_cgroup(&self.leaf()))
-    }
-}
-
-impl Drop for Delegated {
-    fn drop(&mut self) {
-        // Another runtime lets a container make some in it.
-        let below = || fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path());
-        wait_until("an empty cgroup", || {
-            below().filter(|path| path.is_dir()).for_each(|path| drop(fs::remove_dir(path)));
-            fs::remove_dir(&self.0).is_ok() || !self.0.exists()
-        });
-    }
-}
 
 #[test]
 fn a_delegated_cgroup_is_used() {
