@@ -69,7 +69,7 @@ test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
 
 # MINIRUN_RUNTIME=runc make test-host runs the same suites against another runtime; steps and installed are about minirun alone.
 test-host: build probe ## containers on this kernel, as root
-	@$(sudo) runtime-tests/install-packages busybox-static procps $(if $(MINIRUN_RUNTIME),,fish groff man-db mandoc zsh)
+	@$(sudo) runtime-tests/install-packages busybox-static procps uidmap $(if $(MINIRUN_RUNTIME),,fish groff man-db mandoc zsh)
 	@programs=$$(runtime-tests/test-programs host bad_configs torture $(if $(MINIRUN_RUNTIME),,steps installed)) || exit; \
 	for program in $$programs; do \
 		$(sudo) env MINIRUN_RUNTIME=$(or $(MINIRUN_RUNTIME),$(minirun)) MINIRUN_PROBE=$(probe) \

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 use crate::runtime::{attempt, finish};
-use crate::{Leaks, Output, Running, Runtime, host};
+use crate::user::rootless;
+use crate::{Leaks, Output, Running, Runtime, User, host};
 
 /// The applets of busybox that the root file system names.
 const APPLETS: &[&str] = &[
@@ -25,6 +26,7 @@ pub struct Bundle {
     home: PathBuf,
     runtime: Runtime,
     config: Value,
+    user: Option<User>,
 }
 
 impl Bundle {
@@ -38,7 +40,7 @@ impl Bundle {
         let home = std::env::temp_dir().join("runtime-tests").join(&id);
         fs::create_dir_all(home.join("bundle")).unwrap();
         install_root(&home.join("bundle/rootfs"));
-        Self { id, home, runtime: Runtime::from_env(), config: default_config() }
+        Self { id, home, runtime: Runtime::from_env(), config: default_config(), user: None }
     }
 
     /// Changes the configuration.
@@ -103,6 +105,20 @@ impl Bundle {
         })
     }
 
+    /// A bundle of this user, who makes every call from now on: the container's root is the user. The runtime is copied,
+    /// for it may lie where only root may go.
+    pub fn of_user(mut self, user: User) -> Self {
+        self.runtime = self.runtime.copied_to(&self.home);
+        chown_tree(&self.home, User::id());
+        self.user = Some(user.at_home(&self.home));
+        self.with(rootless)
+    }
+
+    /// The user who calls the runtime, if that is not root.
+    pub fn user(&self) -> Option<&User> {
+        self.user.as_ref()
+    }
+
     /// The unique identifier of the container.
     pub fn id(&self) -> &str {
         &self.id
@@ -145,6 +161,7 @@ impl Bundle {
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = self.runtime.command(&self.state_root());
         command.args(words).stdin(std::process::Stdio::null());
+        self.user.iter().for_each(|user| user.takes(&mut command));
         command
     }
 

@@ -23,6 +23,7 @@ mod openmetrics;
 mod runtime;
 mod terminal;
 mod trace;
+mod user;
 
 pub use bundle::{Bundle, Container};
 pub use canary::Canary;
@@ -33,3 +34,4 @@ pub use openmetrics::{Sample, read_openmetrics};
 pub use runtime::{Output, Running, Runtime};
 pub use terminal::{Receiver, Terminal};
 pub use trace::{Traced, errat, killat};
+pub use user::{Delegated, User};

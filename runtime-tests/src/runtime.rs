@@ -1,5 +1,6 @@
 //! The runtime under test: which program it is, how it is called, and what a call gave back.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ impl Runtime {
     /// The program that `MINIRUN_RUNTIME` names, else the workspace's release build.
     pub fn from_env() -> Self {
         let built = || host::built("minirun");
-        Self { program: std::env::var_os("MINIRUN_RUNTIME").map_or_else(built, PathBuf::from) }
+        Self { program: std::env::var_os("MINIRUN_RUNTIME").map_or_else(built, |program| along_path(&program)) }
     }
 
     /// The program's file name, by which differences between runtimes are listed: `runc`, `crun`, `minirun`.
@@ -30,6 +31,17 @@ impl Runtime {
     /// Whether the runtime is neither runc nor crun, so that minirun's own additions are expected of it.
     pub fn is_minirun(&self) -> bool {
         !matches!(self.name(), "runc" | "crun")
+    }
+
+    /// The same program in another directory; one that is installed stays where everybody finds it.
+    pub fn copied_to(&self, directory: &Path) -> Self {
+        if !self.is_minirun() {
+            return self.clone();
+        }
+        let program = directory.join(self.name());
+        // Not by this process: what another thread starts meanwhile would hold it open for writing (ETXTBSY).
+        assert!(Command::new("cp").arg(&self.program).arg(&program).status().unwrap().success());
+        Self { program }
     }
 
     /// A call without any words.
@@ -43,6 +55,13 @@ impl Runtime {
         command.arg("--root").arg(root);
         command
     }
+}
+
+/// Where a program is; its callers may be given another PATH.
+fn along_path(program: &OsStr) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut candidates = std::env::split_paths(&path).map(|directory| directory.join(program));
+    candidates.find(|candidate| candidate.is_file()).unwrap_or_else(|| PathBuf::from(program))
 }
 
 /// What a finished call gave back.

@@ -54,6 +54,8 @@ mod process;
 mod readiness;
 #[path = "host/regressions.rs"]
 mod regressions;
+#[path = "host/rootless.rs"]
+mod rootless;
 #[path = "host/scheduling.rs"]
 mod scheduling;
 #[path = "host/seccomp.rs"]

@@ -17,6 +17,8 @@ mod bites;
 mod events;
 #[path = "limits/refused.rs"]
 mod refused;
+#[path = "limits/rootless.rs"]
+mod rootless;
 #[path = "limits/update.rs"]
 mod update;
 #[path = "limits/written.rs"]

@@ -13,7 +13,7 @@ use std::process::Stdio;
 use libc::c_long;
 use minirun_plan::{HostOp, Op};
 use nix::errno::Errno;
-use runtime_tests::{Bundle, Runtime, errat};
+use runtime_tests::{Bundle, Runtime, User, errat};
 use serde_json::{Value, json};
 
 /// Lists the variants of an enum by name; a variant that is added there must be added here, or this does not compile.
@@ -36,7 +36,7 @@ kinds! { OPS of Op:
     Personality LsmAttribute
 }
 
-kinds! { HOST_OPS of HostOp: WriteProc RaiseLimit Scheduler IoPriority Affinity NetDevice }
+kinds! { HOST_OPS of HostOp: WriteProc MapIds RaiseLimit Scheduler IoPriority Affinity NetDevice }
 
 /// umask(2) takes any mask.
 const CANNOT_FAIL: &[&str] = &["Umask"];
@@ -715,6 +715,17 @@ const PARENT: &[Row] = &[
         |bundle| set(bundle, "/process/oomScoreAdj", json!(-1000)),
         "process.oomScoreAdj: write \"-1000\" to /proc/…/oom_score_adj: write: permission denied (lowering it takes \
          CAP_SYS_RESOURCE)",
+    ),
+    row(
+        "MapIds",
+        Create,
+        |bundle| {
+            let (first, count) = User::granted();
+            let map = json!([{"containerID": 0, "hostID": first, "size": count}]);
+            set(bundle.of_user(User::with_ids().but_only(1)), "/linux/uidMappings", map)
+        },
+        "linux.uidMappings: map the ids by newuidmap: uid range [0-65536) -> [5000000-5065536) not allowed \
+         (/etc/subuid must grant these users to the caller)",
     ),
     row(
         "RaiseLimit",

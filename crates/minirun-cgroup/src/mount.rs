@@ -35,15 +35,16 @@ pub fn locate() -> Result<Option<CgroupMount>> {
     Ok(cgroup2_in(&mountinfo()?).map(|path| CgroupMount { path, unified: false }))
 }
 
-/// The controllers that the root of this mount can hand down (`cgroup.controllers`).
+/// The controllers that this cgroup can hand down (`cgroup.controllers`); an empty path is the root of the mount.
 ///
 /// # Errors
 ///
 /// The file cannot be read.
-pub fn controllers(mount: &CgroupMount) -> Result<Vec<String>> {
+pub fn controllers(mount: &CgroupMount, cgroup: &Path) -> Result<Vec<String>> {
+    let file = cgroup.strip_prefix("/").unwrap_or(cgroup).join("cgroup.controllers");
     let root = files::open_mount(&mount.path)?;
-    let text = files::read_record(root.as_fd(), "cgroup.controllers")
-        .map_err(|errno| CgroupError::new("read", mount.path.join("cgroup.controllers"), errno))?;
+    let text = files::read_record(root.as_fd(), &file.to_string_lossy())
+        .map_err(|errno| CgroupError::new("read", mount.path.join(file), errno))?;
     Ok(text.split_whitespace().map(str::to_owned).collect())
 }
 

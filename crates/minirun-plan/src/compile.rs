@@ -133,10 +133,11 @@ impl<'a> Draft<'a> {
         self.namespaces.has(libc::CLONE_NEWUSER)
     }
 
-    /// A source of a bind mount: opened by init, or by the parent where init's user namespace may not reach it.
+    /// A source of a bind mount: opened by init, or by the parent where init's user namespace may not reach it. An ordinary
+    /// user can copy mounts only within its own user namespace, where it reaches what it reaches outside.
     pub(crate) fn source(&mut self, path: &str, recursive: bool, origin: &Origin) -> Source {
         let path = self.c_string(path, origin);
-        if !self.in_user_namespace() {
+        if !self.in_user_namespace() || self.facts.euid != 0 {
             return Source::Path(path);
         }
         self.handles.push(Handle { path: path.clone(), recursive, idmap: None, origin: origin.clone() });
@@ -160,6 +161,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     cgroup_path::cgroup_owner(&mut draft, spec, linux);
     let limits = resources_of(linux);
     resources::resources(limits, facts, &mut draft.cgroup, &mut draft.problems, &mut draft.warnings);
+    cgroup_path::without_cgroup(&mut draft);
 
     // Devices are there before kernel parameters, which may be about them.
     net_devices::net_devices(&mut draft, linux);

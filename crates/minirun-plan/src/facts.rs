@@ -7,8 +7,13 @@ use std::path::PathBuf;
 pub struct HostFacts {
     /// Where cgroup2 is mounted; none when the host has no cgroup2 mount.
     pub cgroup_mount: Option<PathBuf>,
-    /// The controllers that the cgroup2 mount offers (`cgroup.controllers` of its root).
+    /// The controllers that are on offer where containers get their cgroups (`cgroup.controllers`).
     pub controllers: Vec<String>,
+    /// The cgroup below which a container's is made that its configuration does not place, as a path from the root of the
+    /// mount; empty for that root.
+    pub cgroup_base: PathBuf,
+    /// Why no cgroup can be made there, if that is so and the container may be without one (`--rootless`).
+    pub cgroup_denied: Option<String>,
     /// Controllers that a cgroup v1 hierarchy holds, with its mount point.
     pub v1_controllers: Vec<(String, PathBuf)>,
     /// Are the cgroup's files there for `io.bfq.weight` (the bfq scheduler) rather than `io.weight`?
@@ -25,8 +30,12 @@ pub struct HostFacts {
     pub kcore: bool,
     /// Is setgroups(2) denied in the runtime's user namespace, and so in those made in it?
     pub setgroups_denied: bool,
+    /// The same of a user namespace that is joined, or of the container that is entered.
+    pub joined_setgroups_denied: bool,
     /// The effective user id of the runtime.
     pub euid: u32,
+    /// Its effective group id.
+    pub egid: u32,
     /// Is the runtime in the host's first user namespace?
     pub initial_user_namespace: bool,
 }
@@ -43,6 +52,11 @@ pub enum ControllerHome {
 }
 
 impl HostFacts {
+    /// Is the runtime an ordinary user, or root of no more than a user namespace?
+    pub fn rootless(&self) -> bool {
+        self.euid != 0 || !self.initial_user_namespace
+    }
+
     /// Where `controller` can be had.
     pub fn home_of(&self, controller: &str) -> ControllerHome {
         if self.controllers.iter().any(|name| name == controller) {

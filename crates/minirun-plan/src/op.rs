@@ -267,7 +267,11 @@ pub enum Op {
         gid: u32,
     },
     /// Wait until the parent has run the hooks that see the mounted root before it becomes `/`.
-    AwaitHooks,
+    AwaitHooks {
+        /// May the parent look into init meanwhile, which is an ordinary user and could not otherwise? Nobody else is in
+        /// the container's user namespace yet.
+        readable: bool,
+    },
     /// Run one of the startContainer hooks.
     RunHook(usize),
     /// Mount the host's device node, since a user namespace may not make one.

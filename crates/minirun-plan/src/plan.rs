@@ -44,7 +44,8 @@ pub struct Plan {
 /// The cgroup of a container and what is written to its files.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CgroupPlan {
-    /// The directory, as a path from the root of the cgroup2 mount; it starts with `/`.
+    /// The directory, as a path from the root of the cgroup2 mount; it starts with `/`. Empty when the container has none
+    /// of its own: it stays in the runtime's.
     pub path: PathBuf,
     /// The field that places it.
     pub origin: Origin,
@@ -65,6 +66,13 @@ pub struct CgroupOwner {
     pub uid: u32,
     /// The field that asks for it.
     pub origin: Origin,
+}
+
+impl CgroupPlan {
+    /// Does the container stay in the runtime's own cgroup?
+    pub fn is_none(&self) -> bool {
+        self.path.as_os_str().is_empty()
+    }
 }
 
 /// A cgroup interface file and the value that it gets.
@@ -106,6 +114,12 @@ pub struct Namespaces {
     pub join: Vec<JoinedNamespace>,
     /// The ones of a running container, for a further process in it: `CLONE_NEW*` bits.
     pub entered: u64,
+    /// Is the joined or entered user namespace the first to be entered, because the runtime has no right to the others
+    /// outside of it?
+    pub user_first: bool,
+    /// Are the runtime's supplementary groups given up before a joined user namespace is entered, where that would be
+    /// denied?
+    pub leave_groups: bool,
     /// Offsets of the clocks in a new time namespace, as lines for `/proc/PID/timens_offsets`.
     pub time_offsets: Option<String>,
 }
@@ -162,6 +176,13 @@ pub enum HostOp {
         /// What is written, in one write.
         value: String,
     },
+    /// Have a helper map ids that are not the caller's own (newuidmap(1), newgidmap(1)).
+    MapIds {
+        /// Its name: `newuidmap` or `newgidmap`.
+        program: &'static str,
+        /// The lines of the map.
+        value: String,
+    },
     /// Raise a hard limit to at least this, which init cannot do in a user namespace of its own.
     RaiseLimit {
         /// `RLIMIT_*` number.
@@ -182,6 +203,18 @@ pub enum HostOp {
         /// Its name there; a `%d` in it stands for a number that the kernel finds.
         new_name: String,
     },
+}
+
+impl HostOp {
+    /// The lines of an id map and its file, if this is what makes one.
+    pub fn id_map(&self) -> Option<(&'static str, &str)> {
+        match self {
+            HostOp::WriteProc { file: file @ ("uid_map" | "gid_map"), value } => Some((file, value)),
+            HostOp::MapIds { program: "newuidmap", value } => Some(("uid_map", value)),
+            HostOp::MapIds { value, .. } => Some(("gid_map", value)),
+            _ => None,
+        }
+    }
 }
 
 /// The programs that run at six points of a container's life (runtime-spec, "POSIX-platform Hooks").

@@ -31,7 +31,9 @@ impl Plan {
         let mut add = |part, verb: &str, subject: String, origin: &Origin| {
             lines.push(Line { part, verb: verb.to_owned(), subject, origin: origin.clone() });
         };
-        if self.namespaces.entered == 0 {
+        if self.namespaces.entered == 0 && self.cgroup.is_none() {
+            add("cgroup", "stay", String::new(), &self.cgroup.origin);
+        } else if self.namespaces.entered == 0 {
             add("cgroup", "make", self.cgroup.path.display().to_string(), &self.cgroup.origin);
         }
         if !self.cgroup.controllers.is_empty() {
@@ -124,7 +126,9 @@ impl HostOp {
     /// The operation in a word, and what it works on; `own` when it is done to the parent itself.
     fn shown(&self, own: bool) -> (&'static str, String) {
         match self {
-            HostOp::WriteProc { file, value } => (*file, value.trim_end().replace('\n', ", ")),
+            HostOp::WriteProc { file: name, value } | HostOp::MapIds { program: name, value } => {
+                (*name, value.trim_end().replace('\n', ", "))
+            }
             HostOp::RaiseLimit { resource, hard } => {
                 ("raise", format!("{} to {}", limit_name(*resource), limit(*hard)))
             }
@@ -161,7 +165,7 @@ impl Op {
             Op::Device { .. } => "device",
             Op::BindDevice { .. } => "bind-device",
             Op::Symlink { .. } => "symlink",
-            Op::AwaitHooks => "await-hooks",
+            Op::AwaitHooks { .. } => "await-hooks",
             Op::RunHook(_) => "hook",
             Op::PivotRoot => "pivot-root",
             Op::ChangeRoot => "change-root",
@@ -203,7 +207,7 @@ impl Op {
             | Op::NoNewPrivileges
             | Op::LoopbackUp
             | Op::AwaitStart
-            | Op::AwaitHooks
+            | Op::AwaitHooks { .. }
             | Op::RunHook(_)
             | Op::Execute => String::new(),
             Op::ChangeRoot | Op::ReadonlyRoot => "/".to_owned(),

@@ -5,16 +5,17 @@ use std::fs::File;
 use std::io::{IoSliceMut, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use minirun_plan::{JoinedNamespace, Op, Origin, Plan};
+use minirun_plan::{HostOp, JoinedNamespace, Op, Origin, Plan};
 use minirun_sys as sys;
 use minirun_sys::{Clone, Errno, Forked};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt, sockopt};
 
 use crate::SpawnError;
 use crate::error::Doing;
-use crate::execute::{Opened, init};
+use crate::execute::{Opened, init, make_unreadable};
+use crate::host::OOM_SCORE_HINT;
 use crate::parent::Gate;
-use crate::wire::{Call, In, Kind, RECORD, Record};
+use crate::wire::{Call, Fault, In, Kind, RECORD, Record};
 
 /// Namespaces that the parent may enter and leave again.
 const LEAVABLE: [(libc::c_int, &str); 5] = [
@@ -57,6 +58,9 @@ impl Detour {
     /// Enters what init shall be born in.
     fn take(plan: &Plan, opened: &Opened) -> Result<Detour, SpawnError> {
         let mut detour = Detour { back: Vec::new() };
+        if plan.namespaces.user_first {
+            return Ok(detour);
+        }
         if let Some(container) = &opened.container
             && plan.namespaces.entered & libc::CLONE_NEWPID as u64 != 0
         {
@@ -66,8 +70,7 @@ impl Detour {
         }
         for (kind, name) in LEAVABLE {
             let Some(i) = plan.namespaces.join.iter().position(|joined| joined.kind == kind as u64) else { continue };
-            // What init enters itself the parent does not.
-            if plan.init.iter().any(|step| step.op == Op::Join(i)) {
+            if init_enters(plan, i) {
                 continue;
             }
             let joined = &plan.namespaces.join[i];
@@ -107,18 +110,23 @@ impl Detour {
     }
 }
 
+/// What init enters itself nobody else has to.
+fn init_enters(plan: &Plan, joined: usize) -> bool {
+    plan.init.iter().any(|step| step.op == Op::Join(joined))
+}
+
 /// Clones init into its namespaces and its cgroup. In the child this does not return.
 pub(crate) fn bear(
     plan: &Plan,
     opened: &mut Opened,
-    cgroup: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
     (ours, theirs): (&OwnedFd, OwnedFd),
     gate: Gate<'_>,
 ) -> Result<Born, SpawnError> {
     let detour = Detour::take(plan, opened)?;
-    let born = match plan.namespaces.join.iter().position(|joined| joined.kind == libc::CLONE_NEWUSER as u64) {
-        Some(user) => bear_through_a_go_between(plan, opened, cgroup, (ours, theirs), gate, user),
-        None => bear_directly(plan, opened, cgroup, theirs.as_fd(), gate),
+    let born = match plan.namespaces.is_joined(libc::CLONE_NEWUSER) || plan.namespaces.user_first {
+        true => bear_through_a_go_between(plan, opened, cgroup, (ours, theirs), gate),
+        false => bear_directly(plan, opened, cgroup, theirs.as_fd(), gate),
     };
     if let Err(error) = detour.go_back() {
         // It would end by itself, once it finds that nobody speaks to it.
@@ -138,11 +146,11 @@ fn new_flags(plan: &Plan) -> u64 {
 fn bear_directly(
     plan: &Plan,
     opened: &mut Opened,
-    cgroup: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
     channel: BorrowedFd<'_>,
     gate: Gate<'_>,
 ) -> Result<Born, SpawnError> {
-    match sys::clone3(Clone { flags: new_flags(plan), cgroup: Some(cgroup) }) {
+    match sys::clone3(Clone { flags: new_flags(plan), cgroup }) {
         Ok(Forked::Child) => init(plan, opened, channel, gate),
         Ok(Forked::Parent { pid, pidfd }) => Ok(Born { pid, pidfd }),
         Err(errno) => Err(clone_failed(plan, errno)),
@@ -169,18 +177,19 @@ fn clone_failed(plan: &Plan, errno: Errno) -> SpawnError {
 fn bear_through_a_go_between(
     plan: &Plan,
     opened: &mut Opened,
-    cgroup: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
     (ours, theirs): (&OwnedFd, OwnedFd),
     gate: Gate<'_>,
-    user: usize,
 ) -> Result<Born, SpawnError> {
-    let origin = plan.namespaces.join[user].origin.clone();
+    let user = plan.namespaces.join.iter().find(|joined| joined.kind == libc::CLONE_NEWUSER as u64);
+    let origin = user.map_or(Origin::of("linux.namespaces"), |joined| joined.origin.clone());
     let doing = Doing::new(&origin, "make the container's init in the user namespace".to_owned());
     setsockopt(ours, sockopt::PassCred, &true).map_err(|errno| doing.failed("setsockopt", errno))?;
-    let go_between = match sys::clone3(Clone { flags: 0, cgroup: Some(cgroup) }) {
+    let go_between = match sys::clone3(Clone { flags: 0, cgroup }) {
         Ok(Forked::Child) => {
-            let fault = sys::setns(opened.namespaces[user].as_fd(), libc::CLONE_NEWUSER).in_call(Call::Setns).err();
-            let fault = fault.or_else(|| {
+            sys::forbid_allocation();
+            let mut record = Record::of(Kind::Failed);
+            let fault = go_between(plan, opened, &mut record).err().or_else(|| {
                 let flags = new_flags(plan) | libc::CLONE_PARENT as u64;
                 match sys::clone3(Clone { flags, cgroup: None }) {
                     Ok(Forked::Child) => init(plan, opened, theirs.as_fd(), gate),
@@ -189,7 +198,6 @@ fn bear_through_a_go_between(
                 }
             });
             let Some(fault) = fault else { sys::exit(0) };
-            let mut record = Record::of(Kind::Failed);
             (record.call, record.errno) = (fault.call as u32, fault.errno);
             let _unheard = record.send(theirs.as_fd());
             sys::exit(1)
@@ -208,13 +216,68 @@ fn bear_through_a_go_between(
             let pidfd = sys::pidfd_open(pid).map_err(|errno| doing.failed("pidfd_open", errno))?;
             Ok(Born { pid, pidfd })
         }
-        Some((record, _)) => Err(doing.failed(Call::name_of(record.call), Errno::from_raw(record.errno))),
+        Some((record, _)) => {
+            let errno = Errno::from_raw(record.errno);
+            match plan.host.get((record.option as usize).wrapping_sub(1)) {
+                Some(step) => Err(Doing::new(&step.origin, "write oom_score_adj".to_owned()).failed_with(
+                    Call::name_of(record.call),
+                    errno,
+                    OOM_SCORE_HINT,
+                )),
+                None => Err(doing.failed(Call::name_of(record.call), errno)),
+            }
+        }
         None => Err(doing.refused("it ended before it was ready")),
     }
 }
 
+/// What the go-between does before init is born: it enters the user namespace, and by the rights that it has there what the
+/// parent could not.
+fn go_between(plan: &Plan, opened: &Opened, record: &mut Record) -> Result<(), Fault> {
+    if plan.namespaces.leave_groups {
+        sys::setgroups(&[]).in_call(Call::Setgroups)?;
+    }
+    if plan.namespaces.user_first {
+        write_oom_score(plan, record)?;
+        // In its namespaces there may be those who would trace init or read its descriptors.
+        make_unreadable()?;
+    }
+    for (joined, fd) in plan.namespaces.join.iter().zip(&opened.namespaces) {
+        if joined.kind == libc::CLONE_NEWUSER as u64 {
+            sys::setns(fd.as_fd(), libc::CLONE_NEWUSER).in_call(Call::Setns)?;
+        }
+    }
+    if !plan.namespaces.user_first {
+        return Ok(());
+    }
+    if let Some(container) = &opened.container {
+        let kinds = plan.namespaces.entered as libc::c_int & (libc::CLONE_NEWUSER | libc::CLONE_NEWPID);
+        sys::setns(container.init.as_fd(), kinds).in_call(Call::Setns)?;
+    }
+    for (i, joined) in plan.namespaces.join.iter().enumerate() {
+        let kind = joined.kind as libc::c_int;
+        if LEAVABLE.iter().any(|(leavable, _)| *leavable == kind) && !init_enters(plan, i) {
+            sys::setns(opened.namespaces[i].as_fd(), kind).in_call(Call::Setns)?;
+        }
+    }
+    Ok(())
+}
+
+/// The score is inherited. `record` is told which step of the parent's this is.
+fn write_oom_score(plan: &Plan, record: &mut Record) -> Result<(), Fault> {
+    for (i, step) in plan.host.iter().enumerate() {
+        if let HostOp::WriteProc { file: "oom_score_adj", value } = &step.op {
+            record.option = i as u32 + 1;
+            let file = sys::open(c"/proc/self/oom_score_adj", libc::O_WRONLY).in_call(Call::Open)?;
+            sys::write(file.as_fd(), value.as_bytes()).in_call(Call::Write)?;
+            record.option = 0;
+        }
+    }
+    Ok(())
+}
+
 /// The first message on the channel, with its sender: the kernel translates the pid into the receiver's namespace.
-fn hello_from(channel: &OwnedFd) -> sys::Result<Option<(Record, UnixCredentials)>> {
+pub(crate) fn hello_from(channel: &OwnedFd) -> sys::Result<Option<(Record, UnixCredentials)>> {
     let mut bytes = [0u8; RECORD];
     let mut control = nix::cmsg_space!(UnixCredentials);
     let mut parts = [IoSliceMut::new(&mut bytes)];

@@ -256,7 +256,7 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         (Op::DropBounding(_), Errno::EPERM) => "it takes CAP_SETPCAP",
         (Op::LsmAttribute { file, .. }, errno) => lsm_hint(file, call, errno),
         (Op::Sysctl { .. }, Errno::ENOENT) => "this kernel has no such parameter",
-        (Op::User { .. } | Op::Groups(_), Errno::EINVAL) if call.starts_with("set") => {
+        (Op::User { .. } | Op::Groups(_) | Op::BecomeRoot, Errno::EINVAL) if call.starts_with("set") => {
             "the id is not mapped in the user namespace"
         }
         (Op::Capabilities { .. }, Errno::EPERM) if call == "capset" => {
@@ -325,5 +325,9 @@ impl Doing {
 
     pub(crate) fn refused(&self, why: &str) -> SpawnError {
         self.failure("", None, why, "")
+    }
+
+    pub(crate) fn refused_with(&self, why: &str, hint: &'static str) -> SpawnError {
+        self.failure("", None, why, hint)
     }
 }

@@ -208,7 +208,7 @@ impl<'a> Executor<'a> {
             }
             Op::BindDevice { source, path, device } => self.bind_device(source, path, *device),
             Op::Symlink { path, target, replace } => self.symlink(path, target, *replace),
-            Op::AwaitHooks => self.await_hooks(),
+            Op::AwaitHooks { readable } => self.await_hooks(*readable),
             Op::RunHook(i) => self.run_hook(*i),
             Op::PivotRoot => self.pivot_root(),
             Op::ChangeRoot => self.change_root(),
@@ -325,9 +325,12 @@ impl<'a> Executor<'a> {
     }
 
     /// Lets the parent run its hooks.
-    fn await_hooks(&mut self) -> Result<(), Fault> {
+    fn await_hooks(&mut self, readable: bool) -> Result<(), Fault> {
+        if readable {
+            sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).in_call(Call::Prctl)?;
+        }
         let gone = Record::of(Kind::AtHooks).send(self.channel).is_err();
-        if gone || !await_word(self.channel, GO) { sys::exit(1) } else { Ok(()) }
+        if gone || !await_word(self.channel, GO) { sys::exit(1) } else { make_unreadable() }
     }
 
     /// Tells whoever waits what failed.

@@ -3,16 +3,20 @@
 use std::fs::File;
 use std::io::Write as _;
 
-use minirun_plan::{HostOp, HostStep, Scheduler};
+use minirun_plan::{HostOp, HostStep, Plan, Scheduler};
 use minirun_sys as sys;
 use minirun_sys::Errno;
 
 use crate::SpawnError;
 use crate::error::Doing;
+use crate::idmap::map_ids;
 use crate::net_device::{Moved, move_device};
 
 /// Stands for the calling process where a pid is expected.
 pub(crate) const MYSELF: i32 = 0;
+
+/// Why the kernel refuses a score.
+pub(crate) const OOM_SCORE_HINT: &str = "lowering it takes CAP_SYS_RESOURCE";
 
 /// The number of the policy (linux/sched.h).
 const SCHED_DEADLINE: u32 = 6;
@@ -21,14 +25,16 @@ const SCHED_DEADLINE: u32 = 6;
 ///
 /// # Errors
 /// The field, what was tried, and why the kernel refused.
-pub(crate) fn host_step(step: &HostStep, pid: i32, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
+pub(crate) fn host_step(plan: &Plan, step: &HostStep, pid: i32, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
     match &step.op {
+        // Written by the process itself, before it became unreadable for this one.
+        HostOp::WriteProc { file: "oom_score_adj", .. } if plan.namespaces.user_first => Ok(()),
         HostOp::WriteProc { file, value } => {
             let path = format!("/proc/{}/{file}", pid);
             let doing = Doing::new(&step.origin, format!("write {} to {path}", shortened(value.trim_end())));
             File::options().write(true).open(&path).and_then(|mut open| open.write_all(value.as_bytes())).map_err(
                 |error| match *file {
-                    "oom_score_adj" => doing.failed_io_with("write", &error, "lowering it takes CAP_SYS_RESOURCE"),
+                    "oom_score_adj" => doing.failed_io_with("write", &error, OOM_SCORE_HINT),
                     "uid_map" | "gid_map" => {
                         doing.failed_io_with("write", &error, "the kernel takes 340 lines of ids that the caller has")
                     }
@@ -36,6 +42,7 @@ pub(crate) fn host_step(step: &HostStep, pid: i32, moved: &mut Vec<Moved>) -> Re
                 },
             )
         }
+        HostOp::MapIds { program, value } => map_ids(pid, program, value, &step.origin),
         HostOp::RaiseLimit { resource, hard } => {
             let doing = Doing::new(&step.origin, format!("raise the hard limit to {hard}"));
             let (soft, current) =

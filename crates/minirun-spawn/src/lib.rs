@@ -20,6 +20,7 @@ mod clone;
 mod error;
 mod execute;
 mod host;
+mod idmap;
 mod keeper;
 mod net_device;
 mod netlink;
@@ -30,8 +31,8 @@ mod wire;
 pub use error::{SpawnError, StartError, words};
 pub use execute::Container;
 pub use host::scheduler_attributes;
+pub use idmap::{map_ids, map_namespace};
 pub use parent::{
-    Attendant, Extras, Gate, HandOver, Init, Part, Watcher, ask_to_start, check_namespace, map_namespace, spawn,
-    spawn_into,
+    Attendant, Extras, Gate, HandOver, Init, Part, Watcher, ask_to_start, check_namespace, spawn, spawn_into,
 };
 pub use program::{Running, Where, start_hook};

@@ -1,12 +1,11 @@
 //! The parent's half of making a container: what it opens, what it does to the newborn, and what it waits for.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use minirun_plan::{Handle, IdMaps, JoinedNamespace, Op, Plan};
+use minirun_plan::{Handle, JoinedNamespace, Op, Plan};
 use minirun_sys as sys;
-use minirun_sys::{Clone, Errno, Forked};
+use minirun_sys::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -16,6 +15,7 @@ use crate::clone::{bear, open_namespace, open_namespaces};
 use crate::error::{Doing, SpawnError, StartError};
 use crate::execute::{Container, Opened};
 use crate::host::{MYSELF, host_step};
+use crate::idmap::map_namespace;
 use crate::net_device::{Moved, return_devices};
 use crate::wire::{COMMIT, GO, Kind, RECORD, Record, START};
 
@@ -108,7 +108,8 @@ pub struct Init {
 
 /// Makes init and waits until everything up to the start is done. It dies with this process until [`Init::commit`].
 ///
-/// The caller must be single-threaded, and have opened `cgroup` as a cgroup2 directory.
+/// The caller must be single-threaded, and have opened `cgroup` as a cgroup2 directory; without one init stays in the
+/// caller's.
 ///
 /// # Errors
 /// The step that failed, with its place in the configuration. Nothing is left behind then but the cgroup.
@@ -116,7 +117,7 @@ pub struct Init {
 /// `attendant` is told when init is born, and when the plan's hooks are to run.
 pub fn spawn(
     plan: &Plan,
-    cgroup: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
     gate: Gate<'_>,
     extras: Extras<'_>,
     attendant: &mut dyn Attendant,
@@ -131,7 +132,7 @@ pub fn spawn(
 pub fn spawn_into(
     plan: &Plan,
     container: Container,
-    cgroup: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
     extras: Extras<'_>,
     watcher: &mut dyn Watcher,
 ) -> Result<Init, SpawnError> {
@@ -140,7 +141,7 @@ pub fn spawn_into(
 
 fn give_birth(
     plan: &Plan,
-    cgroup: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
     gate: Gate<'_>,
     (container, extras): (Option<Container>, Extras<'_>),
     attendant: &mut dyn Attendant,
@@ -185,7 +186,7 @@ fn give_birth(
     let mut moved = Vec::new();
     for step in &plan.before_birth {
         attendant.begins(next(), None);
-        host_step(step, MYSELF, &mut moved)?;
+        host_step(plan, step, MYSELF, &mut moved)?;
     }
     let born = bear(plan, &mut opened, cgroup, (&ours, theirs), gate)?;
     let init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours, state };
@@ -218,7 +219,7 @@ impl Init {
         let before = plan.idmaps.len() + plan.handles.len() + plan.before_birth.len();
         for (i, step) in plan.host.iter().enumerate() {
             attendant.begins(Part::Host(before + i), None);
-            host_step(step, self.pid, moved)?;
+            host_step(plan, step, self.pid, moved)?;
         }
         match sys::write(self.channel.as_fd(), &[GO]) {
             // Init has ended already; its last words are still to be read.
@@ -436,36 +437,4 @@ fn open_handle(handle: &Handle, idmaps: &[OwnedFd]) -> Result<OwnedFd, SpawnErro
         })?;
     }
     Ok(tree)
-}
-
-/// A user namespace with these maps and nobody in it, for mount_setattr(2).
-///
-/// # Errors
-/// It cannot be made, or its maps cannot be written.
-pub fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
-    let doing = Doing::new(&maps.origin, "make a user namespace to map ids by".to_owned());
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-        .map_err(|errno| doing.failed("socketpair", errno))?;
-    let (pid, pidfd) = match sys::clone3(Clone { flags: libc::CLONE_NEWUSER as u64, cgroup: None }) {
-        Ok(Forked::Child) => {
-            // Its own copy of the other end must go, or it would wait for itself.
-            drop(ours);
-            crate::wire::await_word(theirs.as_fd(), GO);
-            sys::exit(0)
-        }
-        Ok(Forked::Parent { pid, pidfd }) => (pid, pidfd),
-        Err(errno) => return Err(doing.failed("clone3", errno)),
-    };
-    drop(theirs);
-    let write = |file: &str, value: &str| {
-        let path = format!("/proc/{pid}/{file}");
-        File::options().write(true).open(path).and_then(|mut open| open.write_all(value.as_bytes()))
-    };
-    let opened = write("uid_map", &maps.uids)
-        .and_then(|()| write("gid_map", &maps.gids))
-        .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
-    let _gone = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
-    let _reaped = waitpid(Pid::from_raw(pid), None);
-    debug_assert!(ours.as_raw_fd() >= 0, "the channel is held until the child is gone");
-    opened.map(OwnedFd::from).map_err(|error| doing.failed_io("write", &error))
 }

@@ -63,19 +63,29 @@ pub fn start_hook(
     let (argv, envp) = (Argv::new(hook.args.clone()), Argv::new(hook.env.clone()));
     let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
     let ((ours, theirs), (lifeline, keepers)) = (pair()?, pair()?);
+    // What the keeper enters, for its child to be born there. An ordinary user has rights to the other namespaces only in
+    // the container's user namespace, which the keeper need not leave again.
+    let first = match nix::unistd::geteuid().is_root() {
+        true => libc::CLONE_NEWPID as u64,
+        false => (libc::CLONE_NEWPID | libc::CLONE_NEWUSER) as u64,
+    };
+    let rest = match place {
+        Where::Container { init, kinds } => Where::Container { init, kinds: kinds & !first },
+        Where::Runtime => Where::Runtime,
+    };
     let Forked::Parent { pid, pidfd } = sys::clone3(Clone::default())? else {
         sys::forbid_allocation();
         let born = || -> sys::Result<Forked> {
             keeper::prepare()?;
             if let Where::Container { init, kinds } = place
-                && kinds & libc::CLONE_NEWPID as u64 != 0
+                && kinds & first != 0
             {
-                sys::setns(init, libc::CLONE_NEWPID)?;
+                sys::setns(init, (kinds & first) as libc::c_int)?;
             }
             sys::clone3(Clone::default())
         };
         let failed = match born() {
-            Ok(Forked::Child) => become_hook(&hook.path, &argv, &envp, place, stdin, output),
+            Ok(Forked::Child) => become_hook(&hook.path, &argv, &envp, rest, stdin, output),
             Ok(Forked::Parent { pid, pidfd }) => {
                 let _unheard = keeper::keep(pid, pidfd.as_fd(), keepers.as_fd());
                 sys::exit(0)
@@ -110,7 +120,7 @@ fn become_hook(
     sys::setsid()?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
     if let Where::Container { init, kinds } = place {
-        sys::setns(init, kinds as libc::c_int & !libc::CLONE_NEWPID)?;
+        sys::setns(init, kinds as libc::c_int)?;
     }
     sys::become_fd(stdin, 0)?;
     sys::become_fd(output, 1)?;

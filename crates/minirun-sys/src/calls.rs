@@ -97,6 +97,13 @@ pub fn namespace_kind(namespace: BorrowedFd<'_>) -> Result<libc::c_int> {
     check(syscall!(SYS_ioctl, namespace.as_raw_fd(), NS_GET_NSTYPE)).map(|kind| kind as libc::c_int)
 }
 
+/// The namespace that a pid or user namespace is in (`NS_GET_PARENT`, ioctl_ns(2)); EPERM for one that the caller is in or
+/// below.
+pub fn namespace_parent(namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
+    const NS_GET_PARENT: libc::c_ulong = 0xb702;
+    check_fd(syscall!(SYS_ioctl, namespace.as_raw_fd(), NS_GET_PARENT))
+}
+
 /// pidfd_open(2), Linux 5.3.
 pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     check_fd(syscall!(SYS_pidfd_open, pid, 0))

@@ -23,6 +23,10 @@ use serde::Serialize;
 use crate::cli::Call;
 use crate::report::printable;
 
+/// What helps where only a user namespace gives the right to something.
+const IN_USER_NAMESPACE: &str =
+    "run as root, or add {\"type\": \"user\"} to linux.namespaces, with this user in the id mappings";
+
 /// What was found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -89,9 +93,8 @@ impl Row {
         let refused = |failure: &trial::Failure| failure.is(Errno::EPERM) || failure.is(Errno::EACCES);
         match try_beside(0) {
             Err(failure) if refused(&failure) && try_beside(libc::CLONE_NEWUSER).is_ok() => {
-                Row::limited(name, format!("{failure}; it works in a new user namespace"), matters).advice(
-                    "run as root, or add {\"type\": \"user\"} to linux.namespaces, with this user in the id mappings",
-                )
+                let seen = format!("{failure}; it works in a new user namespace");
+                Row::limited(name, seen, matters).advice(IN_USER_NAMESPACE)
             }
             answer => Row::of_trial(name, tried, answer, matters, advice),
         }
@@ -105,8 +108,13 @@ impl Row {
         Row { essential: true, ..self }
     }
 
+    /// An ordinary user's default bundle, of `spec --rootless`, has a user namespace.
     fn is_obstacle(&self) -> bool {
-        self.essential && self.verdict != Verdict::Ok
+        match self.verdict {
+            Verdict::Ok => false,
+            Verdict::Limited => self.essential && nix::unistd::geteuid().is_root(),
+            Verdict::Missing => self.essential,
+        }
     }
 }
 
@@ -157,7 +165,8 @@ fn of_host(rows: &[Row], runs: bool) -> String {
         line(&mut text, format_args!("  {:<8} {:<width$}  {}", word(row.verdict), label(row), printable(&row.seen)));
     }
     explain(&mut text, rows, "needed by");
-    line(&mut text, format_args!("\na default bundle {} run here", if runs { "can" } else { "cannot" }));
+    let whose = if nix::unistd::geteuid().is_root() { "" } else { " of spec --rootless" };
+    line(&mut text, format_args!("\na default bundle{whose} {} run here", if runs { "can" } else { "cannot" }));
     text
 }
 

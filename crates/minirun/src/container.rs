@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use minirun_cgroup::Cgroup;
 use serde::{Deserialize, Serialize};
 
-use crate::process::{Identity, Process, boot_id};
+use crate::process::{Identity, Process, boot_id, in_pid_namespace_of};
 use crate::store::{Entry, Store};
 
 /// What is known of a container. It is written before the first thing that it describes exists.
@@ -26,6 +26,8 @@ pub struct Record {
     /// The container's init, once it is there.
     pub init: Option<Identity>,
     pub cgroup: Option<CgroupRecord>,
+    /// Why it has no cgroup.
+    pub cgroup_denied: Option<String>,
     /// Removed with its draft when `create` was killed while it wrote.
     pub pid_file: Option<PathBuf>,
     /// Do its processes end with its init?
@@ -96,6 +98,25 @@ impl Record {
     pub fn open_cgroup(&self) -> Result<Option<Cgroup>> {
         let Some(cgroup) = &self.cgroup else { return Ok(None) };
         Ok(Cgroup::open(&cgroup.mount, &cgroup.path)?)
+    }
+
+    /// The container's cgroup, for a command that cannot do without it.
+    pub fn need_cgroup(&self, command: &str) -> Result<Cgroup> {
+        let why = || self.cgroup_denied.as_deref().unwrap_or("it was never made");
+        match self.open_cgroup()? {
+            Some(cgroup) => Ok(cgroup),
+            None if self.cgroup.is_some() => bail!("the container's cgroup is gone"),
+            None => bail!("{command} needs a cgroup of the container's own, and it has none: {}", why()),
+        }
+    }
+
+    /// The container's processes: all in its cgroup, or without one in its pid namespace.
+    pub fn pids(&self) -> Result<Vec<i32>> {
+        match (self.open_cgroup()?, &self.cgroup, &self.init) {
+            (Some(cgroup), ..) => Ok(cgroup.pids()?),
+            (None, None, Some(init)) if init.open().is_some() => in_pid_namespace_of(init.pid),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Its state now; `gate` says whether somebody may still start it.

@@ -3,24 +3,18 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use minirun_cgroup::Cgroup;
 
 use crate::cli::Call;
 use crate::container::{Found, Status};
 use crate::lifecycle::{find, store};
 use crate::listing::print;
 
-/// The cgroup of a container whose lock is held.
-fn cgroup_of(found: &Found) -> Result<Cgroup> {
-    found.record.open_cgroup()?.context("the container's cgroup is gone")
-}
-
 /// `minirun pause`.
 pub fn pause(call: &Call) -> Result<()> {
     let entry = find(call, &call.args[0])?;
     let found = Found::locked(&entry)?;
     match found.status {
-        Status::Created | Status::Running => Ok(cgroup_of(&found)?.freeze()?),
+        Status::Created | Status::Running => Ok(found.record.need_cgroup("pause")?.freeze()?),
         _ => bail!("container not running"),
     }
 }
@@ -30,7 +24,7 @@ pub fn resume(call: &Call) -> Result<()> {
     let id = &call.args[0];
     let found = Found::peek(&store(call)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
     match found.status {
-        Status::Paused => Ok(cgroup_of(&found)?.thaw()?),
+        Status::Paused => Ok(found.record.need_cgroup("resume")?.thaw()?),
         _ => bail!("container not paused"),
     }
 }
@@ -40,10 +34,7 @@ pub fn ps(call: &Call) -> Result<()> {
     let format = call.text("format").unwrap_or_else(|| "table".to_owned());
     let id = &call.args[0];
     let found = Found::peek(&store(call)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
-    let pids = match found.record.open_cgroup()? {
-        Some(cgroup) => cgroup.pids()?,
-        None => Vec::new(),
-    };
+    let pids = found.record.pids()?;
     match format.as_str() {
         "json" => print(&format!("{}\n", serde_json::to_string(&pids)?)),
         "table" => print(&table(&call.args[1..], &pids)?),

@@ -54,9 +54,8 @@ pub fn events(call: &Call) -> Result<()> {
         bail!("duration interval must be greater than 0");
     }
     let found = Found::peek(&store(call)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
-    let cgroup = found.record.open_cgroup()?;
     let Some(init) = found.init else { bail!("container with id {id} is not running") };
-    let cgroup = cgroup.context("the container's cgroup is gone")?;
+    let cgroup = found.record.need_cgroup("events")?;
     if call.has("stats") {
         let stats = cgroup.stats()?.context("the container's cgroup is gone")?;
         return print(&format.stats(id, &stats)?);

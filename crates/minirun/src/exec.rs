@@ -59,16 +59,22 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     Ok(ExitCode::from(run::status_code(run::wait_for(&process, terminal.as_ref(), None)?)))
 }
 
-/// The cgroup that the process is born in; only a container that runs takes one.
-fn running_cgroup(call: &Call, found: &Found) -> Result<Cgroup> {
+/// The cgroup that the process is born in, if the container has one; only a container that runs takes a process.
+fn running_cgroup(call: &Call, found: &Found) -> Result<Option<Cgroup>> {
     match found.status {
+        // Init cannot be looked into before it is the container's program (CVE-2016-9962), but by root.
+        Status::Created if !nix::unistd::geteuid().is_root() => {
+            bail!("cannot exec in a container that is not yet started as an ordinary user (hint: start it first)")
+        }
         Status::Created | Status::Running => {}
         Status::Paused if call.has("ignore-paused") => {}
         Status::Paused => bail!("cannot exec in a paused container (use --ignore-paused to override)"),
         Status::Stopped => bail!("cannot exec in a stopped container"),
         Status::Creating => bail!("cannot exec in a container in the creating state"),
     }
-    let known = found.record.cgroup.as_ref().context("the container has no cgroup")?;
+    let Some(known) = &found.record.cgroup else {
+        return if call.has("cgroup") { found.record.need_cgroup("exec --cgroup").map(Some) } else { Ok(None) };
+    };
     // runc takes CONTROLLER:PATH as well; on cgroup v2 there is one hierarchy, so only a path remains.
     let inner = call.text("cgroup").unwrap_or_default();
     let inner = inner.rsplit(':').next().unwrap_or("").trim_start_matches('/');
@@ -76,7 +82,7 @@ fn running_cgroup(call: &Call, found: &Found) -> Result<Cgroup> {
         bail!("--cgroup: {inner:?} must stay below the container's cgroup");
     }
     let path = known.path.join(inner);
-    Cgroup::open(&known.mount, &path)?.with_context(|| format!("cgroup {} does not exist", path.display()))
+    Cgroup::open(&known.mount, &path)?.with_context(|| format!("cgroup {} does not exist", path.display())).map(Some)
 }
 
 /// The container's configuration with the process that shall run in it, and what that takes.
@@ -101,7 +107,7 @@ fn plan_of(call: &Call, id: &str, entry: &Entry, record: &Record) -> Result<(Spe
         preserve_fds: preserved_fds(call)?.total,
         no_new_keyring: record.no_new_keyring,
     };
-    let facts = facts::of_privileges()?;
+    let facts = facts::of_container(record.init.context("the container has no init")?.pid)?;
     let plan = compile_exec(&spec, &facts, &request).map_err(anyhow::Error::new)?;
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     Ok((spec, plan))
@@ -167,27 +173,27 @@ fn id_of(text: &str) -> Result<u32> {
 fn join(
     plan: &Plan,
     record: &Record,
-    cgroup: Cgroup,
+    cgroup: Option<Cgroup>,
     (console, entry): (Option<OwnedFd>, &Entry),
     steps: &mut trace::Steps,
 ) -> Result<Init> {
-    let [mount, directory] = cgroup.descriptors();
+    let held = cgroup.iter().flat_map(Cgroup::descriptors).chain([entry.fd()]).collect::<Vec<_>>();
     let again = console.as_ref().map(OwnedFd::try_clone).transpose().context("keep the console socket")?;
     let failed =
         |error: SpawnError| anyhow::Error::new(error).context("exec failed: unable to start container process");
     match spawn_into(
         plan,
         container_of(record)?,
-        cgroup.fd(),
-        Extras { console, not_inits: &[entry.fd(), mount, directory] },
+        cgroup.as_ref().map(Cgroup::fd),
+        Extras { console, not_inits: &held },
         steps,
     ) {
         // The container has handed controllers down to cgroups of its own, and lives in those.
         Err(SpawnError::Failed(failure)) if failure.errno == Some(Errno::EBUSY) && failure.call == "clone3" => {
             let beside = cgroup_of_init(record)?;
-            let [mount, inner] = beside.descriptors();
-            let extras = Extras { console: again, not_inits: &[entry.fd(), mount, directory, inner] };
-            spawn_into(plan, container_of(record)?, beside.fd(), extras, steps).map_err(failed)
+            let held = beside.descriptors().into_iter().chain(held).collect::<Vec<_>>();
+            let extras = Extras { console: again, not_inits: &held };
+            spawn_into(plan, container_of(record)?, Some(beside.fd()), extras, steps).map_err(failed)
         }
         answer => answer.map_err(failed),
     }

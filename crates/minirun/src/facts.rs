@@ -1,10 +1,17 @@
 //! Looks at the host: the one place where [`HostFacts`] are made from what is there.
 
+use std::ffi::CString;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
-use minirun_cgroup::{CgroupMount, controllers, locate, v1_controllers};
+use minirun_cgroup::{CgroupMount, controllers, delegated, locate, own, usable, v1_controllers};
 use minirun_plan::HostFacts;
-use minirun_plan::spec::{Resources, Spec};
+use minirun_plan::spec::{LinuxNamespaceType, Resources, Spec};
 use minirun_sys as sys;
+use minirun_sys::Forked;
+
+use crate::cli::Call;
 
 /// What the plan of a process depends on.
 pub fn of_privileges() -> Result<HostFacts> {
@@ -14,19 +21,98 @@ pub fn of_privileges() -> Result<HostFacts> {
         last_capability,
         bounding: bounding & permitted,
         euid: nix::unistd::geteuid().as_raw(),
-        setgroups_denied: std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"deny")),
+        egid: nix::unistd::getegid().as_raw(),
+        initial_user_namespace: in_initial_user_namespace(),
+        setgroups_denied: denies_setgroups("self"),
         ..HostFacts::default()
     })
 }
 
-/// What a plan of this configuration depends on. What nobody asks for is not looked up.
-pub fn probe(spec: &Spec) -> Result<(HostFacts, Option<CgroupMount>)> {
-    of_limits(spec.linux.as_ref().and_then(|linux| linux.resources.as_ref()))
+/// What the plan of a further process depends on, in the container of this init.
+pub fn of_container(init: i32) -> Result<HostFacts> {
+    Ok(HostFacts { joined_setgroups_denied: denies_setgroups(&init.to_string()), ..of_privileges()? })
 }
 
-/// What the plan of these limits depends on.
-pub fn of_limits(resources: Option<&Resources>) -> Result<(HostFacts, Option<CgroupMount>)> {
+/// Does this process's user namespace deny setgroups(2)?
+fn denies_setgroups(pid: &str) -> bool {
+    std::fs::read(format!("/proc/{pid}/setgroups")).is_ok_and(|text| text.starts_with(b"deny"))
+}
+
+/// What a plan of this configuration depends on. What nobody asks for is not looked up.
+pub fn probe(spec: &Spec, call: &Call) -> Result<(HostFacts, Option<CgroupMount>)> {
+    let linux = spec.linux.as_ref();
     let mount = locate()?;
+    let (cgroup_base, cgroup_denied) = match linux.and_then(|linux| linux.cgroups_path.as_deref()) {
+        Some(path) if path.starts_with('/') => (PathBuf::new(), None),
+        path => place_of_cgroups(mount.as_ref(), call, path.is_some_and(|path| !path.is_empty()))?,
+    };
+    let resources = linux.and_then(|linux| linux.resources.as_ref());
+    let facts = of_limits(resources, mount.as_ref(), &cgroup_base, cgroup_denied.is_some())?;
+    let joined = linux.map_or(&[][..], |linux| &linux.namespaces).iter();
+    let joined = joined.filter(|one| one.typ() == LinuxNamespaceType::User).find_map(|one| one.path().as_deref());
+    let joined_setgroups_denied = joined.is_some_and(|path| joined_denies_setgroups(path).unwrap_or(false));
+    Ok((HostFacts { cgroup_base, cgroup_denied, joined_setgroups_denied, ..facts }, mount))
+}
+
+/// Below which cgroup containers get theirs, and why they get none where they may do without one: as in runc, if that is
+/// what `--rootless` says, or else for those who are not root of the host.
+fn place_of_cgroups(mount: Option<&CgroupMount>, call: &Call, asked: bool) -> Result<(PathBuf, Option<String>)> {
+    let rootless = of_privileges()?.rootless();
+    let may_lack = !asked
+        && match call.globals.text("rootless").as_deref() {
+            Some("true") => true,
+            Some("false") => false,
+            _ => rootless,
+        };
+    let found = match mount {
+        None => Err("no cgroup2 file system is mounted".to_owned()),
+        Some(mount) if rootless => delegated(mount),
+        Some(mount) if may_lack => usable(mount, Path::new("")).map(|()| PathBuf::new()),
+        Some(_) => Ok(PathBuf::new()),
+    };
+    Ok(match found {
+        Ok(base) => (base, None),
+        Err(why) if may_lack => (own().unwrap_or_default(), Some(why)),
+        Err(_) => (PathBuf::new(), None),
+    })
+}
+
+/// Below which cgroup the caller makes those of containers; or why it can make none.
+pub fn cgroup_base(mount: &CgroupMount) -> Result<Result<PathBuf, String>> {
+    Ok(if of_privileges()?.rootless() { delegated(mount) } else { Ok(PathBuf::new()) })
+}
+
+/// Where the cgroup of a container is whose configuration does not say so; or why it can have none.
+pub fn default_cgroup(mount: &CgroupMount, id: &str) -> Result<Result<PathBuf, String>> {
+    Ok(cgroup_base(mount)?.map(|base| minirun_plan::default_cgroup(&base, id)))
+}
+
+/// Does this user namespace deny setgroups(2)? Only somebody inside can tell. What cannot be entered is told of later.
+fn joined_denies_setgroups(path: &Path) -> sys::Result<bool> {
+    const DENIES: i32 = 1;
+    let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| sys::Errno::EINVAL)?;
+    let namespace = sys::open(&path, libc::O_RDONLY)?;
+    match sys::clone3(sys::Clone::default())? {
+        Forked::Child => {
+            sys::forbid_allocation();
+            let mut word = [0u8; 8];
+            let read = sys::setns(namespace.as_fd(), libc::CLONE_NEWUSER)
+                .and_then(|()| sys::open(c"/proc/self/setgroups", libc::O_RDONLY))
+                .and_then(|file| sys::read(file.as_fd(), &mut word));
+            sys::exit(if read.is_ok() && word.starts_with(b"deny") { DENIES } else { 0 })
+        }
+        Forked::Parent { pid, .. } => Ok(libc::WEXITSTATUS(sys::wait(pid)?) == DENIES),
+    }
+}
+
+/// What the plan of these limits depends on. Controllers count where they are on offer: in the cgroup at `base`, empty for
+/// the root; nowhere for a container without a cgroup.
+pub fn of_limits(
+    resources: Option<&Resources>,
+    mount: Option<&CgroupMount>,
+    base: &Path,
+    denied: bool,
+) -> Result<HostFacts> {
     let limited = resources.is_some_and(|resources| {
         resources.memory.is_some()
             || resources.cpu.is_some()
@@ -36,13 +122,13 @@ pub fn of_limits(resources: Option<&Resources>) -> Result<(HostFacts, Option<Cgr
             || resources.rdma.is_some()
             || resources.unified.is_some()
     });
-    let facts = HostFacts {
-        cgroup_mount: mount.as_ref().map(|mount| mount.path.clone()),
-        controllers: match &mount {
-            Some(mount) if limited => controllers(mount)?,
+    Ok(HostFacts {
+        cgroup_mount: mount.map(|mount| mount.path.clone()),
+        controllers: match mount {
+            Some(mount) if limited && !denied => controllers(mount, base)?,
             _ => Vec::new(),
         },
-        v1_controllers: match &mount {
+        v1_controllers: match mount {
             // Only where cgroup2 is not alone can a controller be elsewhere.
             Some(mount) if limited && !mount.unified => v1_controllers()?,
             _ => Vec::new(),
@@ -53,16 +139,14 @@ pub fn of_limits(resources: Option<&Resources>) -> Result<(HostFacts, Option<Cgr
             _ => Vec::new(),
         },
         kcore: exists("/proc/kcore"),
-        initial_user_namespace: in_initial_user_namespace(),
         page_size: page_size(),
         ..of_privileges()?
-    };
-    Ok((facts, mount))
+    })
 }
 
 /// The first user namespace maps every id to itself; others can do so only by deliberate imitation (as systemd-nspawn
 /// may), and then what the kernel refuses is an error later on.
-fn in_initial_user_namespace() -> bool {
+pub fn in_initial_user_namespace() -> bool {
     std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 

@@ -51,7 +51,8 @@ pub enum Starter {
 pub struct Created {
     pub record: Record,
     pub init: Init,
-    pub cgroup: Cgroup,
+    /// Its cgroup, if it has one of its own.
+    pub cgroup: Option<Cgroup>,
     /// The master of its terminal, if that is here.
     pub terminal: Option<OwnedFd>,
     /// Watches the steps that are still to come.
@@ -103,8 +104,14 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
 
 fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Record> {
     let spec = &ready.bundle.spec;
-    let path = ready.plan.cgroup.path.clone();
-    let made = Cgroup::first_missing(&ready.cgroup_mount, &path)?;
+    let cgroup = match ready.plan.cgroup.is_none() {
+        true => None,
+        false => {
+            let (mount, path) = (ready.cgroup_mount.clone(), ready.plan.cgroup.path.clone());
+            let made = Cgroup::first_missing(&mount, &path)?;
+            Some(CgroupRecord { mount, path, made })
+        }
+    };
     Ok(Record {
         version: 1,
         id: id.to_owned(),
@@ -114,7 +121,8 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         owner: nix::unistd::getuid().as_raw(),
         boot_id: boot_id()?.to_owned(),
         init: None,
-        cgroup: Some(CgroupRecord { mount: ready.cgroup_mount.clone(), path, made }),
+        cgroup,
+        cgroup_denied: ready.cgroup_denied.clone(),
         pid_file,
         own_pid_namespace: ready.plan.namespaces.is_new(libc::CLONE_NEWPID),
         no_new_keyring: ready.no_new_keyring,
@@ -130,7 +138,7 @@ fn carry_out(
     ready: &Ready,
     (starter, console): (Starter, Option<OwnedFd>),
     steps: &mut trace::Steps,
-) -> Result<(Init, Cgroup)> {
+) -> Result<(Init, Option<Cgroup>)> {
     {
         let _record = doing("record", || entry.path().display().to_string(), "");
         entry.keep_config(&ready.bundle.text)?;
@@ -140,25 +148,29 @@ fn carry_out(
         }
     }
     let cgroup = make_cgroup(entry, ready)?;
-    let [mount, directory] = cgroup.descriptors();
-    let extras = Extras { console, not_inits: &[entry.fd(), mount, directory] };
+    let held = cgroup.iter().flat_map(Cgroup::descriptors).chain([entry.fd()]).collect::<Vec<_>>();
+    let extras = Extras { console, not_inits: &held };
+    let place = cgroup.as_ref().map(Cgroup::fd);
     let announce_early = matches!(starter, Starter::Myself { .. });
     let clone = doing("clone", || ready.plan.namespaces.to_string(), "linux.namespaces");
     let mut midwife = Midwife { entry, record, ready, announce_early, clone: Some(clone), steps };
     let init = match starter {
-        Starter::Myself { .. } => spawn(&ready.plan, cgroup.fd(), Gate::Parent, extras, &mut midwife),
+        Starter::Myself { .. } => spawn(&ready.plan, place, Gate::Parent, extras, &mut midwife),
         Starter::Command => {
             let gate = open_gate(entry)?;
-            spawn(&ready.plan, cgroup.fd(), Gate::Listener(gate.as_fd()), extras, &mut midwife)
+            spawn(&ready.plan, place, Gate::Listener(gate.as_fd()), extras, &mut midwife)
         }
     };
-    let init = init.map_err(|error| explain(error, &cgroup))?;
+    let init = init.map_err(|error| explain(error, cgroup.as_ref()))?;
     Ok((init, cgroup))
 }
 
-/// The container's cgroup with its limits.
-fn make_cgroup(entry: &Entry, ready: &Ready) -> Result<Cgroup> {
+/// The container's cgroup with its limits, if it gets one.
+fn make_cgroup(entry: &Entry, ready: &Ready) -> Result<Option<Cgroup>> {
     let plan = &ready.plan.cgroup;
+    if plan.is_none() {
+        return Ok(None);
+    }
     let cgroup = {
         let _make = doing("cgroup", || plan.path.display().to_string(), plan.origin.as_str());
         let cgroup = Cgroup::create(&ready.cgroup_mount, plan)?;
@@ -177,7 +189,7 @@ fn make_cgroup(entry: &Entry, ready: &Ready) -> Result<Cgroup> {
         let _give = doing("owner", || owner.uid.to_string(), owner.origin.as_str());
         cgroup.delegate(owner)?;
     }
-    Ok(cgroup)
+    Ok(Some(cgroup))
 }
 
 /// Stands by while init is made.
@@ -251,8 +263,9 @@ fn complete(
 }
 
 /// A container without memory to be born in dies before it can say so.
-fn explain(error: SpawnError, cgroup: &Cgroup) -> anyhow::Error {
-    let starved = matches!(error, SpawnError::Died { .. }) && cgroup.oom_kills().is_ok_and(|kills| kills > Some(0));
+fn explain(error: SpawnError, cgroup: Option<&Cgroup>) -> anyhow::Error {
+    let killed = || cgroup.is_some_and(|cgroup| cgroup.oom_kills().is_ok_and(|kills| kills > Some(0)));
+    let starved = matches!(error, SpawnError::Died { .. }) && killed();
     if starved {
         return anyhow!("unable to start container process: container init was OOM-killed (memory limit too low?)");
     }

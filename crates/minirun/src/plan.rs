@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use minirun_cgroup::CgroupMount;
 use minirun_plan::{Op, Plan, Problems, Request, compile};
 
 use crate::bundle::Bundle;
@@ -15,7 +14,10 @@ use crate::trace::doing;
 pub struct Ready {
     pub bundle: Bundle,
     pub plan: Plan,
+    /// Empty where there is none, and none is needed.
     pub cgroup_mount: PathBuf,
+    /// Why the container has no cgroup of its own.
+    pub cgroup_denied: Option<String>,
     pub no_new_keyring: bool,
     /// May the container say when it is ready?
     pub notify: bool,
@@ -30,7 +32,7 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
     drop(reading);
     let probing = doing("look", || "at the host".to_owned(), "");
     let mut problems = bundle.problems.clone();
-    let (facts, mount) = facts::probe(&bundle.spec)?;
+    let (facts, mount) = facts::probe(&bundle.spec, call)?;
     let root = bundle.root().unwrap_or_else(|found| {
         problems.append(found);
         minirun_plan::RootSource::Overlay(Vec::new())
@@ -64,13 +66,14 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
     };
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     plan.notes.iter().for_each(|note| log::debug!("{note}"));
-    match mount {
-        Some(CgroupMount { path, .. }) => {
-            let no_new_keyring = call.has("no-new-keyring");
-            Ok(Ready { bundle, plan, cgroup_mount: path, no_new_keyring, notify: notify.is_some() })
-        }
-        None => bail!("no cgroup2 file system is mounted on this host"),
-    }
+    Ok(Ready {
+        bundle,
+        cgroup_mount: mount.map(|mount| mount.path).unwrap_or_default(),
+        cgroup_denied: facts.cgroup_denied.filter(|_| plan.cgroup.is_none()),
+        plan,
+        no_new_keyring: call.has("no-new-keyring"),
+        notify: notify.is_some(),
+    })
 }
 
 fn refused(problems: Problems, bundle: &Bundle) -> anyhow::Error {

@@ -1,9 +1,10 @@
 //! Processes by more than their number: a pid is reused, a pid with its start time and the boot it belongs to is not.
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use minirun_sys as sys;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,27 @@ impl Process {
             }
         }
     }
+}
+
+/// The processes in the pid namespace of this one and in those below it. Others' cannot be looked into, and are not in it.
+pub fn in_pid_namespace_of(init: i32) -> Result<Vec<i32>> {
+    let namespace = |pid: i32| File::open(format!("/proc/{pid}/ns/pid")).map(OwnedFd::from).ok();
+    let inode = |fd: &OwnedFd| sys::fstat(fd.as_fd()).map(|stat| (stat.st_dev, stat.st_ino));
+    let own = inode(&namespace(init).context("look into the container's init")?)?;
+    let inside = |pid: &i32| {
+        let mut next = namespace(*pid);
+        while let Some(fd) = next {
+            if inode(&fd).is_ok_and(|found| found == own) {
+                return true;
+            }
+            // The one of the caller has no parent that the caller could see.
+            next = sys::namespace_parent(fd.as_fd()).ok();
+        }
+        false
+    };
+    let entries = std::fs::read_dir("/proc").context("read /proc")?;
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    Ok(pids.filter(inside).collect())
 }
 
 /// What distinguishes this boot from others (random(4)).

@@ -9,6 +9,7 @@ use minirun_sys as sys;
 
 use crate::cli::Call;
 use crate::container::{CgroupRecord, Found, Record, Status};
+use crate::facts;
 use crate::hooks;
 use crate::lifecycle::store;
 use crate::pid_file;
@@ -62,21 +63,25 @@ fn break_in(store: &Store, id: &str) -> Result<()> {
         return Ok(());
     }
     let Some(found) = Found::peek(store, id)? else { return Ok(()) };
-    if found.init.is_some()
-        && let Some(cgroup) = found.record.open_cgroup()?
-    {
-        cgroup.kill()?;
+    let Some(init) = found.init else { return Ok(()) };
+    match (found.record.open_cgroup()?, init.signal(libc::SIGKILL)) {
+        (Some(cgroup), _) => Ok(cgroup.kill()?),
+        (None, Ok(()) | Err(sys::Errno::ESRCH)) => Ok(()),
+        (None, Err(errno)) => Err(errno).context("kill container init"),
     }
-    Ok(())
 }
 
 /// What a damaged record must have said about the cgroup: the configuration places it, or the id does.
 fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
     let spec: Option<minirun_plan::Spec> = entry.read_config().ok().and_then(|text| serde_json::from_slice(&text).ok());
     let named = spec.and_then(|spec| spec.linux?.cgroups_path).filter(|path| !path.is_empty());
-    let path = named.map_or_else(|| minirun_plan::default_cgroup(id), |path| Path::new("/").join(path));
-    let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?.path;
-    Ok(Record { id: id.to_owned(), cgroup: Some(CgroupRecord { mount, path, made: None }), ..Record::default() })
+    let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?;
+    let path = match named {
+        Some(path) => Some(Path::new("/").join(path)),
+        None => facts::default_cgroup(&mount, id)?.ok(),
+    };
+    let cgroup = path.map(|path| CgroupRecord { mount: mount.path, path, made: None });
+    Ok(Record { id: id.to_owned(), cgroup, ..Record::default() })
 }
 
 /// Kills what is left of a container and removes everything that it has on the host. Success means that nothing is left.

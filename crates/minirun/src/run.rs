@@ -165,8 +165,9 @@ pub fn status_code(status: i32) -> u8 {
 
 /// A container that ended for want of memory looks like one that was killed, so it is said.
 fn report_oom(container: &Created, killed: bool) {
-    if let Ok(Some(kills @ 1..)) = container.cgroup.oom_kills() {
-        let limit = container.cgroup.read("memory.max").ok().flatten().unwrap_or_default();
+    let Some(cgroup) = &container.cgroup else { return };
+    if let Ok(Some(kills @ 1..)) = cgroup.oom_kills() {
+        let limit = cgroup.read("memory.max").ok().flatten().unwrap_or_default();
         let who = if killed { "container init was OOM-killed" } else { "processes of the container were OOM-killed" };
         log::error!("{who}: memory.max of {} bytes was reached ({kills} kills)", limit.trim_end());
     }

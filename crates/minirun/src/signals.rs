@@ -30,13 +30,14 @@ pub fn kill(call: &Call) -> Result<()> {
     }
 }
 
-/// Signals every process in the container's cgroup; none at all is as well.
+/// Signals every process of the container; none at all is as well.
 fn signal_all(record: &Record, signal: i32) -> Result<()> {
-    let Some(cgroup) = record.open_cgroup()? else { return Ok(()) };
-    if signal == libc::SIGKILL {
+    if signal == libc::SIGKILL
+        && let Some(cgroup) = record.open_cgroup()?
+    {
         return Ok(cgroup.kill()?);
     }
-    for pid in cgroup.pids()? {
+    for pid in record.pids()? {
         let sent = sys::pidfd_open(pid).and_then(|process| sys::pidfd_send_signal(process.as_fd(), signal));
         match sent {
             Ok(()) | Err(sys::Errno::ESRCH) => {}

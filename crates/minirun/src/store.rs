@@ -4,16 +4,18 @@
 //! somebody waited for its lock is recognised by its link count.
 
 use std::ffi::{CStr, CString};
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::{ErrorKind, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use minirun_sys as sys;
 use nix::fcntl::{Flock, FlockArg};
+
+use crate::facts::in_initial_user_namespace;
 
 /// The record of a container.
 const RECORD: &str = "state.json";
@@ -34,6 +36,8 @@ pub struct Store {
     root: PathBuf,
     /// Was the directory named on the command line?
     explicit: bool,
+    /// Is it in the runtime directory of a user, which is cleaned of old files?
+    users: bool,
 }
 
 /// A container's directory, locked.
@@ -48,12 +52,12 @@ impl Store {
     pub fn at(root: Option<PathBuf>) -> Result<Store> {
         match root {
             Some(root) if root == Path::new("/") => bail!("option --root argument should not be set to /"),
-            Some(root) => Ok(Store { root, explicit: true }),
-            None if nix::unistd::geteuid().is_root() => {
-                Ok(Store { root: PathBuf::from("/run/minirun"), explicit: false })
+            Some(root) => Ok(Store { root, explicit: true, users: false }),
+            None if !has_runtime_directory() => {
+                Ok(Store { root: PathBuf::from("/run/minirun"), explicit: false, users: false })
             }
-            None => match std::env::var_os("XDG_RUNTIME_DIR") {
-                Some(dir) => Ok(Store { root: Path::new(&dir).join("minirun"), explicit: false }),
+            None => match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+                Some(dir) => Ok(Store { root: Path::new(&dir).join("minirun"), explicit: false, users: true }),
                 None => bail!("XDG_RUNTIME_DIR is not set (use --root DIR, or run as root)"),
             },
         }
@@ -72,6 +76,11 @@ impl Store {
             .mode(0o700)
             .create(&self.root)
             .with_context(|| format!("make state directory {}", self.root.display()))?;
+        if self.users {
+            // With the sticky bit it is no rubbish (XDG Base Directory Specification).
+            std::fs::set_permissions(&self.root, Permissions::from_mode(0o1700))
+                .with_context(|| format!("chmod {}", self.root.display()))?;
+        }
         let path = self.root.join(id);
         match DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => {}
@@ -252,6 +261,14 @@ impl Entry {
             Err(errno) => Err(errno.into()),
         }
     }
+}
+
+/// Does state belong into the runtime directory of a user? As in runc, also as root of a user namespace that an ordinary
+/// user has made, who is still called otherwise then.
+fn has_runtime_directory() -> bool {
+    let known_otherwise =
+        || std::env::var_os("XDG_RUNTIME_DIR").is_some() && std::env::var_os("USER").is_none_or(|name| name != "root");
+    !nix::unistd::geteuid().is_root() || !in_initial_user_namespace() && known_otherwise()
 }
 
 /// Waits for the lock, as long as another command may take for its work on the container.

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use anyhow::{Context, Result, anyhow, bail};
-use minirun_cgroup::Cgroup;
+use minirun_cgroup::{Cgroup, locate};
 use minirun_plan::spec::Resources;
 use minirun_plan::{Knob, compile_resources};
 use serde_json::{Map, Value, json};
@@ -20,7 +20,7 @@ pub fn update(call: &Call) -> Result<()> {
     if found.status == Status::Stopped || found.status == Status::Creating {
         bail!("container not running");
     }
-    let cgroup = found.record.open_cgroup()?.context("the container's cgroup is gone")?;
+    let cgroup = found.record.need_cgroup("update")?;
     let mut asked = match call.text("resources") {
         Some(source) => read_resources(call, &source)?,
         None => from_options(call)?,
@@ -29,7 +29,9 @@ pub fn update(call: &Call) -> Result<()> {
     let resources: Resources =
         serde_path_to_error::deserialize(&asked).map_err(|error| anyhow!("{}: {}", error.path(), error.inner()))?;
     check_usage(&resources, &cgroup)?;
-    let (facts, _) = facts::of_limits(Some(&resources))?;
+    let rootless = facts::of_privileges()?.rootless();
+    let base = found.record.cgroup.filter(|_| rootless).map(|cgroup| cgroup.path).unwrap_or_default();
+    let facts = facts::of_limits(Some(&resources), locate()?.as_ref(), &base, false)?;
     let plan = compile_resources(&resources, &facts).map_err(anyhow::Error::new)?;
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     apply_or_restore(&cgroup, &plan.cgroup.knobs)

@@ -409,8 +409,9 @@ fn an_ordinary_user_learns_what_is_missing() {
         assert_eq!(output.stderr, "");
         assert_eq!(verdict(&output, "namespaces.user"), "ok");
         assert_eq!(verdict(&output, "namespaces.mount"), "limited");
-        assert_eq!(verdict(&output, "namespaces.id-maps"), "missing");
-        assert_eq!(verdict(&output, "cgroups.make"), "missing");
+        assert_eq!(verdict(&output, "namespaces.id-maps"), "limited");
+        assert_eq!(verdict(&output, "mounts.pivot-root"), "limited");
+        assert_eq!(verdict(&output, "cgroups.make"), "limited");
         assert_eq!(verdict(&output, "confinement.capabilities"), "limited");
         assert_eq!(verdict(&output, "files.state-directory"), "missing");
     });

@@ -6,20 +6,26 @@ use super::Draft;
 use crate::spec::{IdMapping, Linux, Mount, Spec};
 use crate::{CgroupOwner, Origin};
 
-/// Sets the path of the container's cgroup. A relative path counts from the root of the mount, and no path means
-/// `/minirun-ID`: the specification leaves both to the runtime.
+/// Sets the path of the container's cgroup. A relative path counts from the cgroup below which the runtime makes them, and
+/// no path means `minirun-ID` there: the specification leaves both to the runtime.
 pub(super) fn cgroup_path(draft: &mut Draft<'_>, linux: &Linux) {
     let origin = Origin::of("linux.cgroupsPath");
-    if draft.facts.cgroup_mount.is_none() {
+    if draft.facts.cgroup_mount.is_none() && draft.facts.cgroup_denied.is_none() {
         draft.problem(&Origin::of("linux.resources"), "no cgroup2 file system is mounted on this host");
     }
     let path = linux.cgroups_path.as_deref().unwrap_or("");
     if path.is_empty() {
-        draft.cgroup.path = default_path(draft.request.id);
         draft.cgroup.origin = Origin::of("default cgroup");
+        draft.cgroup.path = match draft.facts.cgroup_denied {
+            None => default_path(&draft.facts.cgroup_base, draft.request.id),
+            Some(_) => PathBuf::new(),
+        };
         return;
     }
     let mut clean = PathBuf::from("/");
+    if !path.starts_with('/') {
+        clean.push(&draft.facts.cgroup_base);
+    }
     for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
         if part == ".." || part.contains(['\0', '\n']) {
             draft.problem(&origin, format!("{path:?} must stay below the cgroup2 mount: {part:?} is not allowed"));
@@ -59,7 +65,22 @@ pub(super) fn cgroup_owner(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     }
 }
 
-/// Where a container's cgroup is when its configuration does not say so.
-pub fn default_path(id: &str) -> PathBuf {
-    PathBuf::from(format!("/minirun-{id}"))
+/// What a container without a cgroup of its own cannot have: limits, and processes that nothing else tells from others.
+pub(super) fn without_cgroup(draft: &mut Draft<'_>) {
+    let Some(why) = draft.facts.cgroup_denied.as_deref().filter(|_| draft.cgroup.is_none()) else { return };
+    for knob in std::mem::take(&mut draft.cgroup.knobs) {
+        draft.problem(&knob.origin, format!("{} cannot be written without a cgroup: {why}", knob.file));
+    }
+    draft.cgroup.devices = None;
+    draft.cgroup.owner = None;
+    if !draft.namespaces.is_new(libc::CLONE_NEWPID) {
+        let text = format!("a new pid namespace is needed to find the container's processes without a cgroup: {why}");
+        draft.problem(&Origin::of("linux.namespaces"), text);
+    }
+    draft.notes.push(format!("{}: the container stays in the runtime's: {why}", draft.cgroup.origin));
+}
+
+/// Where a container's cgroup is when its configuration does not say so; `base` is empty for the root.
+pub fn default_path(base: &Path, id: &str) -> PathBuf {
+    Path::new("/").join(base).join(format!("minirun-{id}"))
 }

@@ -31,7 +31,8 @@ pub fn compile_hooks(given: &spec::Hooks, problems: &mut Problems) -> Hooks {
 /// The point at which the parent runs the first three lists: everything is mounted, nothing is hidden yet.
 pub(super) fn await_hooks(draft: &mut Draft<'_>) {
     if draft.hooks.before_pivot() {
-        draft.step(Op::AwaitHooks, Origin::of("hooks"));
+        let readable = draft.facts.euid != 0 && draft.namespaces.is_new(libc::CLONE_NEWUSER);
+        draft.step(Op::AwaitHooks { readable }, Origin::of("hooks"));
     }
 }
 

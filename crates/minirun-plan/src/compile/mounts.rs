@@ -171,6 +171,13 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
         };
         return draft.step(op, origin.clone());
     }
+    if typ == "sysfs"
+        && options.bind.is_none()
+        && draft.in_user_namespace()
+        && !draft.namespaces.has(libc::CLONE_NEWNET)
+    {
+        return host_sysfs(draft, mount, origin, point(PointKind::RealDirectory, &options), options);
+    }
     if let Some(recursive) = options.bind {
         if options.has_data() || options.copy_up {
             let text = "bind mounts cannot have any filesystem-specific options applied";
@@ -225,6 +232,19 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
     draft.step(op, origin.clone());
 }
 
+/// sysfs shows a network namespace, and who mounts it has to own that (sysfs(5)). Where the container stays in the host's,
+/// the host's /sys is shown, as crun does and runc's rootless template; what is mounted beneath gets the same attributes.
+fn host_sysfs(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, mut point: MountPoint, options: MountOptions) {
+    if options.has_data() {
+        draft.problem(&origin.field("options"), "sysfs of the host's network namespace takes no options of its own");
+    }
+    draft.notes.push(format!("{origin}: the network namespace is the host's, so its /sys is bound"));
+    point.recursive.set |= point.attributes.set & (RDONLY | NOSUID | NODEV | NOEXEC);
+    let mut host = mount.clone();
+    host.set_source(Some("/sys".into()));
+    bind(draft, &host, origin, true, point, &options);
+}
+
 /// The cgroup hierarchy. A mount of cgroup2 outside a cgroup namespace would change the flags of the host's own mount
 /// (`nsdelegate`, cgroup-v2.rst), so without a namespace the host's mount is shown instead.
 fn cgroup(draft: &mut Draft<'_>, point: MountPoint, origin: &Origin) {
@@ -234,7 +254,8 @@ fn cgroup(draft: &mut Draft<'_>, point: MountPoint, origin: &Origin) {
         let op = Op::Bind { source, recursive: false, idmap: None, idmap_recursive: false, point };
         return draft.step(op, origin.clone());
     }
-    let own = format!("{}{}", mount.display(), draft.cgroup.path.display());
+    let path = if draft.cgroup.is_none() { &draft.facts.cgroup_base } else { &draft.cgroup.path };
+    let own = format!("{}{}", mount.display(), path.display());
     let host = draft.c_string(&own, origin);
     draft.step(Op::MountCgroup { host, point }, origin.clone());
 }
@@ -292,7 +313,7 @@ fn bind(
     mount: &Mount,
     origin: &Origin,
     recursive: bool,
-    point: MountPoint,
+    mut point: MountPoint,
     options: &MountOptions,
 ) {
     let place = origin.field("source");
@@ -305,6 +326,12 @@ fn bind(
         false => format!("{}/{source}", draft.request.bundle.display()),
     };
     refuse_over_proc(draft, &point.target, "bind", Some(&source), &origin.field("destination"));
+    if recursive && shows_own_cgroups(draft, &source) {
+        point.recursive.set |= point.attributes.set & RDONLY;
+    }
+    if draft.facts.euid != 0 && (options.idmap.is_some() || mount.uid_mappings().is_some()) {
+        draft.problem(origin, "mapping the ids of a mount takes root, to whom its file system belongs");
+    }
     let idmap = match (mount.uid_mappings(), mount.gid_mappings()) {
         (Some(uids), Some(gids)) => {
             let convert = |list: &[oci_spec::runtime::LinuxIdMapping]| -> Vec<crate::spec::IdMapping> {
@@ -340,13 +367,16 @@ fn bind(
     draft.step(Op::Bind { source, recursive, idmap, idmap_recursive, point }, origin.clone());
 }
 
+/// Would a read-only mount of this tree leave cgroups beneath it writable that are the caller's own (CVE-2023-25809)?
+fn shows_own_cgroups(draft: &Draft<'_>, source: &str) -> bool {
+    draft.facts.rootless() && draft.facts.cgroup_mount.as_ref().is_some_and(|mount| mount.starts_with(source))
+}
+
 /// The maps of the container's own new user namespace.
 fn own_maps(draft: &mut Draft<'_>, origin: &Origin) -> Option<usize> {
     let find = |draft: &Draft<'_>, name: &str| {
-        draft.host.iter().find_map(|step| match &step.op {
-            crate::HostOp::WriteProc { file, value } if *file == name => Some(value.clone()),
-            _ => None,
-        })
+        let maps = draft.host.iter().filter_map(|step| step.op.id_map());
+        maps.filter(|(file, _)| *file == name).map(|(_, value)| value.to_owned()).next()
     };
     match (find(draft, "uid_map"), find(draft, "gid_map")) {
         (Some(uids), Some(gids)) => {

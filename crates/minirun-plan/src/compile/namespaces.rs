@@ -45,6 +45,10 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
             continue;
         }
         match namespace.path().as_deref().filter(|path| *path != Path::new("")) {
+            None if kind == libc::CLONE_NEWTIME && draft.facts.euid != 0 => {
+                draft
+                    .problem(&origin.field("type"), "a new time namespace takes root: its clocks are set from outside");
+            }
             None => draft.namespaces.new |= kind as u64,
             Some(path) if !path.is_absolute() => {
                 draft.problem(&origin.field("path"), format!("{} must be an absolute path", path.display()));
@@ -62,6 +66,10 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
         draft.problem(&list, "a mount namespace is needed: without one the container would change the host's mounts");
     }
     user_namespace(draft, linux);
+    if draft.namespaces.is_joined(libc::CLONE_NEWUSER) {
+        draft.namespaces.user_first = draft.facts.euid != 0;
+        draft.namespaces.leave_groups = must_leave_groups(draft);
+    }
     time_offsets(draft, linux);
     if draft.in_user_namespace() {
         draft.step(Op::BecomeRoot, Origin::of("linux.namespaces (user)"));
@@ -81,13 +89,24 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
 /// The namespaces of a running container, all those that its configuration lists.
 pub(super) fn enter_container(draft: &mut Draft<'_>, linux: &Linux) {
     let kinds = linux.namespaces.iter().fold(0, |kinds, namespace| kinds | kind_of(namespace.typ()) as u64);
-    let user = libc::CLONE_NEWUSER as u64;
-    draft.step(Op::EnterContainer(kinds), Origin::of("linux.namespaces"));
-    if kinds & user != 0 {
+    let user = kinds & libc::CLONE_NEWUSER as u64;
+    draft.namespaces.user_first = user != 0 && draft.facts.euid != 0;
+    if user != 0 && must_leave_groups(draft) {
+        draft.step(Op::Groups(Vec::new()), Origin::of("process.user.additionalGids"));
+    }
+    let rest = if draft.namespaces.user_first { kinds & !user } else { kinds };
+    draft.step(Op::EnterContainer(rest), Origin::of("linux.namespaces"));
+    if user != 0 {
         draft.step(Op::BecomeRoot, Origin::of("linux.namespaces (user)"));
     }
     draft.namespaces.entered = kinds;
     session_keyring(draft);
+}
+
+/// A user namespace that denies setgroups(2) keeps the groups that one comes with, so root comes without any. An ordinary
+/// user cannot give them up at all.
+fn must_leave_groups(draft: &Draft<'_>) -> bool {
+    draft.facts.joined_setgroups_denied && !draft.facts.setgroups_denied && draft.facts.euid == 0
 }
 
 /// The id maps of a new user namespace.
@@ -110,12 +129,25 @@ fn user_namespace(draft: &mut Draft<'_>, linux: &Linux) {
             draft.problem(&origin, "a new user namespace needs at least one mapping");
         }
         let value = map_lines(draft, mappings, &origin);
-        if file == "gid_map" && draft.facts.euid != 0 {
-            // An ordinary user may write gid_map only after giving up setgroups (user_namespaces(7)).
-            let value = "deny".to_owned();
-            draft.host.push(HostStep { op: HostOp::WriteProc { file: "setgroups", value }, origin: origin.clone() });
+        for op in map_ops(draft, file, mappings, value) {
+            draft.host.push(HostStep { op, origin: origin.clone() });
         }
-        draft.host.push(HostStep { op: HostOp::WriteProc { file, value }, origin });
+    }
+}
+
+/// How a map is made. An ordinary user may map one id, its own, and the group only after giving up setgroups; the helpers
+/// map what the administrator has granted as well (user_namespaces(7), subuid(5)).
+fn map_ops(draft: &Draft<'_>, file: &'static str, mappings: &[IdMapping], value: String) -> Vec<HostOp> {
+    let users = file == "uid_map";
+    let own = if users { draft.facts.euid } else { draft.facts.egid };
+    match mappings {
+        _ if draft.facts.euid == 0 => vec![HostOp::WriteProc { file, value }],
+        [one] if one.host_id == own && one.size == 1 && users => vec![HostOp::WriteProc { file, value }],
+        [one] if one.host_id == own && one.size == 1 => {
+            let denied = HostOp::WriteProc { file: "setgroups", value: "deny".to_owned() };
+            vec![denied, HostOp::WriteProc { file, value }]
+        }
+        _ => vec![HostOp::MapIds { program: if users { "newuidmap" } else { "newgidmap" }, value }],
     }
 }
 

@@ -34,20 +34,16 @@ struct Node {
     origin: Origin,
 }
 
-/// In a user namespace nodes cannot be made (mknod(2)): the host's are mounted instead, while they can be seen.
+/// In a user namespace device nodes cannot be made (mknod(2)): the host's are mounted instead, while they can be seen.
 pub(super) fn host_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     if !draft.in_user_namespace() {
         return;
     }
     for node in all_nodes(draft, spec, linux) {
-        let host = format!("/{}", node.path.path().to_string_lossy());
         if node.kind == NodeKind::Fifo {
-            draft.problem(
-                &node.origin,
-                "named pipes in a user namespace are not supported: there is no host node to mount",
-            );
             continue;
         }
+        let host = format!("/{}", node.path.path().to_string_lossy());
         let source = draft.source(&host, false, &node.origin);
         draft.step(Op::BindDevice { source, path: node.path, device: node.device }, node.origin);
     }
@@ -55,8 +51,9 @@ pub(super) fn host_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
 
 /// Nodes and links that init makes once the root is the container's, so that no path can lead out of it.
 pub(super) fn own_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
-    if !draft.in_user_namespace() {
-        for Node { path, kind, device, mode, uid, gid, origin } in all_nodes(draft, spec, linux) {
+    let pipes_only = draft.in_user_namespace();
+    for Node { path, kind, device, mode, uid, gid, origin } in all_nodes(draft, spec, linux) {
+        if kind == NodeKind::Fifo || !pipes_only {
             draft.step(Op::Device { path, kind, device, mode, uid, gid }, origin);
         }
     }

@@ -177,12 +177,17 @@ fn user(draft: &mut Draft<'_>, process: &Process) {
             draft.problem(&origin.field("additionalGids").index(i), format!("{gid} is not an id"));
         }
     }
-    let denied = draft.facts.setgroups_denied
-        || draft.host.iter().any(|step| matches!(step.op, HostOp::WriteProc { file: "setgroups", .. }));
+    let denied = match draft.in_user_namespace() && !draft.namespaces.is_new(libc::CLONE_NEWUSER) {
+        true => draft.facts.joined_setgroups_denied,
+        false => {
+            let gives_up = |step: &HostStep| matches!(step.op, HostOp::WriteProc { file: "setgroups", .. });
+            draft.facts.setgroups_denied || draft.host.iter().any(gives_up)
+        }
+    };
     if !denied {
         draft.step(Op::Groups(user.additional_gids.clone()), origin.field("additionalGids"));
     } else if !user.additional_gids.is_empty() {
-        let text = "cannot set any additional groups in a rootless container";
+        let text = "cannot set any additional groups in a rootless container: its user namespace denies setgroups(2)";
         draft.problem(&origin.field("additionalGids"), text);
     }
     draft.step(Op::User { uid: user.uid, gid: user.gid }, origin);

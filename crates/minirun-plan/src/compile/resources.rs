@@ -100,14 +100,22 @@ impl Limits<'_> {
 
     /// Why a controller cannot be used, as the end of a sentence; none when it can.
     fn why_missing(&self, controller: &str) -> Option<String> {
+        if let Some(why) = &self.facts.cgroup_denied {
+            return Some(format!("out of reach: {why}"));
+        }
+        let base = self.facts.cgroup_base.strip_prefix("/").unwrap_or(&self.facts.cgroup_base);
         let here = match &self.facts.cgroup_mount {
-            Some(mount) => format!("cgroup2 at {}", mount.display()),
+            Some(mount) if base.as_os_str().is_empty() => format!("cgroup2 at {}", mount.display()),
+            Some(mount) => format!("the cgroup {}", mount.join(base).display()),
             None => "cgroup2, which is not mounted".to_owned(),
         };
         match self.facts.home_of(controller) {
             ControllerHome::V2 => None,
             ControllerHome::V1(mount) => {
                 Some(format!("bound to cgroup v1 at {}, not available in {here}", mount.display()))
+            }
+            ControllerHome::Absent if !base.as_os_str().is_empty() => {
+                Some(format!("not available in {here}: nobody has delegated it"))
             }
             ControllerHome::Absent => Some(format!("not available in {here}, and cgroup v1 does not hold it either")),
         }
@@ -258,7 +266,7 @@ impl Limits<'_> {
     fn devices(&mut self, resources: &Resources) {
         let rules = resources.devices.as_deref();
         let filter = device_filter(rules, self.problems);
-        if self.facts.euid == 0 && self.facts.initial_user_namespace {
+        if !self.facts.rootless() {
             self.cgroup.devices = filter;
         } else if rules.is_some_and(|rules| !rules.is_empty()) {
             self.warnings.push("linux.resources.devices: not enforced, as that takes root on the host".to_owned());

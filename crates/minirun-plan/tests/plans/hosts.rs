@@ -34,6 +34,13 @@ struct Host {
     kcore: bool,
     euid: u32,
     #[serde(default)]
+    egid: u32,
+    /// Below which cgroup containers get theirs.
+    #[serde(default)]
+    cgroup_base: PathBuf,
+    /// Why they get none.
+    cgroup_denied: Option<String>,
+    #[serde(default)]
     setgroups_denied: bool,
     initial_user_namespace: bool,
 }
@@ -58,8 +65,12 @@ pub fn host(name: &str) -> HostFacts {
         last_capability: host.last_capability,
         bounding: all & !lacks,
         kcore: host.kcore,
+        cgroup_base: host.cgroup_base,
+        cgroup_denied: host.cgroup_denied,
         euid: host.euid,
+        egid: host.egid,
         setgroups_denied: host.setgroups_denied,
+        joined_setgroups_denied: false,
         initial_user_namespace: host.initial_user_namespace,
     }
 }

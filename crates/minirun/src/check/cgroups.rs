@@ -47,11 +47,20 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
-/// What is done with the cgroup of every container.
+/// What is done with the cgroup of every container, where this user's are made.
 fn usable(mount: &CgroupMount) -> Vec<Row> {
-    let (name, matters) = ("cgroups.make", "every container has a cgroup; linux.cgroupsPath");
-    let own = format!("minirun-check-{}", std::process::id());
-    match make(&mount.path, Path::new("/").join(&own)) {
+    let (name, matters) = ("cgroups.make", "every container with limits has a cgroup; linux.cgroupsPath");
+    let own = format!("check-{}", std::process::id());
+    let place = match crate::facts::default_cgroup(mount, &own) {
+        Ok(Ok(place)) => place,
+        Ok(Err(why)) => {
+            let advice = "only containers without limits can run; for others have a part of the hierarchy delegated \
+                          (systemd-run --user --scope -p Delegate=yes), or run as root";
+            return vec![Row::limited(name, why, matters).advice(advice)];
+        }
+        Err(error) => return vec![Row::missing(name, format!("{error:#}"), matters).essential()],
+    };
+    match make(&mount.path, place) {
         Ok(cgroup) => {
             let mut rows = vec![Row::ok(name, format!("made {} and removed it", cgroup.path().display()), matters)];
             rows.extend(inside(&cgroup));
@@ -62,21 +71,8 @@ fn usable(mount: &CgroupMount) -> Vec<Row> {
             rows
         }
         Err(error) => {
-            let delegated = delegated().filter(|path| path.parent().is_some());
-            let below = delegated.and_then(|path| make(&mount.path, path.join(&own)).ok().map(|made| (made, path)));
-            let Some((cgroup, path)) = below else {
-                let advice = "run as root, or have a part of the hierarchy delegated to this user \
-                              (systemd-run --user --scope -p Delegate=yes)";
-                return vec![Row::missing(name, error, matters).advice(advice).essential()];
-            };
-            let seen = format!("{error}; it works below {}", path.display());
-            let mut rows =
-                vec![Row::limited(name, seen, matters).advice("name a linux.cgroupsPath below that").essential()];
-            rows.extend(inside(&cgroup));
-            if let Err(error) = cgroup.remove(None) {
-                rows.push(Row::missing("cgroups.remove", error.to_string(), "delete").essential());
-            }
-            rows
+            let advice = "run as root of the host, where cgroup2 is mounted writable";
+            vec![Row::missing(name, error, matters).advice(advice).essential()]
         }
     }
 }
@@ -84,12 +80,6 @@ fn usable(mount: &CgroupMount) -> Vec<Row> {
 /// Without controllers: to enable them would change the cgroups above, which stay.
 fn make(mount: &Path, path: PathBuf) -> Result<Cgroup, String> {
     Cgroup::create(mount, &CgroupPlan { path, ..CgroupPlan::default() }).map_err(|error| error.to_string())
-}
-
-/// The caller's own cgroup.
-fn delegated() -> Option<PathBuf> {
-    let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    text.lines().find_map(|line| line.strip_prefix("0::")).map(PathBuf::from)
 }
 
 /// Being born, frozen and killed in it, and its filter of devices.
@@ -117,7 +107,9 @@ fn inside(cgroup: &Cgroup) -> Vec<Row> {
     let filter = cgroup.attach_devices(&DeviceFilter::default()).map_err(|error| error.to_string());
     let advice = "run as root in the first user namespace, on a kernel with CONFIG_CGROUP_BPF";
     let matters = "linux.resources.devices, which every container has";
-    rows.push(of("cgroups.device-filter", "loaded and attached a BPF program", filter, matters, advice).essential());
+    let filter = of("cgroups.device-filter", "loaded and attached a BPF program", filter, matters, advice);
+    // Without privilege no device node can be made either.
+    rows.push(if nix::unistd::geteuid().is_root() { filter.essential() } else { filter });
     rows
 }
 
@@ -163,7 +155,7 @@ fn kill(cgroup: &Cgroup) -> Result<(), String> {
 
 /// Files can be looked at only where their controller is enabled already.
 fn files(mount: &CgroupMount, cgroup: &Cgroup) -> Vec<Row> {
-    let offered = controllers(mount).unwrap_or_default();
+    let offered = controllers(mount, Path::new("")).unwrap_or_default();
     let enabled = cgroup.read("cgroup.controllers").ok().flatten().unwrap_or_default();
     let has = |controller: &str| enabled.split_whitespace().any(|name| name == controller);
     let mut rows = Vec::new();
@@ -186,7 +178,8 @@ fn files(mount: &CgroupMount, cgroup: &Cgroup) -> Vec<Row> {
 
 /// The controllers, each with who holds it.
 fn limits(mount: &CgroupMount) -> Vec<Row> {
-    let controllers = match controllers(mount) {
+    let base = crate::facts::cgroup_base(mount).ok().and_then(|base| base.ok()).unwrap_or_default();
+    let controllers = match controllers(mount, &base) {
         Ok(found) => found,
         Err(error) => return vec![Row::missing("cgroups.controllers", error.to_string(), "linux.resources")],
     };

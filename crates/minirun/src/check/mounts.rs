@@ -9,8 +9,8 @@ use minirun_plan::{IdMaps, Origin};
 use minirun_sys as sys;
 use minirun_sys::{Errno, MountAttr};
 
-use super::Row;
 use super::trial::{self, At as _, Failure, Fault, attempt, born_in};
+use super::{IN_USER_NAMESPACE, Row};
 use crate::cli::Call;
 
 const MOUNT: i32 = libc::CLONE_NEWNS;
@@ -53,8 +53,15 @@ fn overlays() -> [Row; 2] {
     let plain = in_mount_namespace(0, || overlay(c"index=off,metacopy=off,redirect_dir=nofollow,xino=auto"));
     let user = in_mount_namespace(USER, || overlay(c"index=off,userxattr"));
     let in_user = "a kernel of 5.11 or later with CONFIG_OVERLAY_FS, and user namespaces";
+    let plain = match plain {
+        Err(failure) if !nix::unistd::geteuid().is_root() && user.is_ok() => {
+            let seen = format!("{failure}; it works in a new user namespace");
+            Row::limited("mounts.overlay", seen, matters).advice(IN_USER_NAMESPACE)
+        }
+        plain => Row::of_trial("mounts.overlay", "mounted one", plain, matters, advice),
+    };
     [
-        Row::of_trial("mounts.overlay", "mounted one", plain, matters, advice),
+        plain,
         Row::of_trial(
             "mounts.overlay-userxattr",
             "mounted one",
@@ -86,9 +93,10 @@ fn openat2() -> trial::Answer {
     opened.map(drop).map_err(|errno| Failure::of("openat2", errno))
 }
 
-fn copy_of_root(recursive: bool) -> Result<OwnedFd, Fault> {
-    let recursive = if recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
-    sys::open_tree(sys::working_directory(), c"/", libc::OPEN_TREE_CLONE | recursive).at("open_tree")
+/// With all that is beneath: in a user namespace the host's mounts stay together (mount_namespaces(7)).
+fn copy_of_root() -> Result<OwnedFd, Fault> {
+    let flags = libc::OPEN_TREE_CLONE | libc::AT_RECURSIVE as libc::c_uint;
+    sys::open_tree(sys::working_directory(), c"/", flags).at("open_tree")
 }
 
 fn attach(mount: &OwnedFd) -> Result<(), Fault> {
@@ -97,17 +105,17 @@ fn attach(mount: &OwnedFd) -> Result<(), Fault> {
 }
 
 fn attach_a_copy() -> Result<(), Fault> {
-    attach(&copy_of_root(false)?)
+    attach(&copy_of_root()?)
 }
 
 fn set_read_only(recursive: bool) -> Result<(), Fault> {
-    let copy = copy_of_root(recursive)?;
+    let copy = copy_of_root()?;
     let attr = MountAttr { set: libc::MOUNT_ATTR_RDONLY as u64, ..Default::default() };
     sys::mount_setattr(copy.as_fd(), recursive, attr, None).at("mount_setattr")
 }
 
 fn pivot() -> Result<(), Fault> {
-    let copy = copy_of_root(false)?;
+    let copy = copy_of_root()?;
     attach(&copy)?;
     sys::fchdir(copy.as_fd()).at("fchdir")?;
     sys::pivot_root_here().at("pivot_root")
@@ -141,7 +149,12 @@ fn devices() -> Row {
         sys::openat2(tmpfs.as_fd(), c"null", libc::O_RDWR, 0, 0).map(drop).at("openat2")
     });
     let advice = "run as root with CAP_MKNOD; in a user namespace the host's nodes are mounted instead";
-    Row::of_trial(name, "made and opened one", made, matters, advice).essential()
+    match made {
+        Err(failure) if !nix::unistd::geteuid().is_root() => {
+            Row::limited(name, format!("{failure}; the host's are mounted"), matters).advice(advice)
+        }
+        made => Row::of_trial(name, "made and opened one", made, matters, advice).essential(),
+    }
 }
 
 fn overlay(options: &'static CStr) -> Result<(), Fault> {

@@ -63,17 +63,49 @@ fn advice(failure: &Failure, kind: i32, option: &str) -> String {
     }
 }
 
-/// The ids of others can be mapped by the privileged alone: minirun writes the maps itself.
+/// The ids that the administrator has granted to this user: the first, and how many (subuid(5)).
+fn granted(file: &str) -> Option<(u32, u32)> {
+    let uid = nix::unistd::geteuid();
+    let name = nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
+    let text = std::fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let who = fields.next()?;
+        (Some(who) == name.as_deref() || who == uid.to_string())
+            .then(|| Some((fields.next()?.parse().ok()?, fields.next()?.trim().parse().ok()?)))?
+    })
+}
+
+/// More ids than one's own: an ordinary user maps what was granted, by newuidmap and newgidmap.
+fn granted_maps() -> Row {
+    let name = "namespaces.id-maps";
+    let matters = "linux.uidMappings and linux.gidMappings of more than the caller's own id";
+    let advice = "install newuidmap and newgidmap (package uidmap or shadow-utils); as root: usermod \
+                  --add-subuids 100000-165535 --add-subgids 100000-165535 USER";
+    let (Some((uid, uids)), Some((gid, gids))) = (granted("/etc/subuid"), granted("/etc/subgid")) else {
+        return Row::limited(name, "one's own ids only: /etc/subuid and /etc/subgid grant no others", matters)
+            .advice(advice);
+    };
+    let maps = (format!("0 {uid} {uids}\n"), format!("0 {gid} {gids}\n"));
+    let birth = trial::Birth { namespaces: libc::CLONE_NEWUSER, maps: Some((&maps.0, &maps.1)), ..Default::default() };
+    match attempt(birth, || Ok(())) {
+        Ok(()) => Row::ok(name, format!("{uids} users and {gids} groups by newuidmap and newgidmap"), matters),
+        Err(failure) => Row::limited(name, format!("one's own ids only: {failure}"), matters).advice(advice),
+    }
+}
+
+/// The ids of others can be mapped by the privileged alone.
 fn id_maps() -> Row {
+    if !nix::unistd::geteuid().is_root() {
+        return granted_maps();
+    }
     let name = "namespaces.id-maps";
     let matters = "linux.uidMappings and linux.gidMappings of more than the caller's own id; mounts with mapped ids";
     let map = "0 100000 65536\n".to_owned();
     match minirun_spawn::map_namespace(&IdMaps { uids: map.clone(), gids: map, origin: Origin::of("id maps") }) {
         Ok(_) => Row::ok(name, "wrote uid_map and gid_map of 65536 ids", matters),
-        Err(error) => Row::missing(name, error.to_string(), matters).advice(
-            "run as root (CAP_SETUID and CAP_SETGID); newuidmap, newgidmap and /etc/subuid are not used by minirun: \
-             without root map one id only, your own",
-        ),
+        Err(error) => Row::missing(name, error.to_string(), matters)
+            .advice("it takes CAP_SETUID and CAP_SETGID in the user namespace that this one is in"),
     }
 }
 

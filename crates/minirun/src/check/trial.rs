@@ -84,7 +84,8 @@ pub struct Birth<'a> {
     /// `CLONE_NEW*` bits.
     pub namespaces: i32,
     pub cgroup: Option<BorrowedFd<'a>>,
-    /// Maps of a new user namespace, for `uid_map` and `gid_map`; without them the caller is mapped to root.
+    /// Maps of a new user namespace, for `uid_map` and `gid_map`, written by the helpers of an ordinary user; without them
+    /// the caller is mapped to root.
     pub maps: Option<(&'a str, &'a str)>,
     /// Namespaces to enter, each with its `CLONE_NEW*` bit.
     pub joined: &'a [(OwnedFd, i32)],
@@ -121,7 +122,12 @@ pub fn attempt(birth: Birth<'_>, work: impl FnOnce() -> Result<(), Fault>) -> An
 }
 
 fn write_maps(pid: i32, (uids, gids): (&str, &str)) -> Answer {
-    for (file, value) in [("uid_map", uids), ("gid_map", gids)] {
+    for (file, helper, value) in [("uid_map", "newuidmap", uids), ("gid_map", "newgidmap", gids)] {
+        if !nix::unistd::geteuid().is_root() {
+            let mapped = minirun_spawn::map_ids(pid, helper, value, &minirun_plan::Origin::of(file));
+            mapped.map_err(|error| Failure { call: error.to_string(), errno: None, detail: String::new() })?;
+            continue;
+        }
         std::fs::write(format!("/proc/{pid}/{file}"), value).map_err(|error| {
             Failure::of(&format!("write {file}"), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
         })?;

@@ -44,7 +44,10 @@ const MANAGERS: &[&str] = &["cgroupfs", "systemd", "disabled"];
 
 /// Options before the command.
 pub const GLOBALS: &[Opt] = &[
-    directory("root", "where the state of containers is kept (default: /run/minirun)"),
+    directory(
+        "root",
+        "where the state of containers is kept (default: /run/minirun; of a user $XDG_RUNTIME_DIR/minirun)",
+    ),
     file("log", "FILE", "append messages to this file, or to syslog:NAME or journald:NAME; errors are printed as well"),
     choice("log-format", "FORMAT", &["text", "json"], "text or json (default: text)"),
     choice("log-level", "LEVEL", &["error", "warning", "info", "debug"], "log this and what is worse (default: info)"),
@@ -60,7 +63,7 @@ pub const GLOBALS: &[Opt] = &[
         "rootless",
         "BOOL",
         &["true", "false", "auto"],
-        "true, false or auto: has no effect, the answer is always found by looking",
+        "may a container without limits do without a cgroup? (auto: yes, unless this is root of the host)",
     ),
 ];
 

@@ -11,6 +11,9 @@ use super::Findings;
 
 pub fn check(findings: &mut Findings<'_>, mount: &Path) {
     let plan = &findings.plan.cgroup;
+    if plan.is_none() {
+        return;
+    }
     if let Ok(Some(there)) = Cgroup::open(mount, &plan.path) {
         in_use(findings, &there);
     }

@@ -1,6 +1,6 @@
 //! The id maps of a plan's new user namespace, read back.
 
-use minirun_plan::{HostOp, Plan};
+use minirun_plan::Plan;
 
 /// The lines of both maps, and what they say; none without a new user namespace.
 #[derive(Debug, Clone, Default)]
@@ -12,12 +12,18 @@ pub struct IdRanges {
 impl IdRanges {
     pub fn of(plan: &Plan) -> Option<IdRanges> {
         let line = |name: &str| {
-            plan.host.iter().find_map(|step| match &step.op {
-                HostOp::WriteProc { file, value } if *file == name => Some(value.clone()),
-                _ => None,
-            })
+            let maps = plan.host.iter().filter_map(|step| step.op.id_map());
+            maps.filter(|(file, _)| *file == name).map(|(_, value)| value.to_owned()).next()
         };
         Some(IdRanges { uids: line("uid_map")?, gids: line("gid_map")? })
+    }
+
+    /// The maps to be written for a child; none when it maps itself, because these are an ordinary user's own ids.
+    pub fn for_child(&self) -> Option<(&str, &str)> {
+        let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+        let own = |map: &str, id: u32| ranges(map).map(|(_, outside, size)| (outside, size)).eq([(id, 1)]);
+        let by_itself = !uid.is_root() && own(&self.uids, uid.as_raw()) && own(&self.gids, gid.as_raw());
+        (!by_itself).then_some((&self.uids, &self.gids))
     }
 
     /// The host's user of a user in the container.

@@ -45,9 +45,7 @@ impl Around {
         if self.joins_user {
             return Ok(());
         }
-        let maps = self.ranges.as_ref().map(|ranges| (ranges.uids.as_str(), ranges.gids.as_str()));
-        // An ordinary user is mapped by the child itself, which has to give up groups first.
-        let maps = maps.filter(|_| nix::unistd::geteuid().is_root());
+        let maps = self.ranges.as_ref().and_then(IdRanges::for_child);
         let namespaces = self.new & (kinds | libc::CLONE_NEWUSER);
         attempt(Birth { namespaces, maps, joined: &self.joined, cgroup: None }, work)
     }
@@ -130,29 +128,14 @@ fn id_maps(findings: &mut Findings<'_>) -> bool {
     let mut without = false;
     if let Some(ranges) = IdRanges::of(plan) {
         let origin = Origin::of("linux.uidMappings");
-        let maps = match nix::unistd::geteuid().is_root() {
-            true => Some((ranges.uids.as_str(), ranges.gids.as_str())),
-            false => None,
-        };
-        let own = |map: &str, id: u32| {
-            let words: Vec<_> = map.split_whitespace().collect();
-            words.len() == 3 && words[1] == id.to_string() && words[2] == "1"
-        };
-        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-        if maps.is_none() && !(own(&ranges.uids, uid) && own(&ranges.gids, gid)) {
-            findings.problem(
-                &origin,
-                "an ordinary user can map its own user and group alone",
-                format!("run as root, or map one id: hostID {uid} in uidMappings, {gid} in gidMappings, size 1"),
-            );
+        let birth = Birth { namespaces: libc::CLONE_NEWUSER, maps: ranges.for_child(), ..Birth::default() };
+        if let Err(failure) = attempt(birth, || Ok(())) {
+            let advice = match nix::unistd::geteuid().is_root() {
+                true => "map ids that the caller has, 0 of the container among them, in at most 340 lines",
+                false => "map the caller's own ids and those that /etc/subuid and /etc/subgid grant, to 0 as well",
+            };
+            findings.problem(&origin, failure.to_string(), advice);
             without = true;
-        } else {
-            let birth = Birth { namespaces: libc::CLONE_NEWUSER, maps, ..Birth::default() };
-            if let Err(failure) = attempt(birth, || Ok(())) {
-                let advice = "map ids that the caller has, 0 of the container among them, in at most 340 lines";
-                findings.problem(&origin, failure.to_string(), advice);
-                without = true;
-            }
         }
     }
     for maps in &plan.idmaps {

@@ -22,14 +22,15 @@ pub const FEATURES: Command = Command {
 pub const SPEC: Command = Command {
     name: "spec",
     group: Group::Host,
-    usage: "[-b BUNDLE]",
+    usage: "[-b BUNDLE] [--rootless]",
     arguments: (0, 0),
     takes: &[],
     help: "Write a config.json to start from.",
-    details: "A config.json that is there already is not overwritten.",
+    details: "A config.json that is there already is not overwritten.\n\
+              With --rootless the container has a user namespace, in which root is the one who calls this.",
     exit: "0 when the file was written, 1 otherwise.",
     example: "minirun spec",
-    options: &[BUNDLE],
+    options: &[BUNDLE, flag("rootless", "for a container of an ordinary user")],
     passes_on: false,
 };
 

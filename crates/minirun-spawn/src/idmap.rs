@@ -1,0 +1,81 @@
+//! Id maps that take more than a write: by the helpers of an ordinary user, and of a user namespace that mounts are mapped by.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::process::{Command, Stdio};
+
+use minirun_plan::{IdMaps, Origin};
+use minirun_sys as sys;
+use minirun_sys::{Clone, Forked};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+use crate::SpawnError;
+use crate::error::Doing;
+use crate::wire::GO;
+
+/// Has `newuidmap` or `newgidmap`, found along PATH, map ids that the administrator has granted to this user (subuid(5)).
+///
+/// # Errors
+/// It is not there, or what it says.
+pub fn map_ids(pid: i32, program: &str, value: &str, origin: &Origin) -> Result<(), SpawnError> {
+    let doing = Doing::new(origin, format!("map the ids by {program}"));
+    let output =
+        Command::new(program).arg(pid.to_string()).args(value.split_whitespace()).stdin(Stdio::null()).output().map_err(
+            |error| match error.kind() {
+                ErrorKind::NotFound => doing.failed_io_with(
+                    "execve",
+                    &error,
+                    "an ordinary user maps no more than its own id without it; it comes with the package uidmap or shadow-utils",
+                ),
+                _ => doing.failed_io("execve", &error),
+            },
+        )?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.trim().replace('\n', "; ");
+    let said = said.strip_prefix(&format!("{program}: ")).unwrap_or(&said);
+    let hint = match program {
+        _ if said.contains("user name") => "its grants go by the names in /etc/passwd",
+        _ if !said.contains("not allowed") => "it must be setuid root or have capabilities, on a mount without nosuid",
+        "newuidmap" => "/etc/subuid must grant these users to the caller",
+        _ => "/etc/subgid must grant these groups to the caller",
+    };
+    Err(doing.refused_with(if said.is_empty() { "it failed without a word" } else { said }, hint))
+}
+
+/// A user namespace with these maps and nobody in it, for mount_setattr(2).
+///
+/// # Errors
+/// It cannot be made, or its maps cannot be written.
+pub fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
+    let doing = Doing::new(&maps.origin, "make a user namespace to map ids by".to_owned());
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .map_err(|errno| doing.failed("socketpair", errno))?;
+    let (pid, pidfd) = match sys::clone3(Clone { flags: libc::CLONE_NEWUSER as u64, cgroup: None }) {
+        Ok(Forked::Child) => {
+            // Its own copy of the other end must go, or it would wait for itself.
+            drop(ours);
+            crate::wire::await_word(theirs.as_fd(), GO);
+            sys::exit(0)
+        }
+        Ok(Forked::Parent { pid, pidfd }) => (pid, pidfd),
+        Err(errno) => return Err(doing.failed("clone3", errno)),
+    };
+    drop(theirs);
+    let write = |file: &str, value: &str| {
+        let path = format!("/proc/{pid}/{file}");
+        File::options().write(true).open(path).and_then(|mut open| open.write_all(value.as_bytes()))
+    };
+    let opened = write("uid_map", &maps.uids)
+        .and_then(|()| write("gid_map", &maps.gids))
+        .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
+    let _gone = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+    let _reaped = waitpid(Pid::from_raw(pid), None);
+    debug_assert!(ours.as_raw_fd() >= 0, "the channel is held until the child is gone");
+    opened.map(OwnedFd::from).map_err(|error| doing.failed_io("write", &error))
+}
