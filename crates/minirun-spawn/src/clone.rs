@@ -40,7 +40,8 @@ pub(crate) fn open_namespaces(plan: &Plan) -> Result<Vec<OwnedFd>, SpawnError> {
 pub(crate) fn open_namespace(joined: &JoinedNamespace) -> Result<OwnedFd, SpawnError> {
     let doing = Doing::new(&joined.origin, format!("open namespace {}", joined.path.display()));
     let path = CString::new(joined.path.as_os_str().as_encoded_bytes()).unwrap_or_default();
-    let fd = sys::open(&path, libc::O_RDONLY).map_err(|errno| doing.failed("open", errno))?;
+    let fd = sys::open(&path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .map_err(|errno| doing.failed("open", errno))?;
     match sys::namespace_kind(fd.as_fd()) {
         Ok(kind) if kind as u64 == joined.kind => Ok(fd),
         Ok(_) => Err(doing.refused("it is a namespace of another type")),

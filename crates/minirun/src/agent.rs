@@ -1,7 +1,6 @@
 //! The seccomp agent: who answers for the calls that a profile wants somebody to be notified about.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, Result};
 use minirun_sys as sys;
@@ -11,6 +10,7 @@ use crate::cli::SPEC_VERSION;
 use crate::container::{Record, Status};
 use crate::hooks::State;
 use crate::store::Entry;
+use crate::terminal::connect_to;
 
 /// What the agent gets beside the listener (runtime-spec, "The Container Process State").
 #[derive(Serialize)]
@@ -76,7 +76,7 @@ impl Filtered<'_> {
         })?;
         let path = &seccomp.listener_path;
         // One state for a connection, which ends with it.
-        let agent = UnixStream::connect(path).with_context(|| format!("connect to {path}"))?;
+        let agent = connect_to(path.into())?;
         sys::send_fd(agent.as_fd(), listener.as_fd(), &state).with_context(|| format!("send to {path}"))
     }
 }

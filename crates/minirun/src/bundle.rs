@@ -1,5 +1,8 @@
 //! A bundle: its directory and its configuration, with everything that is wrong in the latter.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -23,12 +26,23 @@ pub struct Bundle {
     pub problems: Problems,
 }
 
+/// Reads a regular file: anything else could keep its reader waiting.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(text)
+}
+
 impl Bundle {
     /// Reads the bundle in a directory.
     pub fn load(dir: &Path) -> Result<Bundle> {
         let dir = std::fs::canonicalize(dir).with_context(|| format!("bundle {}", dir.display()))?;
         let path = dir.join("config.json");
-        let text = std::fs::read(&path).map_err(|error| match error.kind() {
+        let text = read(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => {
                 anyhow!("JSON specification file config.json not found in {}", dir.display())
             }

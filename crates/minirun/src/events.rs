@@ -84,9 +84,8 @@ fn watch(id: &str, init: &Process, cgroup: &Cgroup, interval: Duration, format: 
             let Some(stats) = cgroup.stats()? else { return Ok(()) };
             print(&format.stats(id, &stats)?)?;
             // Intervals that went by meanwhile are left out.
-            while next <= now {
-                next += interval;
-            }
+            let missed = (now - next).as_nanos() / interval.as_nanos().max(1) + 1;
+            next += interval.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX));
         }
     }
 }

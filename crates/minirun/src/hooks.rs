@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use crate::cli::SPEC_VERSION;
 use crate::container::{Record, Status};
+use crate::run;
 use crate::trace::doing;
 
 /// How much of a hook's output is kept for its error: the end, in bytes.
@@ -84,7 +85,7 @@ fn run(hook: &Hook, place: Where<'_>, state: &[u8]) -> Result<()> {
         .map_err(|errno| anyhow!("run hook {path}: {}", errno.desc().to_lowercase()))?;
     drop(write_end);
     let mut tail = Vec::new();
-    let deadline = hook.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let deadline = hook.timeout.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
     let ended = watch(&running, &output, deadline, &mut tail);
     // Whatever it has started ends with it, also after a failure to watch it.
     if !matches!(ended, Ok(true)) {
@@ -117,6 +118,7 @@ fn file_of(content: &[u8]) -> Result<OwnedFd> {
 /// Reads the hook's output until the hook ends: true, or until the deadline: false.
 fn watch(running: &Running, output: &OwnedFd, deadline: Option<Instant>, tail: &mut Vec<u8>) -> Result<bool> {
     let mut open = true;
+    let interruptions = run::interruptions()?;
     loop {
         let left = match deadline {
             Some(deadline) => {
@@ -130,6 +132,8 @@ fn watch(running: &Running, output: &OwnedFd, deadline: Option<Instant>, tail: &
             None => PollTimeout::NONE,
         };
         let mut list = vec![PollFd::new(running.pidfd.as_fd(), PollFlags::POLLIN)];
+        let asked = interruptions.as_ref().map_or(running.pidfd.as_fd(), |fd| fd.as_fd());
+        list.push(PollFd::new(asked, PollFlags::POLLIN));
         if open {
             list.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
         }
@@ -140,7 +144,10 @@ fn watch(running: &Running, output: &OwnedFd, deadline: Option<Instant>, tail: &
         if list[0].any() == Some(true) {
             return Ok(true);
         }
-        if list.get(1).and_then(PollFd::any) == Some(true) {
+        if list[1].any() == Some(true) {
+            bail!("interrupted by a signal");
+        }
+        if list.get(2).and_then(PollFd::any) == Some(true) {
             open = drain(output, tail);
         }
     }

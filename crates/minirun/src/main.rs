@@ -59,11 +59,9 @@ fn main() -> ExitCode {
         Ok(Asked::Todo(call)) => call,
         Err(error) => return report::failure(&error),
     };
-    trace::set_up(&call);
-    let done = carry_out(&call);
-    // What cannot be told of a success is an error; an error comes first.
-    let told = trace::finish();
-    match done.and_then(|code| told.map(|()| code)) {
+    let done = trace::set_up(&call).and_then(|()| carry_out(&call));
+    trace::finish();
+    match done {
         Ok(code) => code,
         // 1 is a status that the process itself may have had.
         Err(error) if call.command.name == "exec" => report::failure_as(&error, 255),

@@ -41,6 +41,10 @@ pub fn make_directory(entry: &Entry) -> Result<()> {
 pub struct Notify {
     container: UnixDatagram,
     caller: UnixDatagram,
+    /// Has the container said that it is ready?
+    ready: bool,
+    /// How many of the messages the caller has taken.
+    told: usize,
 }
 
 impl Notify {
@@ -59,16 +63,33 @@ impl Notify {
         // Whoever the container's program is; others do not get to the directory.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).with_context(context)?;
         container.set_nonblocking(true).with_context(context)?;
-        Ok(Some(Notify { container, caller }))
+        Ok(Some(Notify { container, caller, ready: false, told: 0 }))
     }
 
-    /// Readable when the container has said something.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.container.as_fd()
+    /// What to wait for: that the container says something, or that the caller takes what it is told.
+    pub fn poll(&self) -> PollFd<'_> {
+        match self.ready {
+            false => PollFd::new(self.container.as_fd(), PollFlags::POLLIN),
+            true => PollFd::new(self.caller.as_fd(), PollFlags::POLLOUT),
+        }
     }
 
-    /// Reads what the container has said: true once it is ready.
-    pub fn is_ready(&self) -> Result<bool> {
+    /// Reads what the container has said, and once it is ready tells the caller, with the process that stands for the
+    /// container from now on: true when all is told. A caller that does not read is waited for in [`Notify::poll`].
+    pub fn forward(&mut self, main: i32) -> Result<bool> {
+        self.ready = self.ready || self.is_ready()?;
+        while self.ready && self.told < 2 {
+            let text = if self.told == 0 { "READY=1\n".to_owned() } else { format!("MAINPID={main}\n") };
+            match self.caller.send(text.as_bytes()) {
+                Ok(_) => self.told += 1,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error).context("write to NOTIFY_SOCKET"),
+            }
+        }
+        Ok(self.ready)
+    }
+
+    fn is_ready(&self) -> Result<bool> {
         let mut datagram = [0u8; 4096];
         loop {
             match self.container.recv(&mut datagram) {
@@ -81,26 +102,17 @@ impl Notify {
         }
     }
 
-    /// Tells the caller, with the process that stands for the container from now on.
-    pub fn tell(&self, main: i32) -> Result<()> {
-        for text in ["READY=1\n".to_owned(), format!("MAINPID={main}\n")] {
-            self.caller.send(text.as_bytes()).context("write to NOTIFY_SOCKET")?;
-        }
-        Ok(())
-    }
-
     /// Waits until the container is ready, tells the caller, and stays until that has read it: a message is believed only
     /// while its sender is there. A container that ends before is no error here.
-    pub fn wait(&self, init: BorrowedFd<'_>, pid: i32) -> Result<()> {
+    pub fn wait(mut self, init: BorrowedFd<'_>, pid: i32) -> Result<()> {
         loop {
-            let mut list = [PollFd::new(self.fd(), PollFlags::POLLIN), PollFd::new(init, PollFlags::POLLIN)];
+            let mut list = [self.poll(), PollFd::new(init, PollFlags::POLLIN)];
             match poll(&mut list, PollTimeout::NONE) {
                 Ok(_) | Err(sys::Errno::EINTR) => {}
                 Err(errno) => return Err(errno).context("poll"),
             }
             let ended = list[1].any() == Some(true);
-            if self.is_ready()? {
-                self.tell(pid)?;
+            if self.forward(pid)? {
                 return self.barrier();
             }
             if ended {
@@ -112,6 +124,8 @@ impl Notify {
     /// Hands over the end of a pipe, which the receiver closes when it has read everything before.
     fn barrier(&self) -> Result<()> {
         let (ours, theirs) = nix::unistd::pipe2(OFlag::O_CLOEXEC).context("pipe2")?;
+        let mut room = [PollFd::new(self.caller.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut room, PollTimeout::try_from(BARRIER)?).context("poll")?;
         sys::send_fd(self.caller.as_fd(), theirs.as_fd(), b"BARRIER=1").context("write to NOTIFY_SOCKET")?;
         drop(theirs);
         if !sys::wait_readable(ours.as_fd(), Some(BARRIER)).context("poll")? {
@@ -135,6 +149,8 @@ fn connect(address: &OsString) -> Result<UnixDatagram> {
     };
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&address)?;
+    // A caller that does not read must not keep signals and the container's end from being seen.
+    socket.set_nonblocking(true)?;
     Ok(socket)
 }
 

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use minirun_spawn::Init;
@@ -88,11 +89,22 @@ fn made_up_id() -> String {
     format!("run-{:x}-{:x}", std::process::id(), now.as_micros() & 0xfff_ffff_ffff)
 }
 
+static BLOCKED: AtomicBool = AtomicBool::new(false);
+
 /// Blocks every signal, to be read from a descriptor instead. Before the clone, so that none is lost; init makes them
 /// deliverable again for its program.
 pub fn block_signals() -> Result<()> {
     sys::default_sigchld().context("reset SIGCHLD")?;
+    BLOCKED.store(true, Ordering::Relaxed);
     sys::block_signals().context("block signals")
+}
+
+/// Readable when this process is asked to end before there is a program to pass that on to. None where signals are not
+/// blocked, and end it without being asked.
+pub fn interruptions() -> Result<Option<OwnedFd>> {
+    let mask = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM].map(|signal| 1u64 << (signal - 1));
+    let blocked = BLOCKED.load(Ordering::Relaxed);
+    blocked.then(|| sys::signal_fd_of(mask.iter().sum())).transpose().context("signalfd")
 }
 
 /// Stays until the container's init has ended: between the terminals if there are some, passing signals on.
@@ -101,13 +113,14 @@ pub fn wait_for(init: &Init, terminal: Option<&OwnedFd>, mut notify: Option<Noti
     if let Some(master) = terminal {
         return terminal::attend(init, master, notify);
     }
-    let signals = sys::signal_fd(true).context("signalfd")?;
+    let signals = sys::signal_fd().context("signalfd")?;
     loop {
         if let Some(status) = reap(init)? {
             return Ok(status);
         }
-        let told = notify.as_ref().map_or(signals.as_fd(), Notify::fd);
-        let mut list = [signals.as_fd(), told].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let signal = PollFd::new(signals.as_fd(), PollFlags::POLLIN);
+        let told = notify.as_ref().map_or_else(|| signal.clone(), Notify::poll);
+        let mut list = [signal, told];
         match poll(&mut list, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).context("wait for a signal"),
@@ -122,10 +135,7 @@ pub fn wait_for(init: &Init, terminal: Option<&OwnedFd>, mut notify: Option<Noti
 /// Tells the caller when the container is ready, once. This process is the one to watch: it ends as the container does.
 pub fn forward_readiness(notify: &mut Option<Notify>) {
     let Some(waiting) = notify else { return };
-    match waiting
-        .is_ready()
-        .and_then(|ready| if ready { waiting.tell(std::process::id() as i32).map(|()| true) } else { Ok(false) })
-    {
+    match waiting.forward(std::process::id() as i32) {
         Ok(false) => {}
         Ok(true) => *notify = None,
         Err(error) => {

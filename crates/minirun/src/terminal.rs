@@ -10,9 +10,11 @@ use minirun_sys as sys;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, socket, socketpair,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, setsockopt, socket,
+    socketpair, sockopt,
 };
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::time::TimeVal;
 
 use crate::cli::Call;
 use crate::notify::Notify;
@@ -58,10 +60,15 @@ impl Console {
     }
 }
 
+/// How long whoever listens on a socket may take to accept a connection.
+const PATIENCE: TimeVal = TimeVal::new(10, 0);
+
 /// Connects to a socket that an engine listens on. Through the directory's descriptor, for its path may be long.
 pub fn connect_to(path: PathBuf) -> Result<OwnedFd> {
     let context = || format!("connect to {}", path.display());
     let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).context("socket")?;
+    // Counts for connect(2) as well (unix(7)): a container's lock is held meanwhile.
+    setsockopt(&socket, sockopt::SendTimeout, &PATIENCE).context("setsockopt")?;
     let directory = std::fs::File::open(path.parent().unwrap_or(std::path::Path::new("/"))).with_context(context)?;
     let name = path.file_name().with_context(context)?;
     let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
@@ -118,7 +125,7 @@ impl Drop for RawMode {
 /// Is between the caller and the container's terminal until init has ended.
 pub fn attend(init: &Init, master: &OwnedFd, notify: Option<Notify>) -> Result<i32> {
     let raw = RawMode::enter()?;
-    let signals = sys::signal_fd(true).context("signalfd")?;
+    let signals = sys::signal_fd().context("signalfd")?;
     let status = relay(init, &signals, master, notify);
     drop(raw);
     status
@@ -143,7 +150,7 @@ fn relay(init: &Init, signals: &OwnedFd, master: &OwnedFd, mut notify: Option<No
             awake(signals.as_fd()),
             if output_open { awake(master.as_fd()) } else { asleep() },
             if input_open { awake(stdin) } else { asleep() },
-            notify.as_ref().map_or_else(asleep, |notify| awake(notify.fd())),
+            notify.as_ref().map_or_else(asleep, Notify::poll),
         ];
         match poll(&mut list, PollTimeout::NONE) {
             Ok(_) => {}

@@ -6,7 +6,7 @@
 mod chart;
 mod file;
 
-use std::path::PathBuf;
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -62,7 +62,7 @@ struct Trace {
     events: Vec<Event>,
     /// The step of init that goes on.
     step: Option<usize>,
-    file: Option<PathBuf>,
+    file: Option<File>,
     chart: bool,
 }
 
@@ -74,8 +74,10 @@ fn trace() -> MutexGuard<'static, Option<Trace>> {
 }
 
 /// Sets up what the command line asks for.
-pub fn set_up(call: &Call) {
-    let (file, chart) = (call.path("trace"), call.has("timings"));
+///
+/// The file is opened now: that it cannot be is an error before anything is done.
+pub fn set_up(call: &Call) -> Result<()> {
+    let (file, chart) = (call.path("trace").map(|path| file::open(&path)).transpose()?, call.has("timings"));
     if file.is_some() || chart {
         let now = sys::now();
         let began = std::env::var(BEGAN).ok().and_then(|text| text.parse().ok()).filter(|began| *began < now);
@@ -87,6 +89,7 @@ pub fn set_up(call: &Call) {
         }
     }
     ON.store(file_or_chart() || log::max_level() >= log::Level::Debug, Ordering::Relaxed);
+    Ok(())
 }
 
 fn file_or_chart() -> bool {
@@ -220,11 +223,13 @@ pub fn executed() {
     }
 }
 
-/// Gives out what was collected; what goes on still is what failed.
-pub fn finish() -> Result<()> {
-    let Some(trace) = trace().take() else { return Ok(()) };
+/// Gives out what was collected; what goes on still is what failed. That something is done is worth more than its trace.
+pub fn finish() {
+    let Some(trace) = trace().take() else { return };
     if trace.chart {
         chart::print(&trace.events, trace.began);
     }
-    trace.file.map_or(Ok(()), |path| file::write(&path, &trace.events))
+    if let Some(Err(error)) = trace.file.map(|file| file::write(file, &trace.events)) {
+        log::warn!("write the trace: {error}");
+    }
 }

@@ -183,7 +183,7 @@ fn a_trace_that_cannot_be_written_is_an_error() {
     fails_on(&OWN, || {
         let bundle = Bundle::base().args(&["/bin/true"]);
         let said = bundle.finish(&mut bundle.command_for("run", &["--trace", "/nonexistent/trace.json"])).failure();
-        assert!(said.contains("write trace /nonexistent/trace.json: no such file or directory"), "{said}");
+        assert!(said.contains("open trace /nonexistent/trace.json: no such file or directory"), "{said}");
         bundle.assert_nothing_left();
     });
 }

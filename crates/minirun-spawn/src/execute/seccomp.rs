@@ -1,6 +1,7 @@
-//! The seccomp filter. After it init makes no call but execve, and where there is a listener a write and a read.
+//! The seccomp filter. After it init makes no call but execve, and where there is a listener a write, a read and a
+//! close.
 
-use std::os::fd::IntoRawFd;
+use std::os::fd::AsRawFd;
 
 use minirun_plan::SeccompFilter;
 use minirun_sys as sys;
@@ -28,10 +29,15 @@ impl Executor<'_> {
             });
         });
         let Some(listener) = listener.in_call(Call::Seccomp)? else { return Ok(()) };
-        // It closes on execve. Handing it over by itself would take a sendmsg, about which nobody may answer yet.
+        // Handing it over by itself would take a sendmsg, about which nobody may answer yet.
         let mut record = Record::of(Kind::Listener);
-        record.step = listener.into_raw_fd() as u32;
+        record.step = listener.as_raw_fd() as u32;
         let gone = record.send(self.audience()).is_err();
-        if gone || !await_word(self.audience(), GO) { sys::exit(1) } else { Ok(()) }
+        if gone || !await_word(self.audience(), GO) {
+            sys::exit(1)
+        }
+        // Not only on execve: about that the agent may be asked, and if it has gone away, the kernel must know.
+        drop(listener);
+        Ok(())
     }
 }

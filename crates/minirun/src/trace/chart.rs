@@ -33,7 +33,7 @@ fn draw(events: &[Event], began: u64, now: u64, width: usize, solid: char) -> St
     let end_of = |event: &Event| event.ended.unwrap_or(now);
     let program = events.iter().find(|event| event.lane == Lane::Program);
     let cut = |time: u64| match program {
-        Some(run) => time - (time.clamp(run.began, end_of(run)) - run.began),
+        Some(run) => time - (time.clamp(run.began, end_of(run).max(run.began)) - run.began),
         None => time,
     };
     let whole = events.iter().map(|event| cut(end_of(event))).max().unwrap_or(began).saturating_sub(began).max(1);

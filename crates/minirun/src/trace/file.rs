@@ -1,5 +1,8 @@
 //! A trace in the JSON that Chrome's about:tracing and Perfetto read ("Trace Event Format").
 
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -8,10 +11,15 @@ use serde_json::{Value, json};
 
 use super::{Event, Lane};
 
-/// Writes the events to a file, replacing what was there.
-pub fn write(path: &Path, events: &[Event]) -> Result<()> {
-    let text = format!("{:#}\n", document(events, sys::now()));
-    std::fs::write(path, text).with_context(|| format!("write trace {}", path.display()))
+/// Opens the file, of which nothing stays that was there. A pipe is opened only if somebody reads it.
+pub fn open(path: &Path) -> Result<File> {
+    let options = File::options().write(true).create(true).truncate(true).custom_flags(libc::O_NONBLOCK).open(path);
+    options.with_context(|| format!("open trace {}", path.display()))
+}
+
+/// Writes the events.
+pub fn write(mut file: File, events: &[Event]) -> std::io::Result<()> {
+    file.write_all(format!("{:#}\n", document(events, sys::now())).as_bytes())
 }
 
 /// Times are microseconds, with three decimals; each lane is a thread of one process.
