@@ -49,6 +49,11 @@ impl Bundle {
         self
     }
 
+    /// The configuration.
+    pub fn config(&self) -> &Value {
+        &self.config
+    }
+
     /// Sets the program and its arguments.
     pub fn args(self, args: &[&str]) -> Self {
         self.with(|config| config["process"]["args"] = json!(args))

@@ -1,6 +1,28 @@
-//! Configurations that must be refused: each with a message that names the field, and without leaving anything.
+//! Configurations that must be refused: each with a message that names the field, and without leaving anything. That every
+//! member refuses other types than its own is asserted for all of them in the suite of fields.
+//!
+//! Other runtimes accept some rows and carry them out, as root: no row may do harm then. So there is none here that names
+//! `cgroup.procs`, which could move the host's processes into a cgroup that is killed in the end, or `cgroup.freeze`; the
+//! compiler's own tests have those.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
+
+#[path = "bad_configs/devices.rs"]
+mod devices;
+#[path = "bad_configs/hooks.rs"]
+mod hooks;
+#[path = "bad_configs/mounts.rs"]
+mod mounts;
+#[path = "bad_configs/namespaces.rs"]
+mod namespaces;
+#[path = "bad_configs/process.rs"]
+mod process;
+#[path = "bad_configs/resources.rs"]
+mod resources;
+#[path = "bad_configs/seccomp.rs"]
+mod seccomp;
+#[path = "bad_configs/top.rs"]
+mod top;
 
 use runtime_tests::{Bundle, Runtime};
 use serde_json::{Value, json};
@@ -30,208 +52,19 @@ fn absent() -> Value {
     json!({"absent": "this property is removed"})
 }
 
+/// All rows, section by section.
 fn table() -> Vec<Bad> {
-    let rlimit = |kind: &str, soft: Value, hard: Value| json!([{"type": kind, "soft": soft, "hard": hard}]);
-    let mount = |destination: &str| json!([{"destination": destination, "type": "tmpfs", "source": "tmpfs"}]);
-    let device = |path: &str, kind: &str| json!([{"path": path, "type": kind, "major": 1, "minor": 3}]);
-    let map =
-        |inside: Value, outside: Value, size: Value| json!([{"containerID": inside, "hostID": outside, "size": size}]);
-    let seccomp = |action: &str, rule: Value| json!({"defaultAction": action, "syscalls": [rule]});
-    let hook = |path: &str, timeout: i64| json!({"createRuntime": [{"path": path, "timeout": timeout}]});
-    vec![
-        // The top level.
-        bad("ociVersion", "/ociVersion", absent(), RUNC),
-        bad("ociVersion", "/ociVersion", json!("99.0.0"), RUNC),
-        bad("ociVersion", "/ociVersion", json!("one"), RUNC),
-        bad("ociVersion", "/ociVersion", json!(1), NONE),
-        bad("root", "/root", absent(), NONE),
-        bad("root.path", "/root/path", absent(), NONE),
-        bad("root.path", "/root/path", json!(""), NONE),
-        bad("root.path", "/root/path", json!(["rootfs"]), NONE),
-        bad("root.readonly", "/root/readonly", json!("yes"), CRUN),
-        bad("hostname", "/hostname", json!(7), CRUN),
-        bad("annotations", "/annotations", json!(["a"]), CRUN),
-        bad("annotations", "/annotations", json!({"a": 1}), NONE),
-        // The process.
-        bad("process", "/process", absent(), NONE),
-        bad("process", "/process", json!([]), NONE),
-        bad("process.args", "/process/args", absent(), CRUN),
-        bad("process.args", "/process/args", json!([]), NONE),
-        bad("process.args", "/process/args", json!("/bin/true"), CRUN),
-        bad("process.args[1]", "/process/args", json!(["/bin/true", 1]), CRUN),
-        bad("process.cwd", "/process/cwd", absent(), NONE),
-        bad("process.cwd", "/process/cwd", json!("tmp"), CRUN),
-        bad("process.cwd", "/process/cwd", json!(""), NONE),
-        bad("process.env[0]", "/process/env", json!(["NOVALUE"]), CRUN),
-        bad("process.env[1]", "/process/env", json!(["A=1", "=x"]), CRUN),
-        bad("process.env[0]", "/process/env", json!(["A=\0"]), CRUN),
-        bad("process.env", "/process/env", json!("A=1"), CRUN),
-        bad("process.user.uid", "/process/user/uid", json!("root"), CRUN),
-        bad("process.user.uid", "/process/user/uid", json!(-1), NONE),
-        bad("process.user.gid", "/process/user/gid", json!(4_294_967_296u64), NONE),
-        bad("process.user.uid", "/process/user/uid", json!(4_294_967_295u64), CRUN),
-        bad("process.user.additionalGids[1]", "/process/user/additionalGids", json!([1, -1]), NONE),
-        bad("process.user.umask", "/process/user/umask", json!("022"), CRUN),
-        bad("process.terminal", "/process/terminal", json!("yes"), CRUN),
-        bad("process.rlimits[0]", "/process/rlimits", rlimit("RLIMIT_NOSUCH", json!(1), json!(1)), NONE),
-        bad("process.rlimits[0]", "/process/rlimits", rlimit("NOFILE", json!(1), json!(1)), NONE),
-        bad("process.rlimits[0]", "/process/rlimits", rlimit("RLIMIT_NOFILE", json!(200), json!(100)), NONE),
-        bad("process.rlimits[0]", "/process/rlimits", rlimit("RLIMIT_NOFILE", json!(-1), json!(100)), NONE),
-        bad("process.rlimits[0]", "/process/rlimits", rlimit("RLIMIT_NOFILE", json!("1"), json!("1")), NONE),
-        bad(
-            "process.rlimits[1]",
-            "/process/rlimits",
-            json!([{"type": "RLIMIT_NOFILE", "soft": 9, "hard": 9}, {"type": "RLIMIT_NOFILE", "soft": 8, "hard": 8}]),
-            RUNC,
-        ),
-        bad("process.oomScoreAdj", "/process/oomScoreAdj", json!(1001), NONE),
-        bad("process.oomScoreAdj", "/process/oomScoreAdj", json!("high"), CRUN),
-        bad("process.scheduler.policy", "/process/scheduler", json!({"policy": "SCHED_NOSUCH"}), BOTH),
-        bad("process.scheduler.policy", "/process/scheduler", json!({"nice": 1}), BOTH),
-        bad("process.scheduler.nice", "/process/scheduler", json!({"policy": "SCHED_OTHER", "nice": 20}), BOTH),
-        bad("process.scheduler.nice", "/process/scheduler", json!({"policy": "SCHED_OTHER", "nice": "low"}), BOTH),
-        bad("process.scheduler.priority", "/process/scheduler", json!({"policy": "SCHED_FIFO"}), BOTH),
-        bad("process.scheduler.priority", "/process/scheduler", json!({"policy": "SCHED_RR", "priority": 100}), BOTH),
-        bad("process.scheduler.priority", "/process/scheduler", json!({"policy": "SCHED_IDLE", "priority": 1}), BOTH),
-        bad("process.scheduler.period", "/process/scheduler", json!({"policy": "SCHED_OTHER", "period": 1}), BOTH),
-        bad(
-            "process.scheduler.flags[1]",
-            "/process/scheduler",
-            json!({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_NOSUCH"]}),
-            BOTH,
-        ),
-        bad("process.ioPriority.class", "/process/ioPriority", json!({"class": "BE", "priority": 1}), BOTH),
-        bad(
-            "process.ioPriority.priority",
-            "/process/ioPriority",
-            json!({"class": "IOPRIO_CLASS_BE", "priority": 8}),
-            BOTH,
-        ),
-        bad("process.ioPriority.priority", "/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE"}), BOTH),
-        bad("process.execCPUAffinity.initial", "/process/execCPUAffinity", json!({"initial": "all"}), BOTH),
-        bad("process.execCPUAffinity.final", "/process/execCPUAffinity", json!({"final": "3-1"}), BOTH),
-        bad("process.capabilities.bounding", "/process/capabilities/bounding", json!("CAP_KILL"), CRUN),
-        // Mounts.
-        bad("mounts", "/mounts", json!({}), NONE),
-        bad("mounts[0].destination", "/mounts", json!([{"type": "tmpfs", "source": "tmpfs"}]), NONE),
-        bad("mounts[0].destination", "/mounts", mount(""), NONE),
-        bad("mounts[0].source", "/mounts", json!([{"destination": "/mnt", "type": "bind", "options": ["bind"]}]), NONE),
-        bad("mounts[0].options", "/mounts", json!([{"destination": "/mnt", "type": "tmpfs", "options": "ro"}]), CRUN),
-        bad(
-            "mounts[0]",
-            "/mounts",
-            json!([{"destination": "/mnt", "type": "bind", "source": "/tmp", "options": ["bind"],
-                    "uidMappings": [{"containerID": 0, "hostID": 1, "size": 1}]}]),
-            NONE,
-        ),
-        // Namespaces and maps.
-        bad("linux.namespaces[1]", "/linux/namespaces", json!([{"type": "mount"}, {"type": "mount"}]), NONE),
-        bad("linux.namespaces[1].type", "/linux/namespaces", json!([{"type": "mount"}, {"type": "nosuch"}]), NONE),
-        bad("linux.namespaces[1].type", "/linux/namespaces", json!([{"type": "mount"}, {}]), NONE),
-        bad("linux.namespaces[1].type", "/linux/namespaces", json!([{"type": "mount"}, {"type": "net"}]), NONE),
-        bad("linux.namespaces[1].type", "/linux/namespaces", json!([{"type": "mount"}, {"type": "PID"}]), NONE),
-        bad(
-            "linux.namespaces[1].path",
-            "/linux/namespaces",
-            json!([{"type": "mount"}, {"type": "network", "path": "proc/1/ns/net"}]),
-            NONE,
-        ),
-        bad("linux.namespaces", "/linux/namespaces", json!("mount"), NONE),
-        bad("linux.uidMappings", "/linux/uidMappings", map(json!(0), json!(0), json!(1)), BOTH),
-        bad("linux.uidMappings[0].size", "/linux/uidMappings", map(json!(0), json!(1), json!("all")), CRUN),
-        bad("linux.uidMappings[0].hostID", "/linux/uidMappings", map(json!(0), json!(-1), json!(1)), NONE),
-        bad("linux.timeOffsets", "/linux/timeOffsets", json!({"monotonic": {"secs": 1}}), BOTH),
-        bad("linux.netDevices[\"a/b\"]", "/linux/netDevices", json!({"a/b": {}}), BOTH),
-        bad("linux.netDevices[\"a\"].name", "/linux/netDevices", json!({"a": {"name": "x%s"}}), BOTH),
-        bad("linux.netDevices[\"b\"].name", "/linux/netDevices", json!({"a": {"name": "x"}, "b": {"name": "x"}}), BOTH),
-        bad("linux.netDevices.a.name", "/linux/netDevices", json!({"a": {"name": 1}}), BOTH),
-        // Devices, paths, kernel parameters.
-        bad("linux.devices[0].path", "/linux/devices", device("dev/x", "c"), RUNC),
-        bad("linux.devices[0].type", "/linux/devices", device("/dev/x", "x"), CRUN),
-        bad("linux.devices[0].type", "/linux/devices", device("/dev/x", ""), CRUN),
-        bad("linux.devices[0].major", "/linux/devices", json!([{"path": "/dev/x", "type": "c", "minor": 1}]), BOTH),
-        bad("linux.maskedPaths[0]", "/linux/maskedPaths", json!(["proc/keys"]), BOTH),
-        bad("linux.maskedPaths", "/linux/maskedPaths", json!("/proc/keys"), CRUN),
-        bad("linux.readonlyPaths[0]", "/linux/readonlyPaths", json!(["proc/sys"]), BOTH),
-        bad("linux.readonlyPaths", "/linux/readonlyPaths", json!("/proc/sys"), CRUN),
-        bad("linux.rootfsPropagation", "/linux/rootfsPropagation", json!("sometimes"), CRUN),
-        bad("linux.sysctl", "/linux/sysctl", json!({"kernel.core_pattern": "x"}), NONE),
-        bad("linux.sysctl", "/linux/sysctl", json!({"net.ipv4.ip_forward": 1}), NONE),
-        bad("linux.personality.domain", "/linux/personality", json!({"domain": "PDP11"}), RUNC),
-        bad("linux.personality.domain", "/linux/personality", json!({}), RUNC),
-        bad(
-            "linux.personality.flags[0]",
-            "/linux/personality",
-            json!({"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]}),
-            BOTH,
-        ),
-        bad("linux.memoryPolicy.mode", "/linux/memoryPolicy", json!({"mode": "MPOL_NOSUCH"}), BOTH),
-        bad("linux.memoryPolicy.mode", "/linux/memoryPolicy", json!({"nodes": "0"}), BOTH),
-        bad("linux.memoryPolicy.nodes", "/linux/memoryPolicy", json!({"mode": "MPOL_BIND"}), BOTH),
-        bad("linux.memoryPolicy.nodes", "/linux/memoryPolicy", json!({"mode": "MPOL_LOCAL", "nodes": "0"}), BOTH),
-        bad("linux.memoryPolicy.nodes", "/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0;1"}), BOTH),
-        bad(
-            "linux.memoryPolicy.flags[0]",
-            "/linux/memoryPolicy",
-            json!({"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_NOSUCH"]}),
-            BOTH,
-        ),
-        // Seccomp.
-        bad(
-            "linux.seccomp.defaultAction",
-            "/linux/seccomp",
-            seccomp("SCMP_ACT_NOSUCH", json!({"names": ["mkdir"], "action": "SCMP_ACT_ALLOW"})),
-            NONE,
-        ),
-        bad(
-            "linux.seccomp.syscalls[0].action",
-            "/linux/seccomp",
-            seccomp("SCMP_ACT_ALLOW", json!({"names": ["mkdir"], "action": "DENY"})),
-            NONE,
-        ),
-        bad(
-            "linux.seccomp.syscalls[0].args[0].op",
-            "/linux/seccomp",
-            seccomp(
-                "SCMP_ACT_ALLOW",
-                json!({"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": "LIKE"}]}),
-            ),
-            NONE,
-        ),
-        bad(
-            "linux.seccomp.syscalls[0].args[0].index",
-            "/linux/seccomp",
-            seccomp(
-                "SCMP_ACT_ALLOW",
-                json!({"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}),
-            ),
-            NONE,
-        ),
-        bad(
-            "linux.seccomp.architectures[0]",
-            "/linux/seccomp",
-            json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["PDP11"]}),
-            NONE,
-        ),
-        // Resources: wrong on any host, whatever its controllers.
-        bad("linux.resources.memory.limit", "/linux/resources", json!({"memory": {"limit": "1G"}}), CRUN),
-        bad("linux.resources.memory.swap", "/linux/resources", json!({"memory": {"limit": 1000, "swap": 10}}), NONE),
-        bad("linux.resources.cpu.cpus", "/linux/resources", json!({"cpu": {"cpus": 3}}), CRUN),
-        bad(
-            "linux.resources.devices[0].access",
-            "/linux/resources",
-            json!({"devices": [{"allow": false, "access": "xyz"}]}),
-            RUNC,
-        ),
-        bad("linux.resources.unified", "/linux/resources", json!({"unified": {"../memory.max": "1"}}), NONE),
-        bad("linux.cgroupsPath", "/linux/cgroupsPath", json!(7), CRUN),
-        // Hooks.
-        bad("hooks.createRuntime[0].path", "/hooks", hook("bin/true", 1), NONE),
-        bad("hooks.createRuntime[0].timeout", "/hooks", hook("/bin/true", 0), CRUN),
-        bad("hooks.createRuntime[0].timeout", "/hooks", hook("/bin/true", -1), NONE),
-        bad("hooks.createRuntime[0].path", "/hooks", json!({"createRuntime": [{"args": ["x"]}]}), NONE),
-        bad("hooks.createRuntime", "/hooks", json!({"createRuntime": {"path": "/bin/true"}}), CRUN),
-    ]
+    let sections = [
+        top::rows(),
+        process::rows(),
+        mounts::rows(),
+        namespaces::rows(),
+        devices::rows(),
+        seccomp::rows(),
+        resources::rows(),
+        hooks::rows(),
+    ];
+    sections.into_iter().flatten().collect()
 }
 
 fn apply(config: &mut Value, bad: &Bad) {
@@ -241,6 +74,14 @@ fn apply(config: &mut Value, bad: &Bad) {
         true => drop(parent.remove(key)),
         false => drop(parent.insert(key.to_owned(), bad.value.clone())),
     }
+}
+
+/// Is one of the problems in this message at exactly this place?
+fn names(message: &str, place: &str) -> bool {
+    message.match_indices(place).any(|(start, _)| {
+        let (before, after) = (&message[..start], &message[start + place.len()..]);
+        after.starts_with(": ") && (before.is_empty() || before.ends_with([' ', '\n']))
+    })
 }
 
 /// What is wrong with how the runtime treats one row, or nothing.
@@ -257,7 +98,7 @@ fn verdict(bad: &Bad, runtime: &Runtime) -> Option<String> {
     if output.status == 0 {
         return Some("accepted".into());
     }
-    if !message.contains(bad.field) {
+    if !names(message, bad.field) {
         return Some(format!("the message does not name the field: {message}"));
     }
     if message.contains("panicked") || output.status != 1 {

@@ -48,7 +48,7 @@ impl LayerStack {
             origin: origin.clone(),
         };
         let (mut upper, mut work) = (None, None);
-        for (i, option) in mount.options().as_deref().unwrap_or(&[]).iter().enumerate() {
+        for (i, option) in mount.options.as_deref().unwrap_or(&[]).iter().enumerate() {
             let place = origin.field("options").index(i);
             let directory = |text: String| Directory { path: bundle.join(text), origin: place.clone() };
             match option.split_once('=') {
@@ -177,9 +177,8 @@ mod tests {
     use super::*;
 
     fn parse(options: &[&str]) -> Result<LayerStack, String> {
-        let mut mount = Mount::default();
-        mount.set_destination(PathBuf::from("/"));
-        mount.set_options(Some(options.iter().map(|option| (*option).to_owned()).collect()));
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let mount = Mount { destination: "/".into(), options: Some(options), ..Mount::default() };
         LayerStack::parse(&mount, 0, Path::new("/bundle"), false).map_err(|problems| problems.to_string())
     }
 

@@ -4,15 +4,29 @@
 //! says what the specification says; where it turns a missing member into zero, or refuses what the specification
 //! allows (unknown capabilities, absent `pids.limit`), the type is our own.
 
+mod objects;
+
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 pub use minirun_seccomp::Profile as Seccomp;
 pub use oci_spec::runtime::{
-    Hooks, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxNamespace, LinuxNamespaceType, LinuxRdma,
-    LinuxTimeOffset, Mount, PosixRlimitType,
+    Hooks, LinuxCpu, LinuxDeviceType, LinuxMemory, LinuxNamespace, LinuxNamespaceType, LinuxRdma, LinuxTimeOffset,
+    PosixRlimitType,
 };
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+
+pub use objects::Objects;
+
+/// Reads a configuration, or a part of one.
+///
+/// # Errors
+/// Those of `serde_json`, about the first thing that is no JSON or does not fit.
+pub fn read<T: for<'t> Deserialize<'t>>(text: &[u8]) -> serde_json::Result<T> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let value = T::deserialize(Objects(&mut json))?;
+    json.end().map(|()| value)
+}
 
 /// The whole configuration.
 #[derive(Debug, Deserialize)]
@@ -27,6 +41,7 @@ pub struct Spec {
     pub hostname: Option<String>,
     pub domainname: Option<String>,
     pub hooks: Option<Hooks>,
+    #[serde(default, deserialize_with = "unique")]
     pub annotations: Option<BTreeMap<String, String>>,
     pub linux: Option<Linux>,
 }
@@ -38,6 +53,20 @@ pub struct Root {
     pub path: String,
     #[serde(default)]
     pub readonly: bool,
+}
+
+/// An element of `mounts`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct Mount {
+    pub destination: PathBuf,
+    #[serde(rename = "type")]
+    pub typ: Option<String>,
+    pub source: Option<PathBuf>,
+    pub options: Option<Vec<String>>,
+    pub uid_mappings: Option<Vec<IdMapping>>,
+    pub gid_mappings: Option<Vec<IdMapping>>,
 }
 
 /// `process`.
@@ -160,14 +189,17 @@ pub struct Linux {
     pub uid_mappings: Vec<IdMapping>,
     #[serde(default)]
     pub gid_mappings: Vec<IdMapping>,
+    #[serde(default, deserialize_with = "unique")]
     pub time_offsets: Option<BTreeMap<String, LinuxTimeOffset>>,
     #[serde(default)]
     pub devices: Vec<Device>,
+    #[serde(default, deserialize_with = "unique")]
     pub net_devices: Option<BTreeMap<String, NetDevice>>,
     pub cgroups_path: Option<String>,
     pub resources: Option<Resources>,
-    pub intel_rdt: Option<IgnoredAny>,
+    pub intel_rdt: Option<IntelRdt>,
     pub memory_policy: Option<MemoryPolicy>,
+    #[serde(default, deserialize_with = "unique")]
     pub sysctl: Option<BTreeMap<String, String>>,
     pub seccomp: Option<Seccomp>,
     pub rootfs_propagation: Option<String>,
@@ -177,6 +209,20 @@ pub struct Linux {
     pub readonly_paths: Vec<String>,
     pub mount_label: Option<String>,
     pub personality: Option<Personality>,
+}
+
+/// `linux.intelRdt`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct IntelRdt {
+    #[serde(rename = "closID")]
+    pub clos_id: Option<String>,
+    pub schemata: Option<Vec<String>>,
+    pub l3_cache_schema: Option<String>,
+    pub mem_bw_schema: Option<String>,
+    #[serde(default)]
+    pub enable_monitoring: bool,
 }
 
 /// A value of `linux.netDevices`: the name inside the container.
@@ -236,7 +282,7 @@ pub struct Device {
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct Resources {
-    pub devices: Option<Vec<LinuxDeviceCgroup>>,
+    pub devices: Option<Vec<DeviceAccess>>,
     pub memory: Option<LinuxMemory>,
     pub cpu: Option<LinuxCpu>,
     pub pids: Option<Pids>,
@@ -245,8 +291,22 @@ pub struct Resources {
     #[serde(default)]
     pub hugepage_limits: Vec<HugepageLimit>,
     pub network: Option<Network>,
+    #[serde(default, deserialize_with = "unique")]
     pub rdma: Option<BTreeMap<String, LinuxRdma>>,
+    #[serde(default, deserialize_with = "unique")]
     pub unified: Option<BTreeMap<String, String>>,
+}
+
+/// An element of `linux.resources.devices`.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(missing_docs)]
+pub struct DeviceAccess {
+    pub allow: bool,
+    #[serde(rename = "type")]
+    pub typ: Option<LinuxDeviceType>,
+    pub major: Option<i64>,
+    pub minor: Option<i64>,
+    pub access: Option<String>,
 }
 
 /// `linux.resources.pids`. An absent limit is not zero: since 1.3 zero is a limit.
@@ -308,5 +368,18 @@ pub struct HugepageLimit {
 pub struct Network {
     #[serde(rename = "classID")]
     pub class_id: Option<u32>,
-    pub priorities: Option<Vec<IgnoredAny>>,
+    pub priorities: Option<Vec<InterfacePriority>>,
+}
+
+/// An element of `linux.resources.network.priorities`.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs)]
+pub struct InterfacePriority {
+    pub name: String,
+    pub priority: u32,
+}
+
+/// A map that refuses a key that is given twice: which of the two values was meant is not known.
+fn unique<'de, D: Deserializer<'de>, V: Deserialize<'de>>(input: D) -> Result<Option<BTreeMap<String, V>>, D::Error> {
+    Ok(Option::<objects::Unique<V>>::deserialize(input)?.map(|map| map.0))
 }

@@ -372,8 +372,8 @@ fn devices() {
             "device /x c 1:2 mode 0640 owner 7:8 [linux.devices[0]]",
         ),
         (
-            json!({"type": "b", "path": "/dev/a/../b", "major": 0, "minor": 4_294_967_295u32}),
-            "device /dev/b b 0:4294967295 mode 0666 owner 0:0 [linux.devices[0]]",
+            json!({"type": "b", "path": "/dev/a/../b", "major": 0, "minor": 1_048_575}),
+            "device /dev/b b 0:1048575 mode 0666 owner 0:0 [linux.devices[0]]",
         ),
         (
             json!({"type": "p", "path": "/p", "major": -1, "fileMode": 0}),
@@ -391,10 +391,10 @@ fn devices() {
         (json!({"type": "a", "path": "/x"}), &["type: \"a\" is for device rules: a node is c, b, u or p"][..]),
         (json!({"type": "c", "path": "x", "major": 1, "minor": 2}), &["path: \"x\" must be an absolute path"]),
         (json!({"type": "c", "path": "/", "major": 1, "minor": 2}), &["path: \"/\" is not the path of a node"]),
-        (json!({"type": "c", "path": "/x", "major": -1, "minor": 2}), &["major: -1 is out of range"]),
+        (json!({"type": "c", "path": "/x", "major": -1, "minor": 2}), &["major: -1 is out of range: 0 to 4095"]),
         (
             json!({"type": "c", "path": "/x", "major": 1, "minor": 4_294_967_296u64}),
-            &["minor: 4294967296 is out of range"],
+            &["minor: 4294967296 is out of range: 0 to 1048575"],
         ),
         (
             json!({"type": "b", "path": "/x"}),
@@ -1182,9 +1182,18 @@ fn what_is_not_supported_is_refused_by_name() {
         let pointer = format!("/{}", place.replace('.', "/"));
         refuse(json!({pointer: value}), &[&format!("{place}: not supported by this version of minirun")]);
     }
-    for version in ["2.0.0", "", "0.9", "10.0.0"] {
+    for version in ["2.0.0", "0.9.0", "10.0.0", "2.0.0-rc.1"] {
         let text = format!("ociVersion: version {version:?} is not supported: 1.0.0 to 1.3.x are");
         refuse(json!({"/ociVersion": version}), &[&text]);
+    }
+    for version in ["", "1", "1.0", "1.0.x", "1..0", "v1.0.2", "1.0.2.3"] {
+        refuse(
+            json!({"/ociVersion": version}),
+            &[&format!("ociVersion: {version:?} is not a version as in \"1.0.2\"")],
+        );
+    }
+    for version in ["1.0.2-dev", "1.3.0", "1.0.0-rc5+dev"] {
+        plan(&json!({"/ociVersion": version}), &v2()).unwrap();
     }
 }
 
@@ -1203,8 +1212,8 @@ fn a_nul_byte_is_found_everywhere() {
         (json!({"/linux/readonlyPaths": ["/\0"]}), "linux.readonlyPaths[0]"),
         (mount("/a\0b", "tmpfs", &[]), "mounts[0].destination"),
         (mount("/m", "tmp\0fs", &[]), "mounts[0].type"),
-        (mount("/m", "tmpfs", &["size=\0"]), "mounts[0].options"),
-        (mount("/m", "tmpfs", &["a\0"]), "mounts[0].options"),
+        (mount("/m", "tmpfs", &["ro", "size=\0"]), "mounts[0].options[1]"),
+        (mount("/m", "tmpfs", &["a\0"]), "mounts[0].options[0]"),
         (json!({"/mounts/-": {"destination": "/m", "type": "tmpfs", "source": "\0"}}), "mounts[0].source"),
         (json!({"/mounts/-": {"destination": "/m", "type": "bind", "source": "/\0"}}), "mounts[0].source"),
     ] {

@@ -87,12 +87,12 @@ fn running_cgroup(call: &Call, found: &Found) -> Result<Option<Cgroup>> {
 
 /// The container's configuration with the process that shall run in it, and what that takes.
 fn plan_of(call: &Call, id: &str, entry: &Entry, record: &Record) -> Result<(Spec, Plan)> {
-    let mut spec: Spec = serde_json::from_slice(&entry.read_config()?).context("the container's config.json")?;
+    let mut spec: Spec = minirun_plan::spec::read(&entry.read_config()?).context("the container's config.json")?;
     match call.path("process") {
         Some(path) => {
             let text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
             let process: Process =
-                serde_json::from_slice(&text).with_context(|| format!("process in {}", path.display()))?;
+                minirun_plan::spec::read(&text).with_context(|| format!("process in {}", path.display()))?;
             spec.process = Some(process);
         }
         None if call.args.len() < 2 => bail!("exec args cannot be empty"),

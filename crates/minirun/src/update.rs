@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::{Cgroup, locate};
-use minirun_plan::spec::Resources;
+use minirun_plan::spec::{Objects, Resources};
 use minirun_plan::{Knob, compile_resources};
 use serde_json::{Map, Value, json};
 
@@ -26,8 +26,8 @@ pub fn update(call: &Call) -> Result<()> {
         None => from_options(call)?,
     };
     complete(&mut asked, &cgroup)?;
-    let resources: Resources =
-        serde_path_to_error::deserialize(&asked).map_err(|error| anyhow!("{}: {}", error.path(), error.inner()))?;
+    let resources: Resources = serde_path_to_error::deserialize(Objects(&asked))
+        .map_err(|error| anyhow!("{}: {}", error.path(), error.inner()))?;
     check_usage(&resources, &cgroup)?;
     let rootless = facts::of_privileges()?.rootless();
     let base = found.record.cgroup.filter(|_| rootless).map(|cgroup| cgroup.path).unwrap_or_default();

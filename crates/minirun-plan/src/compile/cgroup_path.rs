@@ -47,9 +47,9 @@ pub(super) fn cgroup_owner(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
         return;
     };
     let writable = |mount: &Mount| {
-        let source = mount.source().as_deref().is_some_and(|source| source == Path::new("cgroup"));
-        let read_only = mount.options().iter().flatten().any(|option| option == "ro");
-        let clean: PathBuf = mount.destination().components().collect();
+        let source = mount.source.as_deref().is_some_and(|source| source == Path::new("cgroup"));
+        let read_only = mount.options.iter().flatten().any(|option| option == "ro");
+        let clean: PathBuf = mount.destination.components().collect();
         source && clean == Path::new("/sys/fs/cgroup") && !read_only
     };
     let Some(i) = spec.mounts.iter().position(writable) else { return };

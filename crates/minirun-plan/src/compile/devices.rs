@@ -9,7 +9,7 @@ mod program;
 
 use std::fmt;
 
-use crate::spec::{LinuxDeviceCgroup, LinuxDeviceType};
+use crate::spec::{DeviceAccess, LinuxDeviceType};
 use crate::{Origin, Problems};
 
 /// The kinds of device, as bits with the kernel's values (`BPF_DEVCG_DEV_*`).
@@ -113,7 +113,7 @@ impl fmt::Display for DeviceRule {
 }
 
 /// The filter for `linux.resources.devices` and the defaults; none when every device is allowed.
-pub(crate) fn device_filter(rules: Option<&[LinuxDeviceCgroup]>, problems: &mut Problems) -> Option<DeviceFilter> {
+pub(crate) fn device_filter(rules: Option<&[DeviceAccess]>, problems: &mut Problems) -> Option<DeviceFilter> {
     let list = Origin::of("linux.resources.devices");
     let mut parsed = Vec::new();
     for (i, rule) in rules.unwrap_or_default().iter().enumerate() {
@@ -128,8 +128,8 @@ pub(crate) fn device_filter(rules: Option<&[LinuxDeviceCgroup]>, problems: &mut 
     Some(DeviceFilter { rules: parsed, program })
 }
 
-fn parse(rule: &LinuxDeviceCgroup, origin: impl Fn() -> Origin, problems: &mut Problems) -> Option<DeviceRule> {
-    let kinds = match rule.typ().unwrap_or_default() {
+fn parse(rule: &DeviceAccess, origin: impl Fn() -> Origin, problems: &mut Problems) -> Option<DeviceRule> {
+    let kinds = match rule.typ.unwrap_or_default() {
         LinuxDeviceType::A => Some(ANY_KIND),
         LinuxDeviceType::B => Some(BLOCK),
         LinuxDeviceType::C => Some(CHAR),
@@ -139,10 +139,10 @@ fn parse(rule: &LinuxDeviceCgroup, origin: impl Fn() -> Origin, problems: &mut P
             None
         }
     };
-    let major = number(rule.major(), || origin().field("major"), problems);
-    let minor = number(rule.minor(), || origin().field("minor"), problems);
-    let access = access(rule.access().as_deref().unwrap_or(""), || origin().field("access"), problems);
-    Some(DeviceRule { allow: rule.allow(), kinds: kinds?, major: major?, minor: minor?, access: access? })
+    let major = number(rule.major, || origin().field("major"), problems);
+    let minor = number(rule.minor, || origin().field("minor"), problems);
+    let access = access(rule.access.as_deref().unwrap_or(""), || origin().field("access"), problems);
+    Some(DeviceRule { allow: rule.allow, kinds: kinds?, major: major?, minor: minor?, access: access? })
 }
 
 /// A device number, where absent and -1 mean every one.

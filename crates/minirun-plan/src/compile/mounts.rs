@@ -93,8 +93,8 @@ fn placed(mut step: Step, at: &RootPlace) -> Step {
 
 /// Does this mount make the root of layers?
 pub fn is_overlay_root(mount: &Mount) -> bool {
-    let at_root = InRoot::new(&mount.destination().to_string_lossy()).is_some_and(|path| path.path().is_empty());
-    at_root && mount.typ().as_deref() == Some("overlay")
+    let at_root = InRoot::new(&mount.destination.to_string_lossy()).is_some_and(|path| path.path().is_empty());
+    at_root && mount.typ.as_deref() == Some("overlay")
 }
 
 /// `mounts`, in their order, except for the overlay at `/` which is the root.
@@ -117,12 +117,13 @@ pub(super) fn mounts(draft: &mut Draft<'_>, spec: &Spec) {
 /// The directory of the socket that `NOTIFY_SOCKET` names in the container.
 pub(super) fn notify(draft: &mut Draft<'_>) {
     let Some(directory) = draft.request.notify else { return };
-    let mut mount = Mount::default();
-    mount
-        .set_destination(NOTIFY_DIRECTORY.into())
-        .set_source(Some(directory.into()))
-        .set_typ(Some("bind".to_owned()))
-        .set_options(Some(["bind", "ro", "nosuid", "nodev", "noexec"].map(str::to_owned).to_vec()));
+    let mount = Mount {
+        destination: NOTIFY_DIRECTORY.into(),
+        source: Some(directory.into()),
+        typ: Some("bind".to_owned()),
+        options: Some(["bind", "ro", "nosuid", "nodev", "noexec"].map(str::to_owned).to_vec()),
+        ..Mount::default()
+    };
     let mut delayed = std::mem::take(&mut draft.delayed);
     one_mount(draft, &mount, &Origin::of("NOTIFY_SOCKET"), &mut delayed);
     draft.delayed = delayed;
@@ -135,13 +136,14 @@ pub(super) fn finish_read_only(draft: &mut Draft<'_>) {
 }
 
 fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mut Vec<Step>) {
-    let words = mount.options().as_deref().unwrap_or(&[]);
+    let words = mount.options.as_deref().unwrap_or(&[]);
     let Some(mut options) = MountOptions::parse(words) else {
-        return draft.problem(&origin.field("options"), "must not contain a NUL byte");
+        let at = words.iter().position(|word| word.contains('\0')).unwrap_or_default();
+        return draft.problem(&origin.field("options").index(at), "must not contain a NUL byte");
     };
-    let destination = mount.destination().to_string_lossy();
+    let destination = mount.destination.to_string_lossy();
     let Some(target) = destination_of(draft, &destination, &origin.field("destination")) else { return };
-    let typ = mount.typ().as_deref().unwrap_or("");
+    let typ = mount.typ.as_deref().unwrap_or("");
     if typ == "bind" && options.bind.is_none() {
         options.bind = Some(false);
     }
@@ -153,10 +155,10 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
         recursive: options.recursive,
         propagation: options.propagation.clone(),
     };
-    if mount.uid_mappings().is_some() != mount.gid_mappings().is_some() {
+    if mount.uid_mappings.is_some() != mount.gid_mappings.is_some() {
         draft.problem(origin, "uidMappings and gidMappings must be given together");
     }
-    let wants_idmap = options.idmap.is_some() || mount.uid_mappings().is_some();
+    let wants_idmap = options.idmap.is_some() || mount.uid_mappings.is_some();
     if wants_idmap && options.bind.is_none() {
         draft.problem(origin, "only bind mounts can map ids");
     }
@@ -210,7 +212,7 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
         delayed.push(Step { op, origin: origin.field("options") });
     }
     let filesystem = draft.c_string(typ, &origin.field("type"));
-    let source = mount.source().as_ref().map_or(typ.to_owned(), |source| source.to_string_lossy().into_owned());
+    let source = mount.source.as_ref().map_or(typ.to_owned(), |source| source.to_string_lossy().into_owned());
     let source = draft.c_string(&source, &origin.field("source"));
     let op = match options.classic {
         Some(flags) => Op::ClassicMount {
@@ -240,8 +242,7 @@ fn host_sysfs(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, mut point: 
     }
     draft.notes.push(format!("{origin}: the network namespace is the host's, so its /sys is bound"));
     point.recursive.set |= point.attributes.set & (RDONLY | NOSUID | NODEV | NOEXEC);
-    let mut host = mount.clone();
-    host.set_source(Some("/sys".into()));
+    let host = Mount { source: Some("/sys".into()), ..mount.clone() };
     bind(draft, &host, origin, true, point, &options);
 }
 
@@ -317,7 +318,7 @@ fn bind(
     options: &MountOptions,
 ) {
     let place = origin.field("source");
-    let source = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned()).unwrap_or_default();
+    let source = mount.source.as_ref().map(|source| source.to_string_lossy().into_owned()).unwrap_or_default();
     if source.is_empty() {
         return draft.problem(&place, "a bind mount needs a source");
     }
@@ -329,22 +330,18 @@ fn bind(
     if recursive && shows_own_cgroups(draft, &source) {
         point.recursive.set |= point.attributes.set & RDONLY;
     }
-    if draft.facts.euid != 0 && (options.idmap.is_some() || mount.uid_mappings().is_some()) {
+    if draft.facts.euid != 0 && (options.idmap.is_some() || mount.uid_mappings.is_some()) {
         draft.problem(origin, "mapping the ids of a mount takes root, to whom its file system belongs");
     }
-    let idmap = match (mount.uid_mappings(), mount.gid_mappings()) {
+    let idmap = match (&mount.uid_mappings, &mount.gid_mappings) {
         (Some(uids), Some(gids)) => {
-            let convert = |list: &[oci_spec::runtime::LinuxIdMapping]| -> Vec<crate::spec::IdMapping> {
-                list.iter()
-                    .map(|map| crate::spec::IdMapping {
-                        container_id: map.container_id(),
-                        host_id: map.host_id(),
-                        size: map.size(),
-                    })
-                    .collect()
-            };
-            let uids = namespaces::map_lines(draft, &convert(uids), &origin.field("uidMappings"));
-            let gids = namespaces::map_lines(draft, &convert(gids), &origin.field("gidMappings"));
+            for (name, list) in [("uidMappings", uids), ("gidMappings", gids)] {
+                if list.is_empty() {
+                    draft.problem(&origin.field(name), "needs at least one mapping");
+                }
+            }
+            let uids = namespaces::map_lines(draft, uids, &origin.field("uidMappings"));
+            let gids = namespaces::map_lines(draft, gids, &origin.field("gidMappings"));
             draft.idmaps.push(IdMaps { uids, gids, origin: origin.clone() });
             Some(draft.idmaps.len() - 1)
         }

@@ -15,6 +15,13 @@ const DEFAULT_DEVICES: [(&str, u32, u32); 6] = [
     ("dev/tty", 5, 0),
 ];
 
+/// Where those come from.
+const DEFAULT: &str = "default devices";
+
+/// The greatest numbers of a device that the kernel keeps (`MINORBITS` in linux/kdev_t.h).
+const MAJORS: i64 = (1 << 12) - 1;
+const MINORS: i64 = (1 << 20) - 1;
+
 /// The links that every container has (runtime-spec, "Dev symbolic links").
 const DEFAULT_LINKS: [(&str, &str); 4] = [
     ("dev/fd", "/proc/self/fd"),
@@ -73,10 +80,10 @@ pub(super) fn own_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
 /// Whether /dev is the container's own: a bind-mounted one is left as it is.
 fn sets_up_dev(spec: &Spec) -> bool {
     !spec.mounts.iter().any(|mount| {
-        let words = mount.options().as_deref().unwrap_or(&[]);
-        let bind = mount.typ().as_deref() == Some("bind")
+        let words = mount.options.as_deref().unwrap_or(&[]);
+        let bind = mount.typ.as_deref() == Some("bind")
             || MountOptions::parse(words).is_some_and(|options| options.bind.is_some());
-        bind && InRoot::new(&mount.destination().to_string_lossy()).is_some_and(|path| path.path() == c"dev")
+        bind && InRoot::new(&mount.destination.to_string_lossy()).is_some_and(|path| path.path() == c"dev")
     })
 }
 
@@ -86,12 +93,20 @@ fn all_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) -> Vec<Node> {
         for (path, major, minor) in DEFAULT_DEVICES {
             let Some(path) = InRoot::new(path) else { continue };
             let device = libc::makedev(major, minor);
-            let origin = Origin::of("default devices");
+            let origin = Origin::of(DEFAULT);
             nodes.push(Node { path, kind: NodeKind::Char, device, mode: 0o666, uid: 0, gid: 0, origin });
         }
     }
     for (i, device) in linux.devices.iter().enumerate() {
         if let Some(node) = listed_node(draft, device, Origin::of("linux.devices").index(i)) {
+            let differs = |other: &Node| (other.kind, other.device) != (node.kind, node.device);
+            if let Some(first) = nodes.iter().find(|other| other.path == node.path)
+                && differs(first)
+                && first.origin != Origin::of(DEFAULT)
+            {
+                let text = format!("{} is another device at the same path", first.origin);
+                draft.problem(&node.origin.field("path"), text);
+            }
             // A listed device replaces the default one: its mode and owner were chosen.
             nodes.retain(|other| other.path != node.path);
             nodes.push(node);
@@ -114,11 +129,11 @@ fn listed_node(draft: &mut Draft<'_>, device: &Device, origin: Origin) -> Option
             return None;
         }
     };
-    let mut number = |name: &'static str, value: Option<i64>| match value {
+    let mut number = |name: &'static str, value: Option<i64>, most: i64| match value {
         _ if kind == NodeKind::Fifo => 0,
-        Some(value @ 0..=0xffff_ffff) => value as u32,
+        Some(value) if (0..=most).contains(&value) => value as u32,
         Some(value) => {
-            draft.problem(&origin.field(name), format!("{value} is out of range"));
+            draft.problem(&origin.field(name), format!("{value} is out of range: 0 to {most}"));
             0
         }
         None => {
@@ -126,7 +141,18 @@ fn listed_node(draft: &mut Draft<'_>, device: &Device, origin: Origin) -> Option
             0
         }
     };
-    let device_number = libc::makedev(number("major", device.major), number("minor", device.minor));
+    let device_number = libc::makedev(number("major", device.major, MAJORS), number("minor", device.minor, MINORS));
+    for (name, id) in [("uid", device.uid), ("gid", device.gid)] {
+        // chown(2) takes it for "leave as it is".
+        if id == Some(u32::MAX) {
+            draft.problem(&origin.field(name), format!("{} is not an id", u32::MAX));
+        }
+    }
+    // Docker sends the whole st_mode, with the bits of the file type.
+    let mode = device.file_mode.unwrap_or(0o666);
+    if mode > 0o177_777 {
+        draft.problem(&origin.field("fileMode"), format!("{mode:#o} is not a file mode"));
+    }
     let Some(path) = InRoot::new(&device.path).filter(|path| !path.path().is_empty()) else {
         draft.problem(&place, format!("{:?} is not the path of a node", device.path));
         return None;
@@ -135,8 +161,7 @@ fn listed_node(draft: &mut Draft<'_>, device: &Device, origin: Origin) -> Option
         path,
         kind,
         device: device_number,
-        // Docker sends the whole st_mode, with the bits of the file type.
-        mode: device.file_mode.unwrap_or(0o666) & 0o7777,
+        mode: mode & 0o7777,
         uid: device.uid.unwrap_or(0),
         gid: device.gid.unwrap_or(0),
         origin,

@@ -92,7 +92,7 @@ fn list(rules: &[DeviceRule]) -> String {
 }
 
 fn compile(json: &str) -> (Option<DeviceFilter>, String) {
-    let rules: Vec<LinuxDeviceCgroup> = serde_json::from_str(json).unwrap();
+    let rules: Vec<crate::spec::DeviceAccess> = serde_json::from_str(json).unwrap();
     let mut problems = Problems::new();
     let filter = device_filter(Some(&rules), &mut problems);
     (filter, problems.to_string())

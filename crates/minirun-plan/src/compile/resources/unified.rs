@@ -18,6 +18,10 @@ impl Limits<'_> {
         let early = unified.iter().filter(|(file, _)| !late(file));
         for (file, value) in early.chain(unified.iter().filter(|(file, _)| late(file))) {
             let origin = at.key(file);
+            if value.contains('\0') {
+                self.problems.add(&origin, "must not contain a NUL byte");
+                continue;
+            }
             if let Err(text) = self.may_write(file) {
                 self.problems.add(&origin, text);
                 continue;
