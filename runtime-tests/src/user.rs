@@ -54,6 +54,11 @@ impl User {
         Self { cgroup: Some(cgroup.to_owned()), ..self }
     }
 
+    /// In whatever cgroup the caller is.
+    pub fn anywhere(self) -> Self {
+        Self { cgroup: None, ..self }
+    }
+
     /// A member of these groups as well.
     pub fn in_groups(self, groups: &[u32]) -> Self {
         Self { groups: groups.to_vec(), ..self }

@@ -177,7 +177,7 @@ const NAMESPACES: &[Row] = &[
         "BecomeRoot",
         Create,
         |bundle| set(few_ids(bundle), "/linux/gidMappings/0/containerID", json!(1)),
-        "linux.namespaces (user): become-root: setresgid: invalid argument",
+        "linux.namespaces (user): become-root: setresgid: invalid argument (the id is not mapped in the user namespace)",
     ),
     row(
         "SessionKeyring",
