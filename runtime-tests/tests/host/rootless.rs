@@ -425,7 +425,7 @@ fn root_brings_no_groups_into_a_namespace_that_denies_them() {
     // Called by root, with groups.
     bundle.write();
     let call = |words: &[&str]| {
-        let mut command = bundle.runtime().bare_command();
+        let mut command = bundle.runtime().bare();
         let groups = || Ok(nix::unistd::setgroups(&[4, 27].map(nix::unistd::Gid::from_raw))?);
         // SAFETY: between fork and exec the closure makes one system call.
         unsafe { command.args(words).pre_exec(groups) };
