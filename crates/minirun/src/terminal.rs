@@ -72,7 +72,10 @@ pub fn connect_to(path: PathBuf) -> Result<OwnedFd> {
     let directory = std::fs::File::open(path.parent().unwrap_or(std::path::Path::new("/"))).with_context(context)?;
     let name = path.file_name().with_context(context)?;
     let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
-    connect(socket.as_raw_fd(), &UnixAddr::new(&short).with_context(context)?).with_context(context)?;
+    match connect(socket.as_raw_fd(), &UnixAddr::new(&short).with_context(context)?) {
+        Err(Errno::EAGAIN) => bail!("{}: nobody has accepted it for {} s", context(), PATIENCE.tv_sec()),
+        answer => answer.with_context(context)?,
+    }
     Ok(socket)
 }
 

@@ -171,7 +171,7 @@ impl Steps {
         Steps { host: of("host"), init: of("init"), doing: None }
     }
 
-    /// The parent has done its part for now.
+    /// The parent waits for init.
     pub fn pause(&mut self) {
         self.doing = None;
     }

@@ -582,3 +582,29 @@ fn one_that_runs_does_not_hide_the_container() {
     kill(Pid::from_raw(call.pid()), Signal::SIGKILL).unwrap();
     call.finish();
 }
+
+#[test]
+fn a_timeout_beyond_all_time_is_none() {
+    let endless = json!({"path": "/bin/true", "timeout": i64::MAX});
+    let known = [("runc", "the sum overflows, and the time is over at once"), ("crun", "the sum overflows")];
+    fails_on(&known, || {
+        hooked(Bundle::base().args(&["/bin/true"]), "createRuntime", endless).run().success();
+    });
+}
+
+/// Whoever is asked to end before there is a program has nobody to pass that on to.
+#[test]
+fn a_run_that_is_asked_to_end_during_one_leaves_nothing() {
+    let bundle = Bundle::base();
+    let started = bundle.home().join("started");
+    let script = format!("echo > {}; exec {} 1000", started.display(), sleeper(&bundle));
+    let bundle = hooked(bundle, "createRuntime", hook(&script));
+    let call = bundle.run_in_background();
+    wait_until("the hook", || started.exists());
+    kill(Pid::from_raw(call.pid()), Signal::SIGTERM).unwrap();
+    let known = [("runc", "waits for the hook, however long"), ("crun", "waits for the hook, however long")];
+    fails_on(&known, || {
+        assert!(call.finish().failure().contains("hooks.createRuntime[0]: interrupted by a signal"));
+        bundle.assert_nothing_left();
+    });
+}

@@ -1,6 +1,9 @@
 //! The verbs and the states between them: what each prints, and how each refuses.
 
-use runtime_tests::{Bundle, Container, Runtime, fails_on, may_fail_on};
+use std::os::unix::process::CommandExt;
+
+use nix::sys::signal::{SigSet, Signal};
+use runtime_tests::{Bundle, Container, Runtime, fails_on, may_fail_on, wait_until};
 use serde_json::Value;
 
 fn paused() -> Container {
@@ -174,6 +177,19 @@ fn a_created_container_stops_when_it_is_asked_to() {
             container.bundle().assert_nothing_left();
         }
     });
+}
+
+#[test]
+fn so_it_does_when_its_creator_had_the_signal_blocked() {
+    let bundle = Bundle::base().probe("pause");
+    let mut command = bundle.command_for("create", &[]);
+    // SAFETY: between fork and exec the closure makes one system call.
+    unsafe { command.pre_exec(|| SigSet::from(Signal::SIGTERM).thread_block().map_err(Into::into)) };
+    bundle.finish(&mut command).success();
+    bundle.call(&["kill", bundle.id(), "TERM"]).success();
+    let stopped = || bundle.call(&["state", bundle.id()]).success().contains("\"stopped\"");
+    let known = [("runc", "1.1.5 leaves the mask to its init"), ("crun", "1.8.1 leaves its init without handlers")];
+    may_fail_on(&known, || wait_until("its end", stopped));
 }
 
 #[test]

@@ -196,3 +196,14 @@ impl Drop for Holder {
         let _ = self.shell.wait();
     }
 }
+
+#[test]
+fn a_pipe_in_place_of_a_namespace_is_refused_at_once() {
+    let bundle = Bundle::base();
+    let pipe = bundle.home().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let bundle = bundle.namespace("uts", Some(json!({"type": "uts", "path": pipe})));
+    may_fail_on(&[("runc", "waits for a writer"), ("crun", "waits for a writer")], || {
+        assert!(bundle.refused().contains("it is not a namespace"));
+    });
+}

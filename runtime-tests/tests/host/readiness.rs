@@ -191,3 +191,20 @@ fn a_socket_where_nobody_listens_is_an_error_before_anything_runs() {
         }
     });
 }
+
+/// Whoever does not read keeps neither signals nor the end of the container from being seen.
+#[test]
+fn a_caller_that_does_not_read_holds_nothing_up() {
+    fails_on(&[CRUN, ("runc", "1.1.5 writes to it before it does anything else")], || {
+        let bundle = Bundle::base().probe("notify READY=1");
+        let above = Above::new(&bundle);
+        let filler = UnixDatagram::unbound().unwrap();
+        filler.set_nonblocking(true).unwrap();
+        while filler.send_to(b"full", &above.address).is_ok() {}
+        let mut running = Running::start(&mut above.hears(bundle.command_for("run", &[])), bundle.home());
+        running.wait_for("sent to");
+        bundle.call(&["kill", bundle.id(), "KILL"]).success();
+        assert_eq!(running.finish().status, 137);
+        bundle.assert_nothing_left();
+    });
+}

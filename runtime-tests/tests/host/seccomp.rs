@@ -351,3 +351,10 @@ fn features_are_those_that_work() {
     (all["architectures"], all["flags"]) = (words("archs").into(), words("supportedFlags").into());
     filtered(all).run().success();
 }
+
+/// A process that may not even end does not wait for ever to be let.
+#[test]
+fn a_filter_that_denies_everything_ends_the_container() {
+    let output = filtered(json!({"defaultAction": "SCMP_ACT_ERRNO"})).run();
+    assert_ne!(output.status, 0, "{}", output.stderr);
+}
