@@ -144,7 +144,8 @@ fn watch(running: &Running, output: &OwnedFd, deadline: Option<Instant>, tail: &
         if list[0].any() == Some(true) {
             return Ok(true);
         }
-        if list[1].any() == Some(true) {
+        // Without it the hook stands in its place, which may end while the kernel looks from one to the other.
+        if interruptions.is_some() && list[1].any() == Some(true) {
             bail!("interrupted by a signal");
         }
         if list.get(2).and_then(PollFd::any) == Some(true) {
