@@ -9,13 +9,13 @@
 mod ancestry;
 mod claim;
 mod create;
-mod delegate;
 mod delegation;
 mod error;
 mod files;
 mod knobs;
 mod mount;
 mod oom;
+mod owner;
 mod processes;
 mod remove;
 pub mod stats;
