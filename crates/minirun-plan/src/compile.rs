@@ -11,6 +11,7 @@ mod process;
 mod refusals;
 mod resources;
 mod sysctl;
+mod unit;
 
 use std::ffi::CString;
 use std::path::Path;
@@ -42,6 +43,19 @@ pub struct Request<'a> {
     pub listen_fds: u32,
     /// The directory with the socket on which the container says that it is ready (sd_notify(3)), if it may.
     pub notify: Option<&'a str>,
+    /// Which systemd shall make the cgroup, if one shall.
+    pub systemd: Option<SystemdRequest<'a>>,
+}
+
+/// What there is to know of the systemd that makes a container's cgroup.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemdRequest<'a> {
+    /// Is it that of a user, not the system's?
+    pub user: bool,
+    /// The cgroup below which its units are, relative to the root of the cgroup2 mount.
+    pub cgroup: &'a Path,
+    /// The container's state directory, which tells whose the unit is.
+    pub owner: &'a str,
 }
 
 /// What the root file system is made of.
@@ -149,9 +163,10 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
 
     // Namespaces come first, because what the rest may do depends on them.
     namespaces::namespaces(&mut draft, linux);
-    cgroup_path::cgroup_path(&mut draft, linux);
+    let slice = cgroup_path::cgroup_path(&mut draft, linux);
     let limits = resources_of(linux);
     resources::resources(limits, facts, &mut draft.cgroup, &mut draft.problems, &mut draft.warnings);
+    unit::unit(&mut draft, &slice, spec.annotations.as_ref());
 
     // Kernel parameters are written through the host's own /proc, before any file of the container is looked at.
     namespaces::session_keyring(&mut draft);
@@ -208,6 +223,7 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
         preserve_fds,
         listen_fds: 0,
         notify: None,
+        systemd: None,
     };
     let mut draft = Draft::new(facts, &request);
     refusals::refuse_unsupported_process(&mut draft, spec);
@@ -251,9 +267,10 @@ fn resources_of(linux: &crate::spec::Linux) -> &crate::spec::Resources {
     linux.resources.as_ref().unwrap_or_else(|| NONE.get_or_init(Default::default))
 }
 
-pub use cgroup_path::default_path as default_cgroup;
+pub use cgroup_path::{default_path as default_cgroup, scope_of};
 pub use hooks::compile_hooks;
 pub(crate) use mount_options::known_words as mount_options;
 pub use mounts::is_overlay_root;
 pub(crate) use namespaces::name_of as namespaces_name;
 pub use process::limit_name;
+pub use unit::{knobs_of, unit_description, unit_properties};

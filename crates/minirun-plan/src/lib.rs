@@ -15,11 +15,12 @@ mod plan;
 mod problem;
 mod show;
 pub mod spec;
+mod unit;
 
 pub use compile::devices::{DeviceFilter, DeviceRule};
 pub use compile::{
-    ExecRequest, Limits, Request, RootSource, compile, compile_exec, compile_hooks, compile_resources, default_cgroup,
-    is_overlay_root, limit_name,
+    ExecRequest, Limits, Request, RootSource, SystemdRequest, compile, compile_exec, compile_hooks, compile_resources,
+    default_cgroup, is_overlay_root, knobs_of, limit_name, scope_of, unit_description, unit_properties,
 };
 pub use facts::{ControllerHome, HostFacts};
 pub use op::*;
@@ -28,3 +29,4 @@ pub use plan::*;
 pub use problem::{Problem, Problems};
 pub use show::Line;
 pub use spec::Spec;
+pub use unit::{Property, UnitPlan, Value};

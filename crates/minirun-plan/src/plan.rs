@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use crate::{DeviceFilter, Op, Origin};
+use crate::{DeviceFilter, Op, Origin, UnitPlan};
 
 /// An operation of init and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +52,8 @@ pub struct CgroupPlan {
     pub knobs: Vec<Knob>,
     /// Which devices may be used; none when every device may.
     pub devices: Option<DeviceFilter>,
+    /// The unit of systemd that has the cgroup; none when it is made through the file system.
+    pub unit: Option<UnitPlan>,
 }
 
 /// A cgroup interface file and the value that it gets.

@@ -56,6 +56,7 @@ fn request() -> Request<'static> {
         preserve_fds: 0,
         listen_fds: 0,
         notify: None,
+        systemd: None,
     }
 }
 
