@@ -1,0 +1,307 @@
+//! systemd's manager object: the few of its methods that a runtime calls (org.freedesktop.systemd1(5)).
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use minirun_plan::Property;
+
+use crate::address::candidates;
+use crate::connection::{Connection, PATIENCE};
+use crate::error::Cause;
+use crate::message::{ERROR, Message, Method, RETURN, SIGNAL};
+use crate::wire::Writer;
+use crate::{Error, Result};
+
+const NAME: &str = "org.freedesktop.systemd1";
+const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const SCOPE: &str = "org.freedesktop.systemd1.Scope";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+/// Takes the place of a job of the unit that conflicts.
+const REPLACE: &str = "replace";
+
+/// A connection to an instance of systemd.
+#[derive(Debug)]
+pub struct Manager {
+    connection: Connection,
+    /// The job that is waited for is known by its path only when the answer has come; its end may come before.
+    ended: Vec<Job>,
+    /// The unit whose jobs are listened for.
+    unit: String,
+}
+
+/// A job that has ended.
+#[derive(Debug)]
+struct Job {
+    path: String,
+    result: String,
+}
+
+/// What is known of a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// `Description`: for whom it was made.
+    pub description: String,
+    /// `ControlGroup`: the path of its cgroup from the root of the hierarchy; empty when it has none now.
+    pub cgroup: String,
+}
+
+impl Manager {
+    /// Connects to the system's instance, or to that of this user.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens, on any of the sockets; or somebody does and does not answer.
+    pub fn connect(user: bool) -> Result<Manager> {
+        let deadline = Instant::now() + PATIENCE;
+        let failed = |cause| Error::new(if user { "ask the user's systemd" } else { "ask systemd" }, cause);
+        let candidates = candidates(user, |name| std::env::var_os(name).filter(|value| !value.is_empty()));
+        let (connection, is_bus) = Connection::open(&candidates, deadline).map_err(failed)?;
+        let mut manager = Manager { connection, ended: Vec::new(), unit: String::new() };
+        if is_bus {
+            manager.greet(deadline).map_err(failed)?;
+        }
+        Ok(manager)
+    }
+
+    /// A bus gives every client a name, and signals only to those who ask. systemd sends them to the bus only while
+    /// somebody has asked for that.
+    fn greet(&mut self, deadline: Instant) -> std::result::Result<(), Cause> {
+        let bus = |name| Method {
+            destination: "org.freedesktop.DBus",
+            path: "/org/freedesktop/DBus",
+            interface: "org.freedesktop.DBus",
+            name,
+        };
+        self.call(bus("Hello"), "", Writer::default(), deadline)?;
+        let mut rule = Writer::default();
+        rule.string(&format!(
+            "type='signal',sender='{NAME}',interface='{MANAGER}',member='JobRemoved',path='{MANAGER_PATH}'"
+        ));
+        self.call(bus("AddMatch"), "s", rule, deadline)?;
+        self.call(manager("Subscribe"), "", Writer::default(), deadline)?;
+        Ok(())
+    }
+
+    /// Makes a unit that lasts until its processes have ended, and waits until it runs (`StartTransientUnit`).
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, its job does not end well, or not in time. [`Error::is_refusal`] tells a unit that is there
+    /// (`UnitExists`).
+    pub fn start(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let failed = |cause| Error::new(format!("start unit {unit}"), cause);
+        let mut arguments = Writer::default();
+        arguments.string(unit);
+        arguments.string(REPLACE);
+        write_properties(&mut arguments, properties);
+        // No units besides this one.
+        arguments.array(8, |_| {});
+        self.job(unit, manager("StartTransientUnit"), ("ssa(sv)a(sa(sv))", arguments), deadline).map_err(failed)
+    }
+
+    /// Stops a unit and waits for its end. One that is not there is stopped (`StopUnit`, `ResetFailedUnit`).
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, its job does not end well, or not in time.
+    pub fn stop(&mut self, unit: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut arguments = Writer::default();
+        arguments.string(unit);
+        arguments.string(REPLACE);
+        match self.job(unit, manager("StopUnit"), ("ss", arguments), deadline) {
+            Ok(()) => self.forget(unit),
+            Err(cause) => match Error::new(format!("stop unit {unit}"), cause) {
+                error if is_gone(&error) => Ok(()),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Lets systemd forget that a unit has failed, so that its name is free again (`ResetFailedUnit`).
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, or does not answer in time. That there is no such unit is no error.
+    pub fn forget(&mut self, unit: &str) -> Result<()> {
+        let mut arguments = Writer::default();
+        arguments.string(unit);
+        let answer = self.call(manager("ResetFailedUnit"), "s", arguments, Instant::now() + PATIENCE);
+        match answer.map_err(|cause| Error::new(format!("reset unit {unit}"), cause)) {
+            Err(error) if !is_gone(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes properties of a unit for as long as it lasts (`SetUnitProperties`). When this returns they are in its
+    /// cgroup's files.
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, and changes none of them; or it does not answer in time.
+    pub fn set(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let failed = |cause| Error::new(format!("set properties of unit {unit}"), cause);
+        let mut arguments = Writer::default();
+        arguments.string(unit);
+        // Not beyond the next boot.
+        arguments.bool(true);
+        write_properties(&mut arguments, properties);
+        self.call(manager("SetUnitProperties"), "sba(sv)", arguments, deadline).map_err(failed)?;
+        // systemd answers first and writes then, before it takes the next message.
+        self.property(MANAGER_PATH, MANAGER, "Version", deadline).map(drop).map_err(failed)
+    }
+
+    /// What is known of a scope; none when there is no such unit.
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, or does not answer in time.
+    pub fn scope(&mut self, unit: &str) -> Result<Option<Scope>> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut arguments = Writer::default();
+        arguments.string(unit);
+        let found = self.call(manager("GetUnit"), "s", arguments, deadline);
+        let found = found.and_then(|answer| Ok(answer.body().string().map_err(Cause::Malformed)?.to_owned()));
+        let failed = |cause| Error::new(format!("look at unit {unit}"), cause);
+        let path = match found.map_err(failed) {
+            Ok(path) => path,
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let description = self.property(&path, UNIT, "Description", deadline).map_err(failed)?;
+        let cgroup = self.property(&path, SCOPE, "ControlGroup", deadline).map_err(failed)?;
+        Ok(Some(Scope { description, cgroup }))
+    }
+
+    /// The cgroup of this instance itself, below which its units' cgroups are; empty for the root.
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, or does not answer in time.
+    pub fn cgroup(&mut self) -> Result<PathBuf> {
+        let answer = self.property(MANAGER_PATH, MANAGER, "ControlGroup", Instant::now() + PATIENCE);
+        answer.map(PathBuf::from).map_err(|cause| Error::new("look at systemd's own cgroup", cause))
+    }
+
+    /// The number of this version of systemd: 257.
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, or does not answer in time.
+    pub fn version(&mut self) -> Result<u32> {
+        let answer = self.property(MANAGER_PATH, MANAGER, "Version", Instant::now() + PATIENCE);
+        let text = answer.map_err(|cause| Error::new("look at systemd's version", cause))?;
+        // "257.9-1~deb13u1", "v245.4"
+        let digits: String =
+            text.trim_start_matches('v').chars().take_while(|letter| letter.is_ascii_digit()).collect();
+        Ok(digits.parse().unwrap_or(0))
+    }
+
+    /// A property that is a string.
+    fn property(
+        &mut self,
+        path: &str,
+        interface: &str,
+        name: &str,
+        deadline: Instant,
+    ) -> std::result::Result<String, Cause> {
+        let mut arguments = Writer::default();
+        arguments.string(interface);
+        arguments.string(name);
+        let method = Method { destination: NAME, path, interface: PROPERTIES, name: "Get" };
+        let answer = self.call(method, "ss", arguments, deadline)?;
+        Ok(answer.body().string_variant().map_err(Cause::Malformed)?.to_owned())
+    }
+
+    /// Calls what makes a job, and waits for the end of that.
+    fn job(
+        &mut self,
+        unit: &str,
+        method: Method<'_>,
+        (signature, arguments): (&str, Writer),
+        deadline: Instant,
+    ) -> std::result::Result<(), Cause> {
+        self.ended.clear();
+        unit.clone_into(&mut self.unit);
+        let answer = self.call(method, signature, arguments, deadline)?;
+        let job = answer.body().string().map_err(Cause::Malformed)?.to_owned();
+        loop {
+            match self.ended.iter().find(|ended| ended.path == job) {
+                Some(ended) if ended.result == "done" => return Ok(()),
+                Some(ended) => return Err(Cause::Job(ended.result.clone())),
+                None => {
+                    let message = self.connection.next(deadline)?;
+                    self.hear(&message)?;
+                }
+            }
+        }
+    }
+
+    /// Calls a method and waits for the answer.
+    fn call(
+        &mut self,
+        method: Method<'_>,
+        signature: &str,
+        arguments: Writer,
+        deadline: Instant,
+    ) -> std::result::Result<Message, Cause> {
+        let serial = self.connection.call(method, signature, arguments, deadline)?;
+        loop {
+            let message = self.connection.next(deadline)?;
+            match message.kind {
+                RETURN if message.reply_to == Some(serial) => return Ok(message),
+                ERROR if message.reply_to == Some(serial) => {
+                    let text = match message.signature.starts_with('s') {
+                        true => message.body().string().map_err(Cause::Malformed)?.to_owned(),
+                        false => message.error.clone(),
+                    };
+                    return Err(Cause::Refused { name: message.error, text });
+                }
+                _ => self.hear(&message)?,
+            }
+        }
+    }
+
+    /// Remembers the end of a job of our unit.
+    fn hear(&mut self, message: &Message) -> std::result::Result<(), Cause> {
+        if message.kind != SIGNAL
+            || message.member != "JobRemoved"
+            || message.interface != MANAGER
+            || message.signature != "uoss"
+        {
+            return Ok(());
+        }
+        let mut body = message.body();
+        let mut read = || {
+            body.u32()?;
+            Ok((body.string()?, body.string()?, body.string()?))
+        };
+        let (path, unit, result) = read().map_err(Cause::Malformed)?;
+        if unit == self.unit {
+            self.ended.push(Job { path: path.to_owned(), result: result.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+fn manager(name: &str) -> Method<'_> {
+    Method { destination: NAME, path: MANAGER_PATH, interface: MANAGER, name }
+}
+
+fn is_gone(error: &Error) -> bool {
+    error.is_refusal("NoSuchUnit")
+}
+
+fn write_properties(writer: &mut Writer, properties: &[Property]) {
+    writer.array(8, |writer| {
+        for property in properties {
+            writer.align(8);
+            writer.string(&property.name);
+            writer.variant(&property.value);
+        }
+    });
+}
