@@ -17,7 +17,7 @@ pub fn features() -> Result<()> {
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": known::capabilities(),
-            "cgroup": { "v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
+            "cgroup": { "v1": false, "v2": true, "systemd": true, "systemdUser": true, "rdma": true },
             "seccomp": { "enabled": false },
             "apparmor": { "enabled": false },
             "selinux": { "enabled": false },
@@ -29,7 +29,7 @@ pub fn features() -> Result<()> {
             "org.minirun.version": env!("CARGO_PKG_VERSION"),
             "org.minirun.overlay-root": "true",
         },
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
     });
     print(&format!("{}\n", serde_json::to_string_pretty(&document)?))
 }

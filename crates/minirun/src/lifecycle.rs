@@ -6,12 +6,13 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
+use minirun_plan::Knob;
 use minirun_spawn::{Attendant, Extras, Gate, Init, Part, SpawnError, Watcher, ask_to_start, spawn};
 use minirun_sys as sys;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
 use crate::cli::Call;
-use crate::container::{CgroupRecord, Found, Record, Status};
+use crate::container::{CgroupRecord, Found, Record, Status, UnitRecord};
 use crate::hooks;
 use crate::notify::{self, Notify};
 use crate::pid_file;
@@ -22,14 +23,17 @@ use crate::seal;
 use crate::store::{Entry, GATE, Store};
 use crate::terminal::{Console, arrive, connect_to};
 use crate::trace::{self, doing};
+use crate::unit::{self, Placeholder};
+
+/// The limit of which the scope's first process takes a part.
+const PIDS_MAX: &str = "pids.max";
 
 /// The store that the command line names.
 pub fn store(call: &Call) -> Result<Store> {
     match call.globals.cgroup_manager() {
-        "cgroupfs" => {}
+        "cgroupfs" | "systemd" => {}
         // Without a cgroup nothing says which processes are the container's: kill, pause and delete depend on it.
-        "disabled" => bail!("--cgroup-manager disabled is not supported: a container is found by its cgroup"),
-        _ => bail!("--systemd-cgroup is not supported by this version of minirun"),
+        _ => bail!("--cgroup-manager disabled is not supported: a container is found by its cgroup"),
     }
     Store::at(call.globals.path("root"))
 }
@@ -103,7 +107,10 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
 fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Record> {
     let spec = &ready.bundle.spec;
     let path = ready.plan.cgroup.path.clone();
-    let made = Cgroup::first_missing(&ready.cgroup_mount, &path)?;
+    let unit = ready.plan.cgroup.unit.as_ref();
+    let unit = unit.map(|unit| UnitRecord { name: unit.name.clone(), user: ready.user_unit });
+    // What systemd makes it removes.
+    let made = if unit.is_some() { None } else { Cgroup::first_missing(&ready.cgroup_mount, &path)? };
     Ok(Record {
         version: 1,
         id: id.to_owned(),
@@ -114,6 +121,7 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         boot_id: boot_id()?.to_owned(),
         init: None,
         cgroup: Some(CgroupRecord { mount: ready.cgroup_mount.clone(), path, made }),
+        unit,
         pid_file,
         own_pid_namespace: ready.plan.namespaces.is_new(libc::CLONE_NEWPID),
         no_new_keyring: ready.no_new_keyring,
@@ -138,12 +146,15 @@ fn carry_out(
             notify::make_directory(entry)?;
         }
     }
-    let cgroup = make_cgroup(entry, ready)?;
+    let (cgroup, placeholder) = make_cgroup(entry, ready)?;
     let [mount, directory] = cgroup.descriptors();
-    let extras = Extras { console, not_inits: &[entry.fd(), mount, directory] };
+    let mut not_inits = vec![entry.fd(), mount, directory];
+    not_inits.extend(placeholder.as_ref().map(Placeholder::word));
+    let extras = Extras { console, not_inits: &not_inits };
     let announce_early = matches!(starter, Starter::Myself { .. });
     let clone = doing("clone", || ready.plan.namespaces.to_string(), "linux.namespaces");
-    let mut midwife = Midwife { entry, record, ready, announce_early, clone: Some(clone), steps };
+    let place = (&cgroup, placeholder.as_ref());
+    let mut midwife = Midwife { entry, record, ready, place, announce_early, clone: Some(clone), steps };
     let init = match starter {
         Starter::Myself { .. } => spawn(&ready.plan, cgroup.fd(), Gate::Parent, extras, &mut midwife),
         Starter::Command => {
@@ -155,24 +166,39 @@ fn carry_out(
     Ok((init, cgroup))
 }
 
-/// The container's cgroup with its limits.
-fn make_cgroup(entry: &Entry, ready: &Ready) -> Result<Cgroup> {
+/// The container's cgroup with its limits; and what is in it where systemd has made it.
+fn make_cgroup(entry: &Entry, ready: &Ready) -> Result<(Cgroup, Option<Placeholder>)> {
     let plan = &ready.plan.cgroup;
-    let cgroup = {
+    let (cgroup, placeholder) = {
         let _make = doing("cgroup", || plan.path.display().to_string(), plan.origin.as_str());
-        let cgroup = Cgroup::create(&ready.cgroup_mount, plan)?;
+        let (cgroup, placeholder) = match &plan.unit {
+            None => (Cgroup::create(&ready.cgroup_mount, plan)?, None),
+            Some(unit) => {
+                let (cgroup, placeholder) = unit::start(unit, ready.user_unit, &ready.cgroup_mount, plan)?;
+                (cgroup, Some(placeholder))
+            }
+        };
         cgroup.claim(&owner_of(entry))?;
-        cgroup
+        (cgroup, placeholder)
     };
     for knob in &plan.knobs {
-        let _write = doing(&knob.file, || knob.value.clone(), knob.origin.as_str());
-        cgroup.apply(std::slice::from_ref(knob))?;
+        if placeholder.is_some() && knob.file == PIDS_MAX {
+            // The placeholder counts as well, so the limit has to wait for its end.
+            cgroup.write(PIDS_MAX, "max")?;
+            continue;
+        }
+        write_knob(&cgroup, knob)?;
     }
     if let Some(filter) = &plan.devices {
         let _attach = doing("device filter", || format!("{} rules", filter.rules.len()), "linux.resources.devices");
         cgroup.attach_devices(filter)?;
     }
-    Ok(cgroup)
+    Ok((cgroup, placeholder))
+}
+
+fn write_knob(cgroup: &Cgroup, knob: &Knob) -> Result<()> {
+    let _write = doing(&knob.file, || knob.value.clone(), knob.origin.as_str());
+    Ok(cgroup.apply(std::slice::from_ref(knob))?)
 }
 
 /// Stands by while init is made.
@@ -180,6 +206,8 @@ struct Midwife<'a> {
     entry: &'a Entry,
     record: &'a mut Record,
     ready: &'a Ready,
+    /// The cgroup, and who is in it before init.
+    place: (&'a Cgroup, Option<&'a Placeholder>),
     /// May the container be known before it is ready? Where this process starts it itself, nobody else can act on it in
     /// between, for it holds the lock.
     announce_early: bool,
@@ -202,6 +230,7 @@ impl Attendant for Midwife<'_> {
     fn born(&mut self, init: &Init) -> Result<(), String> {
         self.steps.pause();
         self.clone = None;
+        self.leave_to_init().map_err(|error| format!("{error:#}"))?;
         if !self.announce_early {
             return Ok(());
         }
@@ -212,6 +241,21 @@ impl Attendant for Midwife<'_> {
         let plan = &self.ready.plan;
         hooks::before_pivot(&plan.hooks, self.record, init.pid, init.pidfd.as_fd(), plan.namespaces.kinds())
             .map_err(|error| format!("{error:#}"))
+    }
+}
+
+impl Midwife<'_> {
+    /// Ends what was in the cgroup before init, and writes the limit that it stood in the way of.
+    fn leave_to_init(&self) -> Result<()> {
+        let (cgroup, Some(placeholder)) = self.place else { return Ok(()) };
+        placeholder.end();
+        self.ready
+            .plan
+            .cgroup
+            .knobs
+            .iter()
+            .filter(|knob| knob.file == PIDS_MAX)
+            .try_for_each(|knob| write_knob(cgroup, knob))
     }
 }
 

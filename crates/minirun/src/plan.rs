@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use minirun_cgroup::CgroupMount;
-use minirun_plan::{Plan, Problems, Request, compile};
+use minirun_plan::{Plan, Problems, Request, SystemdRequest, compile};
 
 use crate::bundle::Bundle;
 use crate::cli::Call;
 use crate::facts;
+use crate::lifecycle::store;
 use crate::trace::doing;
+use crate::unit;
 
 /// A bundle with its plan, ready to be carried out.
 pub struct Ready {
@@ -19,6 +21,8 @@ pub struct Ready {
     pub no_new_keyring: bool,
     /// May the container say when it is ready?
     pub notify: bool,
+    /// Is the systemd that makes the cgroup, if one does, the user's own?
+    pub user_unit: bool,
 }
 
 /// Reads a bundle and compiles it: nothing is changed anywhere.
@@ -43,6 +47,11 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
         _ => String::new(),
     };
     let notify = notify.map(Path::to_string_lossy);
+    let driver = unit::driver(call, &facts)?;
+    let owner = match &driver {
+        Some(_) => store(call)?.place_of(id).to_string_lossy().into_owned(),
+        None => String::new(),
+    };
     let request = Request {
         id,
         root_path: &root_path,
@@ -53,6 +62,11 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
         preserve_fds: preserved.total,
         listen_fds: preserved.sockets,
         notify: notify.as_deref(),
+        systemd: driver.as_ref().map(|driver| SystemdRequest {
+            user: driver.user,
+            cgroup: &driver.cgroup,
+            owner: &owner,
+        }),
     };
     let plan = match compile(&bundle.spec, &facts, &request) {
         Ok(plan) if problems.is_empty() => plan,
@@ -67,7 +81,8 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
     match mount {
         Some(CgroupMount { path, .. }) => {
             let no_new_keyring = call.has("no-new-keyring");
-            Ok(Ready { bundle, plan, cgroup_mount: path, no_new_keyring, notify: notify.is_some() })
+            let user_unit = driver.as_ref().is_some_and(|driver| driver.user);
+            Ok(Ready { bundle, plan, cgroup_mount: path, no_new_keyring, notify: notify.is_some(), user_unit })
         }
         None => bail!("no cgroup2 file system is mounted on this host"),
     }

@@ -14,6 +14,7 @@ use crate::lifecycle::store;
 use crate::pid_file;
 use crate::store::{Entry, Store};
 use crate::trace::doing;
+use crate::unit;
 
 /// How long `delete` waits for processes to die and the cgroup to empty.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -74,9 +75,10 @@ fn break_in(store: &Store, id: &str) -> Result<()> {
 fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
     let spec: Option<minirun_plan::Spec> = entry.read_config().ok().and_then(|text| serde_json::from_slice(&text).ok());
     let named = spec.and_then(|spec| spec.linux?.cgroups_path).filter(|path| !path.is_empty());
-    let path = named.map_or_else(|| minirun_plan::default_cgroup(id), |path| Path::new("/").join(path));
+    let path = named.as_deref().map_or_else(|| minirun_plan::default_cgroup(id), |path| Path::new("/").join(path));
     let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?.path;
-    Ok(Record { id: id.to_owned(), cgroup: Some(CgroupRecord { mount, path, made: None }), ..Record::default() })
+    let cgroup = Some(CgroupRecord { mount, path, made: None });
+    Ok(Record { id: id.to_owned(), cgroup, unit: unit::guess(&named.unwrap_or_default(), id), ..Record::default() })
 }
 
 /// Kills what is left of a container and removes everything that it has on the host. Success means that nothing is left.
@@ -90,6 +92,9 @@ pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process:
         }
     }
     remove_cgroup(&entry, record, deadline)?;
+    if let (Some(unit), Some(known)) = (&record.unit, &record.cgroup) {
+        unit::remove(&entry, unit, known, deadline)?;
+    }
     if let Some(init) = &init
         && !init.wait(PATIENCE.as_millis() as u16)?
     {
