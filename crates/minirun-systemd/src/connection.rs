@@ -21,7 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Who waits for the peer's credentials, which the kernel gives it, needs no name of its own: a user namespace may have
 /// another number for this user than the peer. All in one go; the peer takes one after the other
 /// (D-Bus specification, "Authentication Protocol").
-const GREETING: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
+pub(crate) const GREETING: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
 /// The longest line of an answer to that.
 const LONGEST_LINE: usize = 1024;
 

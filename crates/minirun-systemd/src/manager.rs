@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use minirun_plan::Property;
 
-use crate::address::candidates;
+use crate::address::{Address, candidates};
 use crate::connection::{Connection, PATIENCE};
 use crate::error::Cause;
 use crate::message::{ERROR, Message, Method, RETURN, SIGNAL};
@@ -57,10 +57,14 @@ impl Manager {
         let deadline = Instant::now() + PATIENCE;
         let failed = |cause| Error::new(if user { "ask the user's systemd" } else { "ask systemd" }, cause);
         let candidates = candidates(user, |name| std::env::var_os(name).filter(|value| !value.is_empty()));
-        let (connection, is_bus) = Connection::open(&candidates, deadline).map_err(failed)?;
+        Manager::at(&candidates, deadline).map_err(failed)
+    }
+
+    fn at(candidates: &[Address], deadline: Instant) -> std::result::Result<Manager, Cause> {
+        let (connection, is_bus) = Connection::open(candidates, deadline)?;
         let mut manager = Manager { connection, ended: Vec::new(), unit: String::new() };
         if is_bus {
-            manager.greet(deadline).map_err(failed)?;
+            manager.greet(deadline)?;
         }
         Ok(manager)
     }
@@ -305,3 +309,7 @@ fn write_properties(writer: &mut Writer, properties: &[Property]) {
         }
     });
 }
+
+#[cfg(test)]
+#[path = "manager/tests.rs"]
+mod tests;

@@ -253,7 +253,3 @@ fn split_type(signature: &[u8], depth: usize) -> Answer<(&[u8], &[u8])> {
     }
     Ok(signature.split_at(signature.len() - rest.len()))
 }
-
-#[cfg(test)]
-#[path = "wire/tests.rs"]
-mod tests;
