@@ -9,6 +9,7 @@ use minirun_cgroup::Cgroup;
 use minirun_plan::Knob;
 use minirun_spawn::{Attendant, Extras, Gate, Init, Part, SpawnError, Watcher, ask_to_start, spawn};
 use minirun_sys as sys;
+use minirun_systemd::Manager;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
 use crate::cli::Call;
@@ -79,6 +80,7 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
     let console = Console::of(call, terminal, starter != Starter::Myself { detached: false })?;
     let (console, terminal) = console.split();
     let pidfd_socket = call.path("pidfd-socket").map(connect_to).transpose()?;
+    let manager = unit::reach(&ready.plan.cgroup, ready.user_unit)?;
     let reserving = doing("reserve", || format!("id {id}"), "");
     let entry = store.reserve(id)?;
     drop(reserving);
@@ -88,15 +90,15 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
     };
     let mut steps = trace::Steps::of(&ready.plan);
     let made =
-        carry_out(&entry, &mut record, &ready, (starter, console), &mut steps).and_then(
-            |(init, cgroup)| match complete(&entry, &mut record, &init, (starter, pidfd_socket), &mut steps) {
+        carry_out(&entry, &mut record, &ready, (starter, console, manager), &mut steps).and_then(|(init, cgroup)| {
+            match complete(&entry, &mut record, &init, (starter, pidfd_socket), &mut steps) {
                 Ok(()) => Ok((init, cgroup)),
                 Err(error) => {
                     init.kill();
                     Err(error)
                 }
-            },
-        );
+            }
+        });
     let made = made.and_then(|(init, cgroup)| Ok((init, cgroup, terminal.as_ref().map(arrive).transpose()?)));
     match made {
         Ok((init, cgroup, terminal)) => Ok((entry, Created { record, init, cgroup, terminal, steps })),
@@ -135,7 +137,7 @@ fn carry_out(
     entry: &Entry,
     record: &mut Record,
     ready: &Ready,
-    (starter, console): (Starter, Option<OwnedFd>),
+    (starter, console, manager): (Starter, Option<OwnedFd>, Option<Manager>),
     steps: &mut trace::Steps,
 ) -> Result<(Init, Cgroup)> {
     {
@@ -146,7 +148,7 @@ fn carry_out(
             notify::make_directory(entry)?;
         }
     }
-    let (cgroup, placeholder) = make_cgroup(entry, ready)?;
+    let (cgroup, placeholder) = make_cgroup(entry, ready, manager)?;
     let [mount, directory] = cgroup.descriptors();
     let mut not_inits = vec![entry.fd(), mount, directory];
     not_inits.extend(placeholder.as_ref().map(Placeholder::word));
@@ -167,14 +169,14 @@ fn carry_out(
 }
 
 /// The container's cgroup with its limits; and what is in it where systemd has made it.
-fn make_cgroup(entry: &Entry, ready: &Ready) -> Result<(Cgroup, Option<Placeholder>)> {
+fn make_cgroup(entry: &Entry, ready: &Ready, manager: Option<Manager>) -> Result<(Cgroup, Option<Placeholder>)> {
     let plan = &ready.plan.cgroup;
     let (cgroup, placeholder) = {
         let _make = doing("cgroup", || plan.path.display().to_string(), plan.origin.as_str());
-        let (cgroup, placeholder) = match &plan.unit {
+        let (cgroup, placeholder) = match plan.unit.as_ref().zip(manager) {
             None => (Cgroup::create(&ready.cgroup_mount, plan)?, None),
-            Some(unit) => {
-                let (cgroup, placeholder) = unit::start(unit, ready.user_unit, &ready.cgroup_mount, plan)?;
+            Some((unit, manager)) => {
+                let (cgroup, placeholder) = unit::start(manager, unit, &ready.cgroup_mount, plan)?;
                 (cgroup, Some(placeholder))
             }
         };

@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
-use minirun_plan::{HostFacts, Knob, Origin, Property, UnitPlan, Value, knobs_of, unit_description, unit_properties};
+use minirun_plan::{
+    CgroupPlan, HostFacts, Knob, Origin, Property, UnitPlan, Value, knobs_of, unit_description, unit_properties,
+};
 use minirun_sys as sys;
 use minirun_sys::Forked;
 use minirun_systemd::{Cause, Manager};
@@ -98,15 +100,14 @@ impl Drop for Placeholder {
     }
 }
 
+/// Reaches the systemd that a plan needs, if it needs one: before there is a trace of the container to be undone.
+pub fn reach(plan: &CgroupPlan, user: bool) -> Result<Option<Manager>> {
+    plan.unit.as_ref().map(|_| Ok(Manager::connect(user)?)).transpose()
+}
+
 /// Has systemd make the scope of a plan, and opens its cgroup. The placeholder has to live until init is there.
-pub fn start(
-    unit: &UnitPlan,
-    user: bool,
-    mount: &Path,
-    plan: &minirun_plan::CgroupPlan,
-) -> Result<(Cgroup, Placeholder)> {
+pub fn start(mut manager: Manager, unit: &UnitPlan, mount: &Path, plan: &CgroupPlan) -> Result<(Cgroup, Placeholder)> {
     let placeholder = Placeholder::new()?;
-    let mut manager = Manager::connect(user)?;
     let mut properties = unit.properties.clone();
     if properties.iter().any(|property| property.name == "OOMPolicy") && manager.version()? < OOM_POLICY_SINCE {
         properties.retain(|property| property.name != "OOMPolicy");
