@@ -42,6 +42,8 @@ mod readiness;
 mod regressions;
 #[path = "host/streams.rs"]
 mod streams;
+#[path = "host/systemd.rs"]
+mod systemd;
 #[path = "host/terminal.rs"]
 mod terminal;
 #[path = "host/tracing.rs"]
