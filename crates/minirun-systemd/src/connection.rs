@@ -66,8 +66,7 @@ impl Connection {
                 return Ok(());
             }
             if !line.starts_with("DATA") {
-                let text = format!("authentication: {line:?}");
-                return Err(Cause::Broken(self.path.clone(), text));
+                return Err(Cause::Refused { name: "authentication".to_owned(), text: line });
             }
         }
     }

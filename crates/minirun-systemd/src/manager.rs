@@ -1,7 +1,7 @@
 //! systemd's manager object: the few of its methods that a runtime calls (org.freedesktop.systemd1(5)).
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use minirun_plan::Property;
 
@@ -20,6 +20,9 @@ const SCOPE: &str = "org.freedesktop.systemd1.Scope";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 /// Takes the place of a job of the unit that conflicts.
 const REPLACE: &str = "replace";
+
+/// How long systemd may be away, which it is while it executes itself anew (`systemctl daemon-reexec`).
+const RESTART: Duration = Duration::from_secs(10);
 
 /// A connection to an instance of systemd.
 #[derive(Debug)]
@@ -57,10 +60,29 @@ impl Manager {
         let deadline = Instant::now() + PATIENCE;
         let failed = |cause| Error::new(if user { "ask the user's systemd" } else { "ask systemd" }, cause);
         let candidates = candidates(user, |name| std::env::var_os(name).filter(|value| !value.is_empty()));
-        Manager::at(&candidates, deadline).map_err(failed)
+        Manager::at(&candidates, deadline, RESTART).map_err(failed)
     }
 
-    fn at(candidates: &[Address], deadline: Instant) -> std::result::Result<Manager, Cause> {
+    /// Connects, once more and again where systemd goes away meanwhile, for so long at most.
+    fn at(candidates: &[Address], deadline: Instant, restart: Duration) -> std::result::Result<Manager, Cause> {
+        let start = Instant::now();
+        let mut first = None;
+        loop {
+            let cause = match Manager::try_at(candidates, deadline) {
+                Ok(manager) => return Ok(manager),
+                Err(cause) => cause,
+            };
+            let restarts = first.is_some() || is_restart(&cause);
+            let cause = first.take().unwrap_or(cause);
+            if !restarts || start.elapsed() >= restart {
+                return Err(cause);
+            }
+            first = Some(cause);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn try_at(candidates: &[Address], deadline: Instant) -> std::result::Result<Manager, Cause> {
         let (connection, is_bus) = Connection::open(candidates, deadline)?;
         let mut manager = Manager { connection, ended: Vec::new(), unit: String::new() };
         if is_bus {
@@ -294,6 +316,17 @@ impl Manager {
 
 fn manager(name: &str) -> Method<'_> {
     Method { destination: NAME, path: MANAGER_PATH, interface: MANAGER, name }
+}
+
+/// Is this what is heard while systemd executes itself anew?
+fn is_restart(cause: &Cause) -> bool {
+    match cause {
+        Cause::Broken(..) => true,
+        Cause::Refused { name, .. } => {
+            ["NoReply", "Disconnected", "NameHasNoOwner"].iter().any(|end| name.ends_with(end))
+        }
+        _ => false,
+    }
 }
 
 fn is_gone(error: &Error) -> bool {

@@ -32,7 +32,7 @@ impl Peer {
     }
 
     fn connect(&self) -> std::result::Result<Manager, Cause> {
-        Manager::at(std::slice::from_ref(&self.address), Instant::now() + Duration::from_secs(20))
+        Manager::at(std::slice::from_ref(&self.address), Instant::now() + Duration::from_secs(20), Duration::ZERO)
     }
 }
 
@@ -178,12 +178,31 @@ fn a_peer_that_leaves_or_talks_nonsense_is_an_error() {
     }
 }
 
+/// systemd executes itself anew: for a moment nobody is there.
+#[test]
+fn a_restart_is_waited_for() {
+    let peer = Peer::new("restart", |mut stream| {
+        let mut greeting = [0; crate::connection::GREETING.len()];
+        stream.read_exact(&mut greeting).unwrap();
+    });
+    let path = peer.address.path.clone();
+    let again = spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        std::fs::remove_file(&path).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        authenticate(&mut UnixListener::bind(&path).unwrap().accept().unwrap().0);
+    });
+    let soon = Instant::now() + Duration::from_secs(20);
+    Manager::at(std::slice::from_ref(&peer.address), soon, Duration::from_secs(20)).unwrap();
+    again.join().unwrap();
+}
+
 #[test]
 fn nobody_there_and_nobody_answering() {
     let addresses =
         ["/nowhere/a", "/dev/null"].map(|path| Address { path: path.into(), is_abstract: false, is_bus: false });
     let soon = || Instant::now() + Duration::from_millis(50);
-    let cause = Manager::at(&addresses, soon()).unwrap_err();
+    let cause = Manager::at(&addresses, soon(), Duration::ZERO).unwrap_err();
     let text = Error::new("ask systemd", cause).to_string();
     assert!(text.contains("/nowhere/a: no such file or directory; /dev/null: "), "{text}");
 
@@ -193,7 +212,7 @@ fn nobody_there_and_nobody_answering() {
     // Connecting succeeds, and nobody ever reads.
     let _listener = UnixListener::bind(&path).unwrap();
     let address = Address { path: path.clone(), is_abstract: false, is_bus: false };
-    let cause = Manager::at(&[address], soon()).unwrap_err();
+    let cause = Manager::at(&[address], soon(), Duration::ZERO).unwrap_err();
     assert_eq!(cause, Cause::Silent(path, PATIENCE));
     std::fs::remove_dir_all(directory).unwrap();
 }
