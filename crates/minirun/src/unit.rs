@@ -167,16 +167,19 @@ pub fn update(unit: &UnitRecord, cgroup: &Cgroup, knobs: &[Knob]) -> Result<Form
     let origin = Origin::of("linux.resources");
     let mut said = Vec::new();
     for knob in knobs {
-        // The idle cgroup's weight is systemd's word for it, and one that was not idle keeps its own.
-        let idle = knob.file == "cpu.idle";
-        for file in [knob.file.as_str(), "cpu.weight"].into_iter().take(if idle { 2 } else { 1 }) {
-            if let Some(text) = cgroup.read(file)? {
+        let mut remember = |file: &str| -> Result<String> {
+            let text = cgroup.read(file)?.unwrap_or_default();
+            if !text.is_empty() {
                 before.extend(knobs_of(file, &text, &origin));
-                files.push((file.to_owned(), text));
+                files.push((file.to_owned(), text.clone()));
             }
-        }
-        if idle {
-            if knob.value == "0" && before.iter().all(|knob| knob.file != "cpu.idle" || knob.value != "1") {
+            Ok(text)
+        };
+        let now = remember(&knob.file)?;
+        // To be idle is a weight in systemd's words, and a cgroup that is not idle keeps the weight that it has.
+        if knob.file == "cpu.idle" && now.trim() == "0" {
+            remember("cpu.weight")?;
+            if knob.value == "0" {
                 continue;
             }
         }
