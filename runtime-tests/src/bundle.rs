@@ -25,6 +25,8 @@ pub struct Bundle {
     home: PathBuf,
     runtime: Runtime,
     config: Value,
+    /// Options before the verb that makes the container.
+    globals: &'static [&'static str],
 }
 
 impl Bundle {
@@ -38,12 +40,18 @@ impl Bundle {
         let home = std::env::temp_dir().join("runtime-tests").join(&id);
         fs::create_dir_all(home.join("bundle")).unwrap();
         install_root(&home.join("bundle/rootfs"));
-        Self { id, home, runtime: Runtime::from_env(), config: default_config() }
+        Self { id, home, runtime: Runtime::from_env(), config: default_config(), globals: &[] }
     }
 
     /// Changes the configuration.
     pub fn with(mut self, change: impl FnOnce(&mut Value)) -> Self {
         change(&mut self.config);
+        self
+    }
+
+    /// Makes the container with these options before the verb; the other verbs go without them.
+    pub fn globals(mut self, globals: &'static [&'static str]) -> Self {
+        self.globals = globals;
         self
     }
 
@@ -163,7 +171,7 @@ impl Bundle {
     /// `create` or `run` of this bundle with further options, not yet started.
     pub fn command_for(&self, verb: &str, options: &[&str]) -> Command {
         self.write();
-        let mut command = self.command(&[verb, "--bundle"]);
+        let mut command = self.command(&[self.globals, &[verb, "--bundle"]].concat());
         command.arg(self.path()).args(options).arg(&self.id);
         command
     }
