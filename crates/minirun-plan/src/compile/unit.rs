@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::Draft;
 use super::devices::{BLOCK, CHAR, DeviceFilter, DeviceRule};
-use crate::{CgroupPlan, Expect, Knob, Origin, Property, UnitPlan, Value};
+use crate::{CgroupPlan, Expect, Knob, Origin, Property, Value};
 
 /// What begins the name of an annotation that sets a property: runc's invention.
 const ANNOTATION: &str = "org.systemd.property.";
@@ -289,17 +289,6 @@ pub fn knobs_of(file: &str, text: &str, origin: &Origin) -> Vec<Knob> {
         origin: origin.clone(),
     };
     if text.trim().is_empty() { vec![knob("")] } else { text.lines().map(knob).collect() }
-}
-
-impl UnitPlan {
-    /// Its slice.
-    pub fn slice(&self) -> &str {
-        let slice = self.properties.iter().find(|property| property.name == "Slice");
-        match slice.map(|property| &property.value) {
-            Some(Value::String(slice)) => slice,
-            _ => "",
-        }
-    }
 }
 
 #[cfg(test)]
