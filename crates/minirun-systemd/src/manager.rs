@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use minirun_plan::Property;
+use minirun_plan::{Property, Value};
 
 use crate::address::{Address, candidates};
 use crate::connection::{Connection, PATIENCE};
@@ -28,6 +28,8 @@ const RESTART: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Manager {
     connection: Connection,
+    /// Where it may be reached again.
+    candidates: Vec<Address>,
     /// The job that is waited for is known by its path only when the answer has come; its end may come before.
     ended: Vec<Job>,
     /// The unit whose jobs are listened for.
@@ -60,13 +62,19 @@ impl Manager {
         let deadline = Instant::now() + PATIENCE;
         let failed = |cause| Error::new(if user { "ask the user's systemd" } else { "ask systemd" }, cause);
         let candidates = candidates(user, |name| std::env::var_os(name).filter(|value| !value.is_empty()));
-        Manager::at(&candidates, deadline, RESTART).map_err(failed)
+        Manager::at(&candidates, deadline, RESTART, None).map_err(failed)
     }
 
-    /// Connects, once more and again where systemd goes away meanwhile, for so long at most.
-    fn at(candidates: &[Address], deadline: Instant, restart: Duration) -> std::result::Result<Manager, Cause> {
+    /// Connects, once more and again where systemd goes away meanwhile, or has gone away for this cause; for so long at
+    /// most.
+    fn at(
+        candidates: &[Address],
+        deadline: Instant,
+        restart: Duration,
+        gone: Option<Cause>,
+    ) -> std::result::Result<Manager, Cause> {
         let start = Instant::now();
-        let mut first = None;
+        let mut first = gone;
         loop {
             let cause = match Manager::try_at(candidates, deadline) {
                 Ok(manager) => return Ok(manager),
@@ -84,11 +92,27 @@ impl Manager {
 
     fn try_at(candidates: &[Address], deadline: Instant) -> std::result::Result<Manager, Cause> {
         let (connection, is_bus) = Connection::open(candidates, deadline)?;
-        let mut manager = Manager { connection, ended: Vec::new(), unit: String::new() };
+        let candidates = candidates.to_vec();
+        let mut manager = Manager { connection, candidates, ended: Vec::new(), unit: String::new() };
         if is_bus {
             manager.greet(deadline)?;
         }
         Ok(manager)
+    }
+
+    /// Does something that may be done twice: once more where systemd goes away meanwhile.
+    fn twice<T>(
+        &mut self,
+        deadline: Instant,
+        act: impl Fn(&mut Manager) -> std::result::Result<T, Cause>,
+    ) -> std::result::Result<T, Cause> {
+        match act(self) {
+            Err(cause) if is_restart(&cause) => {
+                *self = Manager::at(&self.candidates, deadline, RESTART, Some(cause))?;
+                act(self)
+            }
+            answer => answer,
+        }
     }
 
     /// A bus gives every client a name, and signals only to those who ask. systemd sends them to the bus only while
@@ -119,13 +143,55 @@ impl Manager {
     pub fn start(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let failed = |cause| Error::new(format!("start unit {unit}"), cause);
+        let start = |manager: &mut Manager| manager.try_start(unit, properties, deadline);
+        match start(self) {
+            // It may have come as far as making the unit, and keeps what it was doing.
+            Err(cause) if is_restart(&cause) => {
+                *self = Manager::at(&self.candidates, deadline, RESTART, Some(cause)).map_err(failed)?;
+                match start(self).map_err(failed) {
+                    Err(error) if error.is_refusal("UnitExists") && self.is_such(unit, properties)? => {
+                        self.wait_until_active(unit, deadline).map_err(failed)
+                    }
+                    answer => answer,
+                }
+            }
+            answer => answer.map_err(failed),
+        }
+    }
+
+    fn try_start(&mut self, unit: &str, properties: &[Property], deadline: Instant) -> std::result::Result<(), Cause> {
         let mut arguments = Writer::default();
         arguments.string(unit);
         arguments.string(REPLACE);
         write_properties(&mut arguments, properties);
         // No units besides this one.
         arguments.array(8, |_| {});
-        self.job(unit, manager("StartTransientUnit"), ("ssa(sv)a(sa(sv))", arguments), deadline).map_err(failed)
+        self.job(unit, manager("StartTransientUnit"), ("ssa(sv)a(sa(sv))", arguments), deadline)
+    }
+
+    /// Is the unit of this name the one that these properties describe?
+    fn is_such(&mut self, unit: &str, properties: &[Property]) -> Result<bool> {
+        let scope = self.scope(unit)?;
+        let description = properties.iter().find(|property| property.name == "Description");
+        Ok(scope.zip(description).is_some_and(|(scope, property)| Value::String(scope.description) == property.value))
+    }
+
+    fn wait_until_active(&mut self, unit: &str, deadline: Instant) -> std::result::Result<(), Cause> {
+        loop {
+            let path = self.unit_path(unit, deadline)?;
+            match self.property(&path, UNIT, "ActiveState", deadline)?.as_str() {
+                "active" => return Ok(()),
+                "activating" => std::thread::sleep(Duration::from_millis(50)),
+                other => return Err(Cause::Job(other.to_owned())),
+            }
+        }
+    }
+
+    fn unit_path(&mut self, unit: &str, deadline: Instant) -> std::result::Result<String, Cause> {
+        let mut arguments = Writer::default();
+        arguments.string(unit);
+        let answer = self.call(manager("GetUnit"), "s", arguments, deadline)?;
+        Ok(answer.body().string().map_err(Cause::Malformed)?.to_owned())
     }
 
     /// Stops a unit and waits for its end. One that is not there is stopped (`StopUnit`, `ResetFailedUnit`).
@@ -135,10 +201,13 @@ impl Manager {
     /// systemd refuses, its job does not end well, or not in time.
     pub fn stop(&mut self, unit: &str) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        let mut arguments = Writer::default();
-        arguments.string(unit);
-        arguments.string(REPLACE);
-        match self.job(unit, manager("StopUnit"), ("ss", arguments), deadline) {
+        let stopped = self.twice(deadline, |this| {
+            let mut arguments = Writer::default();
+            arguments.string(unit);
+            arguments.string(REPLACE);
+            this.job(unit, manager("StopUnit"), ("ss", arguments), deadline)
+        });
+        match stopped {
             Ok(()) => self.forget(unit),
             Err(cause) => match Error::new(format!("stop unit {unit}"), cause) {
                 error if is_gone(&error) => Ok(()),
@@ -153,9 +222,12 @@ impl Manager {
     ///
     /// systemd refuses, or does not answer in time. That there is no such unit is no error.
     pub fn forget(&mut self, unit: &str) -> Result<()> {
-        let mut arguments = Writer::default();
-        arguments.string(unit);
-        let answer = self.call(manager("ResetFailedUnit"), "s", arguments, Instant::now() + PATIENCE);
+        let deadline = Instant::now() + PATIENCE;
+        let answer = self.twice(deadline, |this| {
+            let mut arguments = Writer::default();
+            arguments.string(unit);
+            this.call(manager("ResetFailedUnit"), "s", arguments, deadline)
+        });
         match answer.map_err(|cause| Error::new(format!("reset unit {unit}"), cause)) {
             Err(error) if !is_gone(&error) => Err(error),
             _ => Ok(()),
@@ -171,14 +243,17 @@ impl Manager {
     pub fn set(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let failed = |cause| Error::new(format!("set properties of unit {unit}"), cause);
-        let mut arguments = Writer::default();
-        arguments.string(unit);
-        // Not beyond the next boot.
-        arguments.bool(true);
-        write_properties(&mut arguments, properties);
-        self.call(manager("SetUnitProperties"), "sba(sv)", arguments, deadline).map_err(failed)?;
-        // systemd answers first and writes then, before it takes the next message.
-        self.property(MANAGER_PATH, MANAGER, "Version", deadline).map(drop).map_err(failed)
+        let set = |this: &mut Manager| {
+            let mut arguments = Writer::default();
+            arguments.string(unit);
+            // Not beyond the next boot.
+            arguments.bool(true);
+            write_properties(&mut arguments, properties);
+            this.call(manager("SetUnitProperties"), "sba(sv)", arguments, deadline)?;
+            // systemd answers first and writes then, before it takes the next message.
+            this.property(MANAGER_PATH, MANAGER, "Version", deadline).map(drop)
+        };
+        self.twice(deadline, set).map_err(failed)
     }
 
     /// What is known of a scope; none when there is no such unit.
@@ -188,19 +263,17 @@ impl Manager {
     /// systemd refuses, or does not answer in time.
     pub fn scope(&mut self, unit: &str) -> Result<Option<Scope>> {
         let deadline = Instant::now() + PATIENCE;
-        let mut arguments = Writer::default();
-        arguments.string(unit);
-        let found = self.call(manager("GetUnit"), "s", arguments, deadline);
-        let found = found.and_then(|answer| Ok(answer.body().string().map_err(Cause::Malformed)?.to_owned()));
-        let failed = |cause| Error::new(format!("look at unit {unit}"), cause);
-        let path = match found.map_err(failed) {
-            Ok(path) => path,
-            Err(error) if is_gone(&error) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let description = self.property(&path, UNIT, "Description", deadline).map_err(failed)?;
-        let cgroup = self.property(&path, SCOPE, "ControlGroup", deadline).map_err(failed)?;
-        Ok(Some(Scope { description, cgroup }))
+        let found = self.twice(deadline, |this| {
+            let path = this.unit_path(unit, deadline)?;
+            let description = this.property(&path, UNIT, "Description", deadline)?;
+            let cgroup = this.property(&path, SCOPE, "ControlGroup", deadline)?;
+            Ok(Scope { description, cgroup })
+        });
+        match found.map_err(|cause| Error::new(format!("look at unit {unit}"), cause)) {
+            Ok(scope) => Ok(Some(scope)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The cgroup of this instance itself, below which its units' cgroups are; empty for the root.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
-use minirun_plan::{Origin, Value};
+use minirun_plan::Origin;
 use rustbus::message_builder::{MarshalledMessage, MessageBuilder};
 use rustbus::wire::marshal::marshal;
 use rustbus::wire::unmarshal::{unmarshal_dynamic_header, unmarshal_header};
@@ -32,7 +32,7 @@ impl Peer {
     }
 
     fn connect(&self) -> std::result::Result<Manager, Cause> {
-        Manager::at(std::slice::from_ref(&self.address), Instant::now() + Duration::from_secs(20), Duration::ZERO)
+        Manager::at(std::slice::from_ref(&self.address), Instant::now() + Duration::from_secs(20), Duration::ZERO, None)
     }
 }
 
@@ -193,8 +193,34 @@ fn a_restart_is_waited_for() {
         authenticate(&mut UnixListener::bind(&path).unwrap().accept().unwrap().0);
     });
     let soon = Instant::now() + Duration::from_secs(20);
-    Manager::at(std::slice::from_ref(&peer.address), soon, Duration::from_secs(20)).unwrap();
+    Manager::at(std::slice::from_ref(&peer.address), soon, Duration::from_secs(20), None).unwrap();
     again.join().unwrap();
+}
+
+/// systemd executes itself anew while it is asked: it is asked again.
+#[test]
+fn what_a_restart_has_interrupted_is_done_again() {
+    let directory = std::env::temp_dir().join(format!("minirun-systemd-{}-again", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let peer = spawn(move || {
+        for last in [false, true] {
+            let mut stream = listener.accept().unwrap().0;
+            authenticate(&mut stream);
+            let (method, serial) = receive(&mut stream);
+            assert_eq!(method, "StartTransientUnit");
+            if last {
+                reply(&mut stream, serial, Some("/job/1"));
+                removed(&mut stream, "/job/1", "a.scope", "done");
+            }
+        }
+    });
+    let address = Address { path, is_abstract: false, is_bus: false };
+    let mut manager = Manager::at(&[address], Instant::now() + Duration::from_secs(20), Duration::ZERO, None).unwrap();
+    manager.start("a.scope", &property()).unwrap();
+    peer.join().unwrap();
+    std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[test]
@@ -202,7 +228,7 @@ fn nobody_there_and_nobody_answering() {
     let addresses =
         ["/nowhere/a", "/dev/null"].map(|path| Address { path: path.into(), is_abstract: false, is_bus: false });
     let soon = || Instant::now() + Duration::from_millis(50);
-    let cause = Manager::at(&addresses, soon(), Duration::ZERO).unwrap_err();
+    let cause = Manager::at(&addresses, soon(), Duration::ZERO, None).unwrap_err();
     let text = Error::new("ask systemd", cause).to_string();
     assert!(text.contains("/nowhere/a: no such file or directory; /dev/null: "), "{text}");
 
@@ -212,7 +238,7 @@ fn nobody_there_and_nobody_answering() {
     // Connecting succeeds, and nobody ever reads.
     let _listener = UnixListener::bind(&path).unwrap();
     let address = Address { path: path.clone(), is_abstract: false, is_bus: false };
-    let cause = Manager::at(&[address], soon(), Duration::ZERO).unwrap_err();
+    let cause = Manager::at(&[address], soon(), Duration::ZERO, None).unwrap_err();
     assert_eq!(cause, Cause::Silent(path, PATIENCE));
     std::fs::remove_dir_all(directory).unwrap();
 }
