@@ -22,7 +22,7 @@ use nix::unistd::pipe2;
 
 use crate::cli::Call;
 use crate::container::{CgroupRecord, UnitRecord};
-use crate::removal::owner_of;
+use crate::removal::{add_undo, owner_of};
 use crate::store::Entry;
 use crate::trace::doing;
 
@@ -185,9 +185,15 @@ pub fn update(unit: &UnitRecord, cgroup: &Cgroup, knobs: &[Knob]) -> Result<Form
         }
         said.push(knob.clone());
     }
+    // systemd writes it with every other property of the cpu controller, and rounds (unit_properties).
+    let bandwidth = cgroup.read("cpu.max")?;
+    files.extend(bandwidth.clone().map(|text| ("cpu.max".to_owned(), text)));
     let former = Former { unit: unit.clone(), properties: unit_properties(&before), files };
     set(unit, &unit_properties(&said))?;
-    Ok(former)
+    match bandwidth.map_or(Ok(()), |text| cgroup.write("cpu.max", text.trim())) {
+        Ok(()) => Ok(former),
+        Err(error) => Err(add_undo(error.into(), former.restore(cgroup))),
+    }
 }
 
 /// What the properties and the files were before an update.

@@ -42,7 +42,7 @@ fn everything() -> Value {
     let rate = |rate: u64| json!([{"major": major, "minor": minor, "rate": rate}]);
     json!({
         "memory": {"limit": 64 * MIB, "swap": 96 * MIB, "reservation": 16 * MIB},
-        "cpu": {"shares": 512, "quota": 50_123, "period": 100_000, "cpus": "0-1", "mems": "0"},
+        "cpu": {"shares": 512, "quota": 50_000, "period": 100_000, "cpus": "0-1", "mems": "0"},
         "pids": {"limit": 50},
         "blockIO": {"throttleReadBpsDevice": rate(4 * MIB), "throttleWriteIOPSDevice": rate(70)},
         "unified": {"memory.high": "48M", "memory.oom.group": "1", "memory.min": "4096"},
@@ -62,7 +62,7 @@ fn limits_are_in_files_and_in_properties() {
         ("memory.high", "50331648"),
         ("memory.min", "4096"),
         ("memory.oom.group", "1"),
-        ("cpu.max", "50123 100000"),
+        ("cpu.max", "50000 100000"),
         ("cpu.weight", "59"),
         ("cpuset.cpus", "0-1"),
         ("cpuset.mems", "0"),
@@ -78,8 +78,7 @@ fn limits_are_in_files_and_in_properties() {
         ("MemoryHigh", "50331648"),
         ("MemoryMin", "4096"),
         ("OOMPolicy", "kill"),
-        // In whole percents, rounded up; the file has it exactly.
-        ("CPUQuotaPerSecUSec", "510ms"),
+        ("CPUQuotaPerSecUSec", "500ms"),
         ("CPUWeight", "59"),
         ("AllowedCPUs", "0-1"),
         ("AllowedMemoryNodes", "0"),
@@ -97,6 +96,21 @@ fn limits_are_in_files_and_in_properties() {
     container.start();
     stays_over_a_reload(&cgroup);
     assert_eq!(container.status(), "running");
+}
+
+/// systemd counts in whole percents and rounds up, which a reload may make come true; the file has it exactly before, also
+/// when another limit is changed.
+#[test]
+fn fractions_of_a_percent_are_exact_as_long_as_systemd_lets_them() {
+    let container = started(limited(json!({"cpu": {"quota": 50_123, "period": 100_000}})));
+    let unit = unit_of(container.bundle());
+    let cgroup = cgroup_of(&unit);
+    assert_eq!((read(&cgroup, "cpu.max").as_str(), &*property(&unit, "CPUQuotaPerSecUSec")), ("50123 100000", "510ms"));
+    container.call(&["update", "--cpu-share", "512"], &[]).success();
+    assert_eq!((read(&cgroup, "cpu.max").as_str(), read(&cgroup, "cpu.weight").as_str()), ("50123 100000", "59"));
+    systemctl(&["daemon-reload"]);
+    let after = read(&cgroup, "cpu.max");
+    assert!(["50123 100000", "51000 100000"].contains(&after.as_str()), "{after}");
 }
 
 #[test]
