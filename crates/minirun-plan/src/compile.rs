@@ -15,6 +15,7 @@ mod resources;
 mod scheduling;
 mod seccomp;
 mod sysctl;
+mod unit;
 
 use std::ffi::CString;
 use std::path::Path;
@@ -46,6 +47,19 @@ pub struct Request<'a> {
     pub listen_fds: u32,
     /// The directory with the socket on which the container says that it is ready (sd_notify(3)), if it may.
     pub notify: Option<&'a str>,
+    /// Which systemd shall make the cgroup, if one shall.
+    pub systemd: Option<SystemdRequest<'a>>,
+}
+
+/// What there is to know of the systemd that makes a container's cgroup.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemdRequest<'a> {
+    /// Is it that of a user, not the system's?
+    pub user: bool,
+    /// The cgroup below which its units are, relative to the root of the cgroup2 mount.
+    pub cgroup: &'a Path,
+    /// The container's state directory, which tells whose the unit is.
+    pub owner: &'a str,
 }
 
 /// What the root file system is made of.
@@ -157,11 +171,12 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
 
     // Namespaces come first, because what the rest may do depends on them.
     namespaces::namespaces(&mut draft, linux);
-    cgroup_path::cgroup_path(&mut draft, linux);
+    let slice = cgroup_path::cgroup_path(&mut draft, linux);
     cgroup_path::cgroup_owner(&mut draft, spec, linux);
     let limits = resources_of(linux);
     resources::resources(limits, facts, &mut draft.cgroup, &mut draft.problems, &mut draft.warnings);
     cgroup_path::without_cgroup(&mut draft);
+    unit::unit(&mut draft, &slice, spec.annotations.as_ref());
 
     // Devices are there before kernel parameters, which may be about them.
     net_devices::net_devices(&mut draft, linux);
@@ -222,6 +237,7 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
         preserve_fds,
         listen_fds: 0,
         notify: None,
+        systemd: None,
     };
     let mut draft = Draft::new(facts, &request);
     labels::keys(&mut draft, spec.process.as_ref());
@@ -266,9 +282,10 @@ fn resources_of(linux: &crate::spec::Linux) -> &crate::spec::Resources {
     linux.resources.as_ref().unwrap_or_else(|| NONE.get_or_init(Default::default))
 }
 
-pub use cgroup_path::default_path as default_cgroup;
+pub use cgroup_path::{default_path as default_cgroup, scope_of};
 pub use hooks::compile_hooks;
 pub(crate) use mount_options::known_words as mount_options;
 pub use mounts::is_overlay_root;
 pub(crate) use namespaces::name_of as namespaces_name;
 pub use process::limit_name;
+pub use unit::{knobs_of, unit_description, unit_properties};

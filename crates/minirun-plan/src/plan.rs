@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use crate::{DeviceFilter, IoPriority, NumberSet, Op, Origin, Scheduler};
+use crate::{DeviceFilter, IoPriority, NumberSet, Op, Origin, Scheduler, UnitPlan};
 
 /// An operation of init and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +57,8 @@ pub struct CgroupPlan {
     pub devices: Option<DeviceFilter>,
     /// Who gets it, if not its maker.
     pub owner: Option<CgroupOwner>,
+    /// The unit of systemd that has the cgroup; none when it is made through the file system.
+    pub unit: Option<UnitPlan>,
 }
 
 /// The user of a container, who may make cgroups inside of its own.

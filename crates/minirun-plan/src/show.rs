@@ -14,7 +14,7 @@ use crate::{
 /// One line of a printed plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Who does it: `cgroup`, `namespace`, `host` or `init`.
+    /// Who does it: `cgroup`, `unit`, `namespace`, `host` or `init`.
     pub part: &'static str,
     /// What is done, in a word: `mount`, `memory.max`.
     pub verb: String,
@@ -35,6 +35,12 @@ impl Plan {
             add("cgroup", "stay", String::new(), &self.cgroup.origin);
         } else if self.namespaces.entered == 0 {
             add("cgroup", "make", self.cgroup.path.display().to_string(), &self.cgroup.origin);
+        }
+        if let Some(unit) = &self.cgroup.unit {
+            add("unit", "start", unit.name.clone(), &self.cgroup.origin);
+            for property in &unit.properties {
+                add("unit", &property.name, property.value.to_string(), &property.origin);
+            }
         }
         if !self.cgroup.controllers.is_empty() {
             add("cgroup", "enable", self.cgroup.controllers.join(" "), &Origin::of("linux.resources"));

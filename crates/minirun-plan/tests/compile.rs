@@ -10,8 +10,8 @@ mod hosts;
 use std::path::Path;
 
 use minirun_plan::{
-    ExecRequest, HostFacts, Op, Plan, Request, RootPlace, RootSource, Spec, Step, compile, compile_exec,
-    compile_resources, is_overlay_root,
+    ExecRequest, HostFacts, Op, Plan, Request, RootPlace, RootSource, Spec, Step, SystemdRequest, compile,
+    compile_exec, compile_resources, is_overlay_root,
 };
 use serde_json::{Map, Value, json};
 
@@ -56,6 +56,7 @@ fn request() -> Request<'static> {
         preserve_fds: 0,
         listen_fds: 0,
         notify: None,
+        systemd: None,
     }
 }
 
@@ -808,6 +809,55 @@ fn the_working_directory() {
     refuse(json!({"/process/cwd": ""}), &["process.cwd: Cwd property must not be empty"]);
     refuse(json!({"/process/cwd": "srv"}), &["process.cwd: Cwd must be an absolute path"]);
     refuse(json!({"/process": Value::Null}), &["process: process property must not be empty"]);
+}
+
+/// The system's systemd, for a container whose state is below /run/minirun.
+fn by_systemd(user: bool, cgroup: &'static str) -> Request<'static> {
+    let systemd = SystemdRequest { user, cgroup: Path::new(cgroup), owner: "/run/minirun/ID" };
+    Request { systemd: Some(systemd), ..request() }
+}
+
+#[test]
+fn the_unit_of_the_cgroup() {
+    let patch = json!({
+        "/linux/cgroupsPath": "a-b.slice:cri:web",
+        "/linux/resources": {"pids": {"limit": 7}, "unified": {"memory.oom.group": "1"}},
+        "/annotations": {"org.systemd.property.TimeoutStopSec": "5", "other": "['"},
+    });
+    let plan = compile(&spec(&patch), &v2(), &by_systemd(false, "/")).unwrap();
+    assert_eq!(plan.cgroup.path, Path::new("/a.slice/a-b.slice/cri-web.scope"));
+    let unit = plan.cgroup.unit.as_ref().unwrap();
+    assert_eq!(unit.name, "cri-web.scope");
+    let properties: Vec<String> = unit
+        .properties
+        .iter()
+        .map(|property| format!("{}={} {}", property.name, property.value, property.origin))
+        .collect();
+    for wanted in [
+        "Description=\"minirun container /run/minirun/ID\" linux.cgroupsPath",
+        "Slice=\"a-b.slice\" linux.cgroupsPath",
+        "Delegate=true linux.cgroupsPath",
+        "TimeoutStopUSec=5000000 annotations[\"org.systemd.property.TimeoutStopSec\"]",
+        "OOMPolicy=\"kill\" linux.resources.unified[\"memory.oom.group\"]",
+        "TasksMax=7 linux.resources.pids.limit",
+        "DevicePolicy=\"strict\" linux.resources.devices",
+    ] {
+        assert!(properties.iter().any(|line| line == wanted), "no {wanted} in {properties:#?}");
+    }
+    let user = HostFacts { euid: 1000, initial_user_namespace: true, ..v2() };
+    let plan = compile(&spec(&json!({})), &user, &by_systemd(true, "/user.slice/user@7.service")).unwrap();
+    assert_eq!(plan.cgroup.path, Path::new("/user.slice/user@7.service/user.slice/minirun-ID.scope"));
+    // Without systemd the annotations are nobody's.
+    let patch = json!({"/annotations": {"org.systemd.property.TimeoutStopSec": "['"}});
+    assert!(compile(&spec(&patch), &v2(), &request()).is_ok());
+    for (patch, problem) in [
+        (patch, "annotations[\"org.systemd.property.TimeoutStopSec\"]: \"['\" is not a value in gvariant's text form"),
+        (json!({"/linux/cgroupsPath": "/a"}), "linux.cgroupsPath: expected cgroupsPath to be of format"),
+        (json!({"/linux/cgroupsPath": "a.slice:b:c.slice"}), "linux.cgroupsPath: \"c.slice\" is a slice"),
+    ] {
+        let problems = compile(&spec(&patch), &v2(), &by_systemd(false, "/")).unwrap_err().to_string();
+        assert!(problems.starts_with(problem), "{problems}");
+    }
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Record {
     pub cgroup: Option<CgroupRecord>,
     /// Why it has no cgroup.
     pub cgroup_denied: Option<String>,
+    /// The unit of systemd that has the cgroup, if one has. Later commands go by it, not by the command line.
+    pub unit: Option<UnitRecord>,
     /// Removed with its draft when `create` was killed while it wrote.
     pub pid_file: Option<PathBuf>,
     /// Do its processes end with its init?
@@ -49,6 +51,16 @@ pub struct CgroupRecord {
     pub path: PathBuf,
     /// The topmost directory that is made for it; none when it was there before.
     pub made: Option<PathBuf>,
+}
+
+/// The scope that systemd has made for the container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnitRecord {
+    /// The unit's name.
+    pub name: String,
+    /// Is it one of the user's own systemd?
+    pub user: bool,
 }
 
 /// The states of the runtime specification, and runc's `paused`.

@@ -38,13 +38,16 @@ fn denies_setgroups(pid: &str) -> bool {
     std::fs::read(format!("/proc/{pid}/setgroups")).is_ok_and(|text| text.starts_with(b"deny"))
 }
 
-/// What a plan of this configuration depends on. What nobody asks for is not looked up.
-pub fn probe(spec: &Spec, call: &Call) -> Result<(HostFacts, Option<CgroupMount>)> {
+/// What a plan of this configuration depends on. What nobody asks for is not looked up. `systemd` is the cgroup below which
+/// systemd makes those of containers, if it makes them.
+pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFacts, Option<CgroupMount>)> {
     let linux = spec.linux.as_ref();
     let mount = locate()?;
-    let (cgroup_base, cgroup_denied) = match linux.and_then(|linux| linux.cgroups_path.as_deref()) {
-        Some(path) if path.starts_with('/') => (PathBuf::new(), None),
-        path => place_of_cgroups(mount.as_ref(), call, path.is_some_and(|path| !path.is_empty()))?,
+    let path = linux.and_then(|linux| linux.cgroups_path.as_deref());
+    let (cgroup_base, cgroup_denied) = match (systemd, path) {
+        (Some(cgroup), _) => (cgroup.strip_prefix("/").unwrap_or(cgroup).to_owned(), None),
+        (None, Some(path)) if path.starts_with('/') => (PathBuf::new(), None),
+        (None, path) => place_of_cgroups(mount.as_ref(), call, path.is_some_and(|path| !path.is_empty()))?,
     };
     let resources = linux.and_then(|linux| linux.resources.as_ref());
     let facts = of_limits(resources, mount.as_ref(), &cgroup_base, cgroup_denied.is_some())?;

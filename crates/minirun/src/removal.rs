@@ -15,6 +15,7 @@ use crate::lifecycle::store;
 use crate::pid_file;
 use crate::store::{Entry, Store};
 use crate::trace::doing;
+use crate::unit;
 
 /// How long `delete` waits for processes to die and the cgroup to empty.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,13 +76,14 @@ fn break_in(store: &Store, id: &str) -> Result<()> {
 fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
     let spec: Option<minirun_plan::Spec> = entry.read_config().ok().and_then(|text| serde_json::from_slice(&text).ok());
     let named = spec.and_then(|spec| spec.linux?.cgroups_path).filter(|path| !path.is_empty());
+    let unit = unit::guess(named.as_deref().unwrap_or_default(), id);
     let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?;
     let path = match named {
         Some(path) => Some(Path::new("/").join(path)),
         None => facts::default_cgroup(&mount, id)?.ok(),
     };
     let cgroup = path.map(|path| CgroupRecord { mount: mount.path, path, made: None });
-    Ok(Record { id: id.to_owned(), cgroup, ..Record::default() })
+    Ok(Record { id: id.to_owned(), cgroup, unit, ..Record::default() })
 }
 
 /// Kills what is left of a container and removes everything that it has on the host. Success means that nothing is left.
@@ -95,6 +97,9 @@ pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process:
         }
     }
     remove_cgroup(&entry, record, deadline)?;
+    if let (Some(unit), Some(known)) = (&record.unit, &record.cgroup) {
+        unit::remove(&entry, unit, known, deadline)?;
+    }
     if let Some(init) = &init
         && !init.wait(PATIENCE.as_millis() as u16)?
     {

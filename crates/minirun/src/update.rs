@@ -12,6 +12,7 @@ use crate::cli::Call;
 use crate::container::{Found, Status};
 use crate::facts;
 use crate::lifecycle::find;
+use crate::unit::{self, Former};
 
 /// Carries out `minirun update`: all of the limits, or none.
 pub fn update(call: &Call) -> Result<()> {
@@ -34,7 +35,11 @@ pub fn update(call: &Call) -> Result<()> {
     let facts = facts::of_limits(Some(&resources), locate()?.as_ref(), &base, false)?;
     let plan = compile_resources(&resources, &facts).map_err(anyhow::Error::new)?;
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    apply_or_restore(&cgroup, &plan.cgroup.knobs)
+    let knobs = &plan.cgroup.knobs;
+    let Some(unit) = &found.record.unit else { return apply_or_restore(&cgroup, knobs, None) };
+    // systemd first: it writes its files itself, and rounds what the knobs then say exactly.
+    let former = unit::update(unit, &cgroup, knobs)?;
+    apply_or_restore(&cgroup, knobs, Some(&former))
 }
 
 fn read_resources(call: &Call, source: &str) -> Result<Value> {
@@ -157,13 +162,14 @@ fn check_usage(resources: &Resources, cgroup: &Cgroup) -> Result<()> {
     if usage >= limit { Err(anyhow!("rejecting memory limit {limit} <= usage {usage}")) } else { Ok(()) }
 }
 
-/// Writes the knobs; if one fails, those before it get their old values back.
-fn apply_or_restore(cgroup: &Cgroup, knobs: &[Knob]) -> Result<()> {
+/// Writes the knobs; if one fails, those before it get their old values back. Where systemd has written all of them, what
+/// was before that counts.
+fn apply_or_restore(cgroup: &Cgroup, knobs: &[Knob], former: Option<&Former>) -> Result<()> {
     let mut before = Vec::new();
     for knob in knobs {
         before.push((knob.file.clone(), cgroup.read(&knob.file)?));
         if let Err(error) = cgroup.apply(std::slice::from_ref(knob)) {
-            let restored = restore(cgroup, &before);
+            let restored = former.map_or_else(|| restore(cgroup, &before), |former| former.restore(cgroup));
             return Err(match restored {
                 Ok(()) => error.into(),
                 Err(undo) => anyhow!("{error}; and restoring the former limits: {undo:#}"),
