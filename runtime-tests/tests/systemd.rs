@@ -17,6 +17,8 @@ mod limits;
 mod reaching;
 #[path = "systemd/units.rs"]
 mod units;
+#[path = "systemd/users.rs"]
+mod users;
 
 /// A bundle whose container systemd makes the cgroup for. Only `create` and `run` are told so.
 fn scope() -> Bundle {

@@ -117,9 +117,23 @@ impl<'a> Draft<'a> {
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
+        let rootless = self.facts.rootless();
         let Draft { namespaces, cgroup, before_birth, host, handles, idmaps, init, payload, hooks, .. } = self;
         let Draft { warnings, notes, .. } = self;
-        Ok(Plan { cgroup, namespaces, before_birth, host, handles, idmaps, init, payload, hooks, warnings, notes })
+        Ok(Plan {
+            rootless,
+            cgroup,
+            namespaces,
+            before_birth,
+            host,
+            handles,
+            idmaps,
+            init,
+            payload,
+            hooks,
+            warnings,
+            notes,
+        })
     }
 
     /// Adds a step of init.
@@ -147,11 +161,17 @@ impl<'a> Draft<'a> {
         self.namespaces.has(libc::CLONE_NEWUSER)
     }
 
-    /// A source of a bind mount: opened by init, or by the parent where init's user namespace may not reach it. An ordinary
-    /// user can copy mounts only within its own user namespace, where it reaches what it reaches outside.
+    /// Does init run in another user namespace than the host's first one, be it its own or the runtime's? Then it has no
+    /// rights to what belongs to the host as a whole, such as device nodes.
+    pub(crate) fn below_initial_user_namespace(&self) -> bool {
+        self.in_user_namespace() || !self.facts.initial_user_namespace
+    }
+
+    /// A source of a bind mount: opened by init, or by the parent where init's user namespace may not reach it. Who has no
+    /// right to the mounts outside can copy them only within the new user namespace, where it reaches what it reaches outside.
     pub(crate) fn source(&mut self, path: &str, recursive: bool, origin: &Origin) -> Source {
         let path = self.c_string(path, origin);
-        if !self.in_user_namespace() || self.facts.euid != 0 {
+        if !self.in_user_namespace() || self.facts.euid != 0 || self.facts.others_mounts {
             return Source::Path(path);
         }
         self.handles.push(Handle { path: path.clone(), recursive, idmap: None, origin: origin.clone() });

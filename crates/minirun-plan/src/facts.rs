@@ -38,6 +38,8 @@ pub struct HostFacts {
     pub egid: u32,
     /// Is the runtime in the host's first user namespace?
     pub initial_user_namespace: bool,
+    /// Is it root of another one, but not of the mounts that it sees, so that it cannot copy them?
+    pub others_mounts: bool,
 }
 
 /// Where a controller can be had.

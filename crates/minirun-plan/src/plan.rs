@@ -17,6 +17,9 @@ pub struct Step {
 /// Everything that makes one container, in the order in which it is done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
+    /// Has the runtime no rights but those of an ordinary user, or of root in a user namespace? Then it can write to /proc/PID
+    /// of its init only while that is readable.
+    pub rootless: bool,
     /// The container's cgroup.
     pub cgroup: CgroupPlan,
     /// New and joined namespaces.
@@ -116,9 +119,9 @@ pub struct Namespaces {
     pub join: Vec<JoinedNamespace>,
     /// The ones of a running container, for a further process in it: `CLONE_NEW*` bits.
     pub entered: u64,
-    /// Is the joined or entered user namespace the first to be entered, because the runtime has no right to the others
-    /// outside of it?
-    pub user_first: bool,
+    /// Does a go-between enter the others, because the runtime has no right to them outside of their user namespace, or could
+    /// not return from them?
+    pub by_go_between: bool,
     /// Are the runtime's supplementary groups given up before a joined user namespace is entered, where that would be
     /// denied?
     pub leave_groups: bool,

@@ -28,7 +28,7 @@ const SCHED_DEADLINE: u32 = 6;
 pub(crate) fn host_step(plan: &Plan, step: &HostStep, pid: i32, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
     match &step.op {
         // Written by the process itself, before it became unreadable for this one.
-        HostOp::WriteProc { file: "oom_score_adj", .. } if plan.namespaces.user_first => Ok(()),
+        HostOp::WriteProc { file: "oom_score_adj", .. } if plan.namespaces.by_go_between => Ok(()),
         HostOp::WriteProc { file, value } => {
             let path = format!("/proc/{}/{file}", pid);
             let doing = Doing::new(&step.origin, format!("write {} to {path}", shortened(value.trim_end())));

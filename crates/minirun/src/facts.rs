@@ -17,12 +17,16 @@ use crate::cli::Call;
 pub fn of_privileges() -> Result<HostFacts> {
     let (bounding, last_capability) = bounding_set();
     let (_, permitted, _) = sys::capget()?;
+    let (euid, initial_user_namespace) = (nix::unistd::geteuid().as_raw(), in_initial_user_namespace());
+    // Copying one is the only way to learn it: the owner of a namespace outside of one's own is not told (ioctl_ns(2)).
+    let copies = || sys::open_tree(sys::working_directory(), c"/", libc::OPEN_TREE_CLONE).is_ok();
     Ok(HostFacts {
         last_capability,
         bounding: bounding & permitted,
-        euid: nix::unistd::geteuid().as_raw(),
+        euid,
         egid: nix::unistd::getegid().as_raw(),
-        initial_user_namespace: in_initial_user_namespace(),
+        initial_user_namespace,
+        others_mounts: euid == 0 && !initial_user_namespace && !copies(),
         setgroups_denied: denies_setgroups("self"),
         ..HostFacts::default()
     })

@@ -171,7 +171,7 @@ fn updates_go_to_both_and_are_taken_back_from_both() {
         assert_eq!((read(&cgroup, file).as_str(), property(&unit, name).as_str()), (in_file, in_unit), "{options:?}");
         stays_over_a_reload(&cgroup);
     }
-    let known = ["MemoryMax", "TasksMax", "CPUQuotaPerSecUSec", "AllowedCPUs", "CPUWeight"];
+    let known = ["MemoryMax", "TasksMax", "CPUQuotaPerSecUSec", "CPUQuotaPeriodUSec", "AllowedCPUs", "CPUWeight"];
     let before = (limits(&cgroup), known.map(|name| property(&unit, name)));
     for options in [["--pids-limit", "7", "--cpuset-cpus", "0-99"], ["--memory", "100m", "--cpuset-mems", "0-63"]] {
         container.call(&[&["update"][..], &options].concat(), &[]).failure();

@@ -175,7 +175,7 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
     }
     if typ == "sysfs"
         && options.bind.is_none()
-        && draft.in_user_namespace()
+        && draft.below_initial_user_namespace()
         && !draft.namespaces.has(libc::CLONE_NEWNET)
     {
         return host_sysfs(draft, mount, origin, point(PointKind::RealDirectory, &options), options);

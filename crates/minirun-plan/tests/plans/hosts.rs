@@ -72,5 +72,6 @@ pub fn host(name: &str) -> HostFacts {
         setgroups_denied: host.setgroups_denied,
         joined_setgroups_denied: false,
         initial_user_namespace: host.initial_user_namespace,
+        others_mounts: false,
     }
 }
