@@ -52,7 +52,7 @@ pub fn guess(cgroups_path: &str, id: &str) -> Option<UnitRecord> {
     if !Path::new("/run/systemd/system").exists() {
         return None;
     }
-    let user = !nix::unistd::geteuid().is_root();
+    let user = facts::of_privileges().ok()?.rootless();
     let (_, name, _) = minirun_plan::scope_of(cgroups_path, id, user).ok()?;
     Some(UnitRecord { name, user })
 }

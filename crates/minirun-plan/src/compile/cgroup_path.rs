@@ -22,7 +22,7 @@ pub(super) fn cgroup_path(draft: &mut Draft<'_>, linux: &Linux) -> String {
     if draft.request.systemd.is_some() {
         return scope(draft, path);
     }
-    if path.is_empty() {
+    if path.is_empty() || draft.facts.cgroup_denied.is_some() {
         draft.cgroup.origin = Origin::of("default cgroup");
         draft.cgroup.path = match draft.facts.cgroup_denied {
             None => default_path(&draft.facts.cgroup_base, draft.request.id),
@@ -80,7 +80,10 @@ pub(super) fn without_cgroup(draft: &mut Draft<'_>) {
     for knob in std::mem::take(&mut draft.cgroup.knobs) {
         draft.problem(&knob.origin, format!("{} cannot be written without a cgroup: {why}", knob.file));
     }
-    draft.cgroup.devices = None;
+    // With rights that a user namespace gives nobody could use a device that was not given.
+    if draft.cgroup.devices.take().is_some() {
+        draft.warn(&Origin::of("linux.resources.devices"), format!("not enforced without a cgroup: {why}"));
+    }
     draft.cgroup.owner = None;
     if !draft.namespaces.is_new(libc::CLONE_NEWPID) {
         let text = format!("a new pid namespace is needed to find the container's processes without a cgroup: {why}");
