@@ -21,7 +21,7 @@ commit = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/
 # Arguments for the test programs, as in: make test-vm ARGS=memory
 ARGS ?=
 
-.PHONY: help build install uninstall probe run fixtures vm test test-unit test-host test-vm bless bench lint fmt clean
+.PHONY: help build install uninstall probe run fixtures vm test test-unit test-host test-vm test-selinux bless bench lint fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -60,7 +60,7 @@ vm: build probe ## a shell in the test VM, with minirun and the fixtures' script
 	runtime-tests/vm/run --add $(minirun)=/usr/local/bin/minirun --add $(probe)=/usr/local/bin/probe \
 		--add rootfs-fixtures=/root/rootfs-fixtures --env PROBE=/usr/local/bin/probe --shell
 
-test: test-unit test-host test-vm ## all tests
+test: test-unit test-host test-vm test-selinux ## all tests
 
 # libseccomp is what the compiler of seccomp profiles is compared with.
 test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
@@ -81,6 +81,9 @@ test-host: build probe ## containers on this kernel, as root
 SUITES ?= limits
 test-vm: build probe ## limits in the test VM, which has every controller
 	runtime-tests/vm/test $(minirun) $(probe) $(SUITES) -- $(ARGS)
+
+test-selinux: build probe ## labels of SELinux, in the test VM, booted with it
+	runtime-tests/vm/test $(minirun) $(probe) selinux -- $(ARGS)
 
 bless: ## rewrite the golden plans, for the review to read
 	MINIRUN_BLESS=1 cargo test -p minirun-plan -p minirun-overlay --test golden

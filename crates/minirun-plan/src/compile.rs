@@ -72,6 +72,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) hooks: Hooks,
     pub(crate) warnings: Vec<String>,
     pub(crate) notes: Vec<String>,
+    /// `linux.mountLabel`, where it can be had.
+    pub(crate) mount_label: Option<CString>,
     /// Steps that wait for the device nodes.
     pub(crate) delayed: Vec<Step>,
     pub(crate) problems: Problems,
@@ -93,6 +95,7 @@ impl<'a> Draft<'a> {
             hooks: Hooks::default(),
             warnings: Vec::new(),
             notes: Vec::new(),
+            mount_label: None,
             delayed: Vec::new(),
             problems: Problems::new(),
         }
@@ -155,6 +158,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     let mut draft = Draft::new(facts, request);
     refusals::refuse_unsupported(&mut draft, spec, linux);
 
+    labels::mounts(&mut draft, spec, linux);
     // Namespaces come first, because what the rest may do depends on them.
     namespaces::namespaces(&mut draft, linux);
     cgroup_path::cgroup_path(&mut draft, linux);

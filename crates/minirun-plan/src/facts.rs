@@ -36,6 +36,8 @@ pub struct HostFacts {
     pub euid: u32,
     /// Its effective group id.
     pub egid: u32,
+    /// Is SELinux enabled in the kernel?
+    pub selinux: bool,
     /// Is the runtime in the host's first user namespace?
     pub initial_user_namespace: bool,
 }

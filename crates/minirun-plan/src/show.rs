@@ -146,6 +146,7 @@ impl Op {
         match self {
             Op::Join(_) => "join",
             Op::EnterContainer(_) => "enter-container",
+            Op::LabelQueues(_) => "label-queues",
             Op::BecomeRoot => "become-root",
             Op::SessionKeyring(_) => "keyring",
             Op::Hostname(_) => "hostname",
@@ -172,7 +173,7 @@ impl Op {
             Op::LsmAttribute { .. } => "lsm-attribute",
             Op::Sysctl { .. } => "sysctl",
             Op::Terminal { .. } => "terminal",
-            Op::MaskedPath(_) => "mask",
+            Op::MaskedPath { .. } => "mask",
             Op::ReadonlyPath(_) => "read-only",
             Op::RootPropagation(_) => "root-propagation",
             Op::ReadonlyRoot => "read-only-root",
@@ -212,7 +213,7 @@ impl Op {
             | Op::Execute => String::new(),
             Op::ChangeRoot | Op::ReadonlyRoot => "/".to_owned(),
             Op::OverlayStage(place) => place.to_string(),
-            Op::SessionKeyring(text) | Op::Hostname(text) | Op::Domainname(text) => show(text),
+            Op::LabelQueues(text) | Op::SessionKeyring(text) | Op::Hostname(text) | Op::Domainname(text) => show(text),
             Op::PrivateParent(path) | Op::OverlayLower(path) | Op::OverlayUpper(path) | Op::OverlayWork(path) => {
                 show(path)
             }
@@ -266,7 +267,11 @@ impl Op {
                 let size = size.map_or(String::new(), |(rows, columns)| format!(" {rows} rows {columns} columns"));
                 format!("{}owner {uid}{size}", if *console { "/dev/console " } else { "" })
             }
-            Op::MaskedPath(path) | Op::ReadonlyPath(path) | Op::MakeDirectory(path) => path.to_string(),
+            Op::MaskedPath { path, label } => format!(
+                "{path}{}",
+                label.as_deref().map_or(String::new(), |label| format!(" labelled {}", show(label)))
+            ),
+            Op::ReadonlyPath(path) | Op::MakeDirectory(path) => path.to_string(),
             Op::Limit { resource, soft, hard } => {
                 format!("{} {} {}", limit_name(*resource), limit(*soft), limit(*hard))
             }
@@ -346,16 +351,20 @@ fn propagation(flags: u64) -> String {
     format!("{}{kind}", if flags & libc::MS_REC != 0 { "r" } else { "" })
 }
 
+/// What an attribute brings along is shown with the attributes.
 fn fs_options(options: &[FsOption]) -> String {
-    options.iter().filter(|option| option.index.is_some()).fold(String::new(), |mut text, option| {
-        text.push(' ');
-        text.push_str(&show(&option.key));
-        if let Some(value) = &option.value {
-            text.push('=');
-            text.push_str(&show(value));
-        }
-        text
-    })
+    options.iter().filter(|option| option.index.is_some() || option.value.is_some()).fold(
+        String::new(),
+        |mut text, option| {
+            text.push(' ');
+            text.push_str(&show(&option.key));
+            if let Some(value) = &option.value {
+                text.push('=');
+                text.push_str(&show(value));
+            }
+            text
+        },
+    )
 }
 
 /// Attributes as the words of mount options, with a prefix for the recursive ones.

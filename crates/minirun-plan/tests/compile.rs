@@ -640,6 +640,59 @@ fn security_modules_are_told_before_init_leaves_the_hosts_files() {
     }
 }
 
+/// A host with SELinux.
+fn selinux() -> HostFacts {
+    HostFacts { selinux: true, ..v2() }
+}
+
+#[test]
+fn what_is_mounted_anew_gets_the_mount_label() {
+    let label = |patch: Value| and(patch, "/linux/mountLabel", json!("u:r:t:s0:c1,c2"));
+    let and_step = |patch: Value, expected: &str| check(label(patch), &selinux(), &[expected]);
+    and_step(mount("/m", "tmpfs", &["size=1k"]), "mount /m tmpfs size=1k context=u:r:t:s0:c1,c2 [mounts[0]]");
+    and_step(mount("/m", "devpts", &["ro"]), "mount /m ro devpts context=u:r:t:s0:c1,c2 [mounts[0]]");
+    and_step(
+        mount("/m", "overlay", &["lowerdir=/a"]),
+        "mount /m overlay lowerdir=/a context=u:r:t:s0:c1,c2 [mounts[0]]",
+    );
+    and_step(mount("/m", "mqueue", &[]), "mount /m mqueue [mounts[0]]");
+    let queues = |patch: Value| and(patch, "/linux/namespaces/-", json!({"type": "ipc"}));
+    let labelled = "label-queues u:r:t:s0:c1,c2 [linux.mountLabel]";
+    let expected = ["new ipc [linux.namespaces]", labelled, "mount /m mqueue [mounts[0]]"];
+    check(label(queues(mount("/m", "mqueue", &[]))), &selinux(), &expected);
+    // Before init becomes another user than their owner.
+    let mapped = and(label(queues(user_namespace())), "/mounts/-", json!({"destination": "/m", "type": "mqueue"}));
+    let verbs: Vec<_> = plan(&mapped, &selinux()).unwrap().init.iter().map(|step| step.op.verb()).take(2).collect();
+    assert_eq!(verbs, ["label-queues", "become-root"]);
+    let quoted = "mount /m tmpfs flags 0x800000 size=1k,context=\\\"u:r:t:s0:c1,c2\\\" [mounts[0]]";
+    and_step(mount("/m", "tmpfs", &["iversion", "size=1k"]), quoted);
+    and_step(mount("/m", "tmpfs", &["context=own"]), "mount /m tmpfs context=own [mounts[0]]");
+    let masked = json!({"/linux/maskedPaths": ["/proc/acpi"]});
+    and_step(masked, "mask /proc/acpi labelled u:r:t:s0:c1,c2 [linux.maskedPaths[0]]");
+    // One superblock for everybody, or for the whole namespace.
+    and_step(mount("/proc", "proc", &[]), "mount /proc proc [mounts[0]]");
+    and_step(mount("/sys", "sysfs", &[]), "mount /sys sysfs [mounts[0]]");
+    let cgroup = and(mount("/c", "cgroup", &[]), "/linux/namespaces/-", json!({"type": "cgroup"}));
+    check(label(cgroup), &selinux(), &["new cgroup [linux.namespaces]", "mount /c cgroup2 [mounts[0]]"]);
+    // What is there already keeps its label.
+    and_step(mount("/m", "bind", &[]), "bind /m from /src [mounts[0]]");
+    and_step(mount("/m", "tmpfs", &["remount", "size=1k"]), "remount /m size=1k [mounts[0]]");
+    let overlay = Op::OverlayRoot {
+        place: RootPlace::OverSlash,
+        options: c"index=off".to_owned(),
+        attributes: Default::default(),
+    };
+    let steps = vec![Step { op: overlay, origin: Default::default() }];
+    let layers = Request { root: RootSource::Overlay(steps), ..request() };
+    let plan_of_layers = plan_for(&layers, &label(json!({})), &selinux()).unwrap();
+    let expected = "overlay / index=off,context=\\\"u:r:t:s0:c1,c2\\\" []";
+    assert!(lines(&plan_of_layers).iter().any(|line| line == expected), "{plan_of_layers}");
+    for (label, text) in [("a\0b", "must not contain a NUL byte"), ("a\"b", "must not contain a quotation mark")] {
+        let problems = plan(&json!({"/linux/mountLabel": label}), &selinux()).unwrap_err();
+        assert_eq!(problems, [format!("linux.mountLabel: {text}")]);
+    }
+}
+
 /// A kernel that knows four capabilities, to keep the lines short.
 fn four_capabilities() -> HostFacts {
     HostFacts { last_capability: 3, bounding: 0b1111, ..v2() }
@@ -1178,10 +1231,7 @@ fn other_limits_are_knobs_and_no_device_rules() {
 
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
-    for (place, value) in [("linux.intelRdt", json!({"closID": "x"})), ("linux.mountLabel", json!("label"))] {
-        let pointer = format!("/{}", place.replace('.', "/"));
-        refuse(json!({pointer: value}), &[&format!("{place}: not supported by this version of minirun")]);
-    }
+    refuse(json!({"/linux/mountLabel": "label"}), &["linux.mountLabel: selinux is disabled or not supported"]);
     for version in ["2.0.0", "0.9.0", "10.0.0", "2.0.0-rc.1"] {
         let text = format!("ociVersion: version {version:?} is not supported: 1.0.0 to 1.3.x are");
         refuse(json!({"/ociVersion": version}), &[&text]);

@@ -51,7 +51,9 @@ pub fn probe(spec: &Spec, call: &Call) -> Result<(HostFacts, Option<CgroupMount>
     let joined = linux.map_or(&[][..], |linux| &linux.namespaces).iter();
     let joined = joined.filter(|one| one.typ() == LinuxNamespaceType::User).find_map(|one| one.path().as_deref());
     let joined_setgroups_denied = joined.is_some_and(|path| joined_denies_setgroups(path).unwrap_or(false));
-    Ok((HostFacts { cgroup_base, cgroup_denied, joined_setgroups_denied, ..facts }, mount))
+    let labelled = linux.and_then(|linux| linux.mount_label.as_ref()).is_some_and(|label| !label.is_empty());
+    let selinux = labelled && has_file_system("selinuxfs");
+    Ok((HostFacts { cgroup_base, cgroup_denied, joined_setgroups_denied, selinux, ..facts }, mount))
 }
 
 /// Below which cgroup containers get theirs, and why they get none where they may do without one: as in runc, if that is
@@ -168,6 +170,12 @@ fn bounding_set() -> (u64, u32) {
         }
     }
     (mask, 63)
+}
+
+/// Does the kernel have a file system of this type now (/proc/filesystems)? SELinux registers its own if it is enabled.
+fn has_file_system(name: &str) -> bool {
+    let list = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    list.lines().any(|line| line.split_whitespace().last() == Some(name))
 }
 
 /// Huge page sizes in the words of the hugetlb controller: `2MB`, `1GB`.

@@ -28,7 +28,7 @@ pub fn features() -> Result<()> {
                 "supportedFlags": FLAGS.map(|(name, _)| name),
             },
             "apparmor": { "enabled": true },
-            "selinux": { "enabled": false },
+            "selinux": { "enabled": true },
             "intelRdt": { "enabled": false },
             "memoryPolicy": { "modes": modes, "flags": flags },
             "mountExtensions": { "idmap": { "enabled": true } },

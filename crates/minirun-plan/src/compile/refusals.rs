@@ -18,9 +18,9 @@ pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Lin
     if spec.annotations.iter().flatten().any(|(key, _)| key.is_empty()) {
         draft.problem(&Origin::of("annotations").key(""), "a key must not be empty");
     }
-    let mut refuse = refuser(draft);
-    refuse(linux.intel_rdt.is_some(), "linux.intelRdt");
-    refuse(given(&linux.mount_label), "linux.mountLabel");
+    if linux.intel_rdt.is_some() {
+        draft.problem(&Origin::of("linux.intelRdt"), "not supported by this version of minirun");
+    }
 }
 
 /// The first number of a semantic version (semver.org, 2.0.0); none when the text is none.
@@ -29,16 +29,4 @@ fn major(version: &str) -> Option<u64> {
     let core = version.split(['-', '+']).next()?;
     let numbers: Option<Vec<u64>> = core.split('.').map(number).collect();
     numbers.filter(|numbers| numbers.len() == 3)?.first().copied()
-}
-
-fn refuser<'d>(draft: &'d mut Draft<'_>) -> impl FnMut(bool, &'static str) + 'd {
-    |set, place| {
-        if set {
-            draft.problem(&Origin::of(place), "not supported by this version of minirun");
-        }
-    }
-}
-
-fn given(text: &Option<String>) -> bool {
-    text.as_ref().is_some_and(|text| !text.is_empty())
 }

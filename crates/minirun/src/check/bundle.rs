@@ -130,7 +130,9 @@ fn needs(ready: &Ready) -> Vec<(Origin, String)> {
             Op::Bind { point, .. } | Op::Mount { point, .. } if !point.recursive.is_empty() => {
                 need(&step.origin, "mounts.recursive");
             }
-            Op::OverlayRoot { options, .. } if options.to_bytes().ends_with(b"userxattr") => {
+            Op::OverlayRoot { options, .. }
+                if options.to_bytes().split(|byte| *byte == b',').any(|word| word == b"userxattr") =>
+            {
                 need(&step.origin, "mounts.overlay-userxattr");
             }
             Op::OverlayRoot { .. } => need(&step.origin, "mounts.overlay"),

@@ -166,7 +166,7 @@ pub fn rows() -> Vec<Row> {
         row(
             &["linux.mountLabel"],
             json!({"/linux/mountLabel": "system_u:object_r:t:s0:c1,c2"}),
-            &["refused: linux.mountLabel: not supported by this version of minirun"],
+            &["refused: linux.mountLabel: selinux is disabled or not supported"],
         ),
         row(
             &["linux.personality.domain"],
