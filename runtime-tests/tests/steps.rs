@@ -36,13 +36,13 @@ kinds! { OPS of Op:
     Personality LsmAttribute LabelQueues
 }
 
-kinds! { HOST_OPS of HostOp: WriteProc MapIds RaiseLimit Scheduler IoPriority Affinity NetDevice }
+kinds! { HOST_OPS of HostOp: WriteProc MapIds RaiseLimit Scheduler IoPriority Affinity NetDevice JoinResctrl }
 
 /// umask(2) takes any mask.
 const CANNOT_FAIL: &[&str] = &["Umask"];
 
-/// Without SELinux nobody gets that far: see tests/selinux.rs.
-const FAIL_ELSEWHERE: &[&str] = &["LabelQueues"];
+/// Without SELinux and without Intel RDT nobody gets that far: see tests/selinux.rs, and resctrl/tests.rs of minirun-spawn.
+const FAIL_ELSEWHERE: &[&str] = &["LabelQueues", "JoinResctrl"];
 
 /// How the failing call is made.
 #[derive(Clone, Copy)]

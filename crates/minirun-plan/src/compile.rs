@@ -2,6 +2,7 @@
 
 mod cgroup_path;
 pub(crate) mod devices;
+mod document;
 mod hooks;
 mod labels;
 mod mount_options;
@@ -10,7 +11,7 @@ mod namespaces;
 mod net_devices;
 mod nodes;
 mod process;
-mod refusals;
+mod resctrl;
 mod resources;
 mod scheduling;
 mod seccomp;
@@ -21,8 +22,8 @@ use std::path::Path;
 
 use crate::spec::Spec;
 use crate::{
-    CgroupPlan, Handle, Hooks, HostFacts, HostStep, IdMaps, Namespaces, Op, Origin, Payload, Plan, Problems, Source,
-    Step,
+    CgroupPlan, Handle, Hooks, HostFacts, HostStep, IdMaps, Namespaces, Op, Origin, Payload, Plan, Problems,
+    ResctrlPlan, Source, Step,
 };
 
 /// What the command line adds to the configuration.
@@ -63,6 +64,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) namespaces: Namespaces,
     pub(crate) cgroup: CgroupPlan,
+    pub(crate) resctrl: Option<ResctrlPlan>,
     pub(crate) before_birth: Vec<HostStep>,
     pub(crate) host: Vec<HostStep>,
     pub(crate) handles: Vec<Handle>,
@@ -86,6 +88,7 @@ impl<'a> Draft<'a> {
             request,
             namespaces: Namespaces::default(),
             cgroup: CgroupPlan::default(),
+            resctrl: None,
             before_birth: Vec::new(),
             host: Vec::new(),
             handles: Vec::new(),
@@ -107,8 +110,21 @@ impl<'a> Draft<'a> {
             return Err(self.problems);
         }
         let Draft { namespaces, cgroup, before_birth, host, handles, idmaps, init, payload, hooks, .. } = self;
-        let Draft { warnings, notes, .. } = self;
-        Ok(Plan { cgroup, namespaces, before_birth, host, handles, idmaps, init, payload, hooks, warnings, notes })
+        let Draft { resctrl, warnings, notes, .. } = self;
+        Ok(Plan {
+            cgroup,
+            resctrl,
+            namespaces,
+            before_birth,
+            host,
+            handles,
+            idmaps,
+            init,
+            payload,
+            hooks,
+            warnings,
+            notes,
+        })
     }
 
     /// Adds a step of init.
@@ -156,7 +172,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     let none = Default::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
     let mut draft = Draft::new(facts, request);
-    refusals::refuse_unsupported(&mut draft, spec, linux);
+    document::document(&mut draft, spec);
 
     labels::mounts(&mut draft, spec, linux);
     // Namespaces come first, because what the rest may do depends on them.
@@ -166,6 +182,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     let limits = resources_of(linux);
     resources::resources(limits, facts, &mut draft.cgroup, &mut draft.problems, &mut draft.warnings);
     cgroup_path::without_cgroup(&mut draft);
+    resctrl::groups(&mut draft, linux, false);
 
     // Devices are there before kernel parameters, which may be about them.
     net_devices::net_devices(&mut draft, linux);
@@ -230,6 +247,7 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
     let mut draft = Draft::new(facts, &request);
     labels::keys(&mut draft, spec.process.as_ref());
     labels::program(&mut draft, spec.process.as_ref());
+    resctrl::groups(&mut draft, linux, true);
     namespaces::enter_container(&mut draft, linux);
     process::terminal(&mut draft, spec, false);
     process::process(&mut draft, spec, linux, true);
@@ -276,3 +294,4 @@ pub(crate) use mount_options::known_words as mount_options;
 pub use mounts::is_overlay_root;
 pub(crate) use namespaces::name_of as namespaces_name;
 pub use process::limit_name;
+pub use resctrl::compile_schemata;

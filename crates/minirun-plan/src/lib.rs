@@ -19,10 +19,10 @@ pub mod spec;
 
 pub use compile::devices::{DeviceFilter, DeviceRule};
 pub use compile::{
-    ExecRequest, Limits, Request, RootSource, compile, compile_exec, compile_hooks, compile_resources, default_cgroup,
-    is_overlay_root, limit_name,
+    ExecRequest, Limits, Request, RootSource, compile, compile_exec, compile_hooks, compile_resources,
+    compile_schemata, default_cgroup, is_overlay_root, limit_name,
 };
-pub use facts::{ControllerHome, HostFacts};
+pub use facts::{ControllerHome, HostFacts, Resctrl};
 pub use minirun_seccomp::{ACTIONS, ARCHITECTURES, FLAGS, Filter as SeccompFilter, Listener, OPERATORS};
 pub use op::*;
 pub use origin::Origin;

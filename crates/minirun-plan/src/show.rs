@@ -7,14 +7,14 @@ use crate::compile::limit_name;
 use crate::compile::namespaces_name as name_of;
 use crate::scheduling::domain_name;
 use crate::{
-    Attributes, FsOption, Hook, Hooks, HostOp, InRoot, MountPoint, Namespaces, NodeKind, Op, Origin, Plan, RootPlace,
-    Source,
+    Attributes, FsOption, GroupKind, Hook, Hooks, HostOp, InRoot, MountPoint, Namespaces, NodeKind, Op, Origin, Plan,
+    ResctrlPlan, RootPlace, Source,
 };
 
 /// One line of a printed plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Who does it: `cgroup`, `namespace`, `host` or `init`.
+    /// Who does it, or where: `cgroup`, `resctrl`, `namespace`, `host`, `init` or `hooks`.
     pub part: &'static str,
     /// What is done, in a word: `mount`, `memory.max`.
     pub verb: String,
@@ -48,6 +48,9 @@ impl Plan {
         }
         if let Some(owner) = &self.cgroup.owner {
             add("cgroup", "owner", owner.uid.to_string(), &owner.origin);
+        }
+        if let Some(groups) = &self.resctrl {
+            groups.lines(&mut add);
         }
         for bit in 0..64 {
             if self.namespaces.new & 1 << bit != 0 {
@@ -122,6 +125,24 @@ impl Plan {
     }
 }
 
+impl ResctrlPlan {
+    fn lines(&self, add: &mut impl FnMut(&'static str, &str, String, &Origin)) {
+        let verb = match self.kind {
+            GroupKind::Own => "make",
+            GroupKind::Shared => "make-shared",
+            GroupKind::Existing => "use",
+        };
+        add("resctrl", verb, self.group.display().to_string(), &self.origin);
+        for schema in &self.schemata {
+            add("resctrl", "schemata", schema.line.escape_debug().to_string(), &schema.origin);
+        }
+        if let Some(monitoring) = &self.monitoring {
+            let origin = Origin::of("linux.intelRdt.enableMonitoring");
+            add("resctrl", "monitor", monitoring.display().to_string(), &origin);
+        }
+    }
+}
+
 impl HostOp {
     /// The operation in a word, and what it works on; `own` when it is done to the parent itself.
     fn shown(&self, own: bool) -> (&'static str, String) {
@@ -132,6 +153,7 @@ impl HostOp {
             HostOp::RaiseLimit { resource, hard } => {
                 ("raise", format!("{} to {}", limit_name(*resource), limit(*hard)))
             }
+            HostOp::JoinResctrl { group, .. } => ("resctrl", group.join("tasks").display().to_string()),
             HostOp::Scheduler(scheduler) => ("scheduler", scheduler.to_string()),
             HostOp::IoPriority(priority) => ("io-priority", priority.to_string()),
             HostOp::NetDevice { name, new_name } => ("net-device", format!("{name} as {new_name}")),

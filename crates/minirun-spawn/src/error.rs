@@ -303,7 +303,7 @@ impl Doing {
         Doing { origin: Origin::of("container init"), doing: doing.to_owned() }
     }
 
-    fn failure(&self, call: &str, errno: Option<Errno>, detail: &str, hint: &'static str) -> SpawnError {
+    pub(crate) fn failure(&self, call: &str, errno: Option<Errno>, detail: &str, hint: &'static str) -> SpawnError {
         SpawnError::Failed(Box::new(Failure {
             origin: self.origin.clone(),
             doing: self.doing.clone(),

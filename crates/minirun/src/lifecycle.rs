@@ -6,13 +6,15 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
+use minirun_plan::ResctrlPlan;
+use minirun_spawn::resctrl::MadeGroups;
 use minirun_spawn::{Attendant, Extras, Gate, Init, Part, SpawnError, Watcher, ask_to_start, spawn};
 use minirun_sys as sys;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
 use crate::agent::Filtered;
 use crate::cli::Call;
-use crate::container::{CgroupRecord, Found, Record, Status};
+use crate::container::{CgroupRecord, Found, Record, ResctrlRecord, Status};
 use crate::hooks;
 use crate::notify::{self, Notify};
 use crate::pid_file;
@@ -122,6 +124,7 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         boot_id: boot_id()?.to_owned(),
         init: None,
         cgroup,
+        resctrl: ready.plan.resctrl.as_ref().map(first_groups).transpose()?,
         cgroup_denied: ready.cgroup_denied.clone(),
         pid_file,
         own_pid_namespace: ready.plan.namespaces.is_new(libc::CLONE_NEWPID),
@@ -129,6 +132,12 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         hooks_after_create: !ready.plan.hooks.poststart.is_empty() || !ready.plan.hooks.poststop.is_empty(),
         annotations: spec.annotations.clone().unwrap_or_default(),
     })
+}
+
+/// What a container will have in the resctrl file system.
+fn first_groups(plan: &ResctrlPlan) -> Result<ResctrlRecord> {
+    let MadeGroups { group: made, monitoring } = MadeGroups::foresee(plan)?;
+    Ok(ResctrlRecord { mount: plan.mount.clone(), group: plan.group.clone(), made, monitoring })
 }
 
 /// Everything that changes the host, in order. Each thing is in the record before it is there.
@@ -147,6 +156,7 @@ fn carry_out(
             notify::make_directory(entry)?;
         }
     }
+    make_groups(entry, record, ready)?;
     let cgroup = make_cgroup(entry, ready)?;
     let held = cgroup.iter().flat_map(Cgroup::descriptors).chain([entry.fd()]).collect::<Vec<_>>();
     let extras = Extras { console, not_inits: &held };
@@ -190,6 +200,21 @@ fn make_cgroup(entry: &Entry, ready: &Ready) -> Result<Option<Cgroup>> {
         cgroup.delegate(owner)?;
     }
     Ok(Some(cgroup))
+}
+
+/// The container's groups in the resctrl file system, if it gets some.
+fn make_groups(entry: &Entry, record: &mut Record, ready: &Ready) -> Result<()> {
+    let (Some(plan), Some(known)) = (&ready.plan.resctrl, &mut record.resctrl) else { return Ok(()) };
+    let _make = doing("resctrl", || plan.group.display().to_string(), plan.origin.as_str());
+    let foreseen = known.made();
+    let mut made = foreseen.clone();
+    let answer = made.make(plan);
+    if made != foreseen {
+        // Somebody else was faster: it is not the container's to remove.
+        (known.made, known.monitoring) = (made.group, made.monitoring);
+        record.save(entry)?;
+    }
+    Ok(answer?)
 }
 
 /// Stands by while init is made.

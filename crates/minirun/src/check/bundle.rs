@@ -8,6 +8,7 @@ mod limits;
 mod maps;
 mod places;
 mod program;
+mod resctrl;
 mod sharing;
 mod surroundings;
 mod view;
@@ -77,6 +78,7 @@ pub fn check(dir: &Path, call: &Call, host: &[Row]) -> Result<Vec<Row>> {
     needs_of_host(&mut findings, &ready, host);
     surroundings::check(&mut findings);
     limits::check(&mut findings, &ready.cgroup_mount);
+    resctrl::check(&mut findings);
     identity::check(&mut findings);
     sharing::check(&mut findings);
     places::check(&mut findings);

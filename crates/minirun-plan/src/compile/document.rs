@@ -1,12 +1,11 @@
-//! Fields that minirun knows and does not apply: each is refused by name, because a container without a confinement that
-//! was asked for is not the container that was asked for.
+//! The document as a whole: its version and its annotations.
 
 use super::Draft;
 use crate::Origin;
-use crate::spec::{Linux, Spec};
+use crate::spec::Spec;
 
-/// Adds a problem for each field that is set and not supported.
-pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+/// Refuses a version that is another than this one's, and annotations without a name.
+pub(super) fn document(draft: &mut Draft<'_>, spec: &Spec) {
     let origin = Origin::of("ociVersion");
     match major(&spec.oci_version) {
         Some(1) => {}
@@ -17,9 +16,6 @@ pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Lin
     }
     if spec.annotations.iter().flatten().any(|(key, _)| key.is_empty()) {
         draft.problem(&Origin::of("annotations").key(""), "a key must not be empty");
-    }
-    if linux.intel_rdt.is_some() {
-        draft.problem(&Origin::of("linux.intelRdt"), "not supported by this version of minirun");
     }
 }
 
