@@ -230,6 +230,9 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         (Op::Mount { options, .. }, Errno::EINVAL) if is_labelled(options) => {
             "the policy of selinux must know linux.mountLabel, and the superblock must be a new one"
         }
+        (Op::Mount { options, .. }, Errno::EACCES) if is_labelled(options) => {
+            "in a user namespace tmpfs, devpts and overlay alone take linux.mountLabel"
+        }
         (Op::Mount { .. }, Errno::EPERM) => "in a user namespace this may take namespaces of the container's own",
         (Op::Mount { point, .. }, Errno::ENOTDIR | Errno::ELOOP) if point.kind == RealDirectory => {
             "the mount point must be a real directory, not a link"
@@ -258,6 +261,7 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         (Op::Device { .. }, Errno::EPERM) => "making nodes takes CAP_MKNOD, and a file system without nodev",
         (Op::DropBounding(_), Errno::EPERM) => "it takes CAP_SETPCAP",
         (Op::LabelQueues(_), Errno::EINVAL) => "the policy of selinux must know this label",
+        (Op::LabelQueues(_), Errno::EPERM) => "they belong to the user who made the ipc namespace",
         (Op::LabelQueues(_), Errno::EOPNOTSUPP) => "the policy of selinux must let mqueue be labelled (fs_use_trans)",
         (Op::LsmAttribute { file, .. }, errno) => lsm_hint(file, call, errno),
         (Op::Sysctl { .. }, Errno::ENOENT) => "this kernel has no such parameter",
