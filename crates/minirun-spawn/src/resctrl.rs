@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use minirun_plan::{GroupKind, Origin, ResctrlPlan, Schema};
@@ -51,7 +52,7 @@ impl MadeGroups {
     /// well is gone then; the rest is in `self`.
     pub fn make(&mut self, plan: &ResctrlPlan) -> Result<(), SpawnError> {
         let doing = Doing::new(&plan.origin, format!("make the group {}", plan.group.display()));
-        let made = match fs::create_dir(&plan.group) {
+        let made = match make_directory(&plan.group) {
             Ok(()) => true,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 self.group = None;
@@ -75,7 +76,7 @@ impl MadeGroups {
         let written = |schema: &&Schema| made || !schema.compared || plan.kind == GroupKind::Own;
         plan.schemata.iter().filter(written).try_for_each(|schema| write(&plan.mount, &plan.group, schema))?;
         let Some(monitoring) = &plan.monitoring else { return Ok(()) };
-        fs::create_dir(monitoring).map_err(|error| {
+        make_directory(monitoring).map_err(|error| {
             if error.kind() == ErrorKind::AlreadyExists {
                 self.monitoring = None;
             }
@@ -99,6 +100,11 @@ impl MadeGroups {
 pub fn compare_shared(plan: &ResctrlPlan) -> Result<(), SpawnError> {
     let compared = plan.schemata.iter().filter(|schema| schema.compared && plan.kind == GroupKind::Shared);
     compared.into_iter().try_for_each(|schema| compare(&plan.mount, &plan.group, schema))
+}
+
+/// Whatever the caller's umask is: who may write there may make groups.
+fn make_directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o755).create(path)
 }
 
 fn remove(group: &Path) -> io::Result<()> {
