@@ -25,7 +25,8 @@ commit = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/
 # Arguments for the test programs, as in: make test-vm ARGS=memory
 ARGS ?=
 
-.PHONY: help build install uninstall probe run fixtures vm test test-unit test-host test-vm test-systemd test-engines bless bench lint fmt clean
+.PHONY: help build install uninstall probe run fixtures vm test test-unit test-host test-vm test-selinux test-systemd \
+	test-engines bless bench lint fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -68,7 +69,7 @@ vm: build probe ## a shell in the test VM, with minirun and the fixtures' script
 		--add rootfs-fixtures=/root/rootfs-fixtures --env PROBE=/usr/local/bin/probe --shell
 
 test: SCOPE = quick
-test: test-unit test-host test-vm test-systemd test-engines ## all tests; of the engines those that do not take long
+test: test-unit test-host test-vm test-selinux test-systemd test-engines ## all tests; of the engines those that do not take long
 
 # libseccomp is what the compiler of seccomp profiles is compared with.
 test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
@@ -89,6 +90,9 @@ test-host: build probe ## containers on this kernel, as root
 SUITES ?= limits
 test-vm: build probe ## limits in the test VM, which has every controller
 	runtime-tests/vm/test $(minirun) $(probe) $(SUITES) -- $(ARGS)
+
+test-selinux: build probe ## labels of SELinux, in the test VM, booted with it
+	runtime-tests/vm/test $(minirun) $(probe) selinux -- $(ARGS)
 
 # What a VM with systemd holds: the container engines of Debian, and what their tests look with.
 engines = docker.io docker-cli docker-buildx docker-compose containerd podman buildah skopeo runc crun conmon netavark \

@@ -2,6 +2,7 @@
 
 mod cgroup_path;
 pub(crate) mod devices;
+mod document;
 mod hooks;
 mod labels;
 mod mount_options;
@@ -10,7 +11,7 @@ mod namespaces;
 mod net_devices;
 mod nodes;
 mod process;
-mod refusals;
+mod resctrl;
 mod resources;
 mod scheduling;
 mod seccomp;
@@ -22,8 +23,8 @@ use std::path::Path;
 
 use crate::spec::Spec;
 use crate::{
-    CgroupPlan, Handle, Hooks, HostFacts, HostStep, IdMaps, Namespaces, Op, Origin, Payload, Plan, Problems, Source,
-    Step,
+    CgroupPlan, Handle, Hooks, HostFacts, HostStep, IdMaps, Namespaces, Op, Origin, Payload, Plan, Problems,
+    ResctrlPlan, Source, Step,
 };
 
 /// What the command line adds to the configuration.
@@ -77,6 +78,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) namespaces: Namespaces,
     pub(crate) cgroup: CgroupPlan,
+    pub(crate) resctrl: Option<ResctrlPlan>,
     pub(crate) before_birth: Vec<HostStep>,
     pub(crate) host: Vec<HostStep>,
     pub(crate) handles: Vec<Handle>,
@@ -86,6 +88,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) hooks: Hooks,
     pub(crate) warnings: Vec<String>,
     pub(crate) notes: Vec<String>,
+    /// `linux.mountLabel`, where it can be had.
+    pub(crate) mount_label: Option<CString>,
     /// Steps that wait for the device nodes.
     pub(crate) delayed: Vec<Step>,
     pub(crate) problems: Problems,
@@ -98,6 +102,7 @@ impl<'a> Draft<'a> {
             request,
             namespaces: Namespaces::default(),
             cgroup: CgroupPlan::default(),
+            resctrl: None,
             before_birth: Vec::new(),
             host: Vec::new(),
             handles: Vec::new(),
@@ -107,6 +112,7 @@ impl<'a> Draft<'a> {
             hooks: Hooks::default(),
             warnings: Vec::new(),
             notes: Vec::new(),
+            mount_label: None,
             delayed: Vec::new(),
             problems: Problems::new(),
         }
@@ -119,10 +125,11 @@ impl<'a> Draft<'a> {
         }
         let rootless = self.facts.rootless();
         let Draft { namespaces, cgroup, before_birth, host, handles, idmaps, init, payload, hooks, .. } = self;
-        let Draft { warnings, notes, .. } = self;
+        let Draft { resctrl, warnings, notes, .. } = self;
         Ok(Plan {
             rootless,
             cgroup,
+            resctrl,
             namespaces,
             before_birth,
             host,
@@ -187,8 +194,9 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     let none = Default::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
     let mut draft = Draft::new(facts, request);
-    refusals::refuse_unsupported(&mut draft, spec, linux);
+    document::document(&mut draft, spec);
 
+    labels::mounts(&mut draft, spec, linux);
     // Namespaces come first, because what the rest may do depends on them.
     namespaces::namespaces(&mut draft, linux);
     let slice = cgroup_path::cgroup_path(&mut draft, linux);
@@ -197,6 +205,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     resources::resources(limits, facts, &mut draft.cgroup, &mut draft.problems, &mut draft.warnings);
     cgroup_path::without_cgroup(&mut draft);
     unit::unit(&mut draft, &slice, spec.annotations.as_ref());
+    resctrl::groups(&mut draft, linux, false);
 
     // Devices are there before kernel parameters, which may be about them.
     net_devices::net_devices(&mut draft, linux);
@@ -262,6 +271,7 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
     let mut draft = Draft::new(facts, &request);
     labels::keys(&mut draft, spec.process.as_ref());
     labels::program(&mut draft, spec.process.as_ref());
+    resctrl::groups(&mut draft, linux, true);
     namespaces::enter_container(&mut draft, linux);
     process::terminal(&mut draft, spec, false);
     process::process(&mut draft, spec, linux, true);
@@ -308,4 +318,5 @@ pub(crate) use mount_options::known_words as mount_options;
 pub use mounts::is_overlay_root;
 pub(crate) use namespaces::name_of as namespaces_name;
 pub use process::limit_name;
+pub use resctrl::compile_schemata;
 pub use unit::{knobs_of, unit_description, unit_properties};

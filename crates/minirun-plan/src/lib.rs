@@ -21,9 +21,10 @@ mod unit;
 pub use compile::devices::{DeviceFilter, DeviceRule};
 pub use compile::{
     ExecRequest, Limits, Request, RootSource, SystemdRequest, compile, compile_exec, compile_hooks, compile_resources,
-    default_cgroup, is_overlay_root, knobs_of, limit_name, scope_of, unit_description, unit_properties,
+    compile_schemata, default_cgroup, is_overlay_root, knobs_of, limit_name, scope_of, unit_description,
+    unit_properties,
 };
-pub use facts::{ControllerHome, HostFacts};
+pub use facts::{ControllerHome, HostFacts, Resctrl};
 pub use minirun_seccomp::{ACTIONS, ARCHITECTURES, FLAGS, Filter as SeccompFilter, Listener, OPERATORS};
 pub use op::*;
 pub use origin::Origin;

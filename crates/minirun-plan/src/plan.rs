@@ -22,6 +22,8 @@ pub struct Plan {
     pub rootless: bool,
     /// The container's cgroup.
     pub cgroup: CgroupPlan,
+    /// Its groups in the resctrl file system (Intel RDT), if it has some.
+    pub resctrl: Option<ResctrlPlan>,
     /// New and joined namespaces.
     pub namespaces: Namespaces,
     /// What the parent does to itself before it makes init.
@@ -108,6 +110,45 @@ pub enum Expect {
     DeviceLine,
     /// Anything, so that it is not read: a file that minirun does not know, written through `unified`.
     Readable,
+}
+
+/// A container's groups in the resctrl file system: made before init is born, which joins them then ([`HostOp::JoinResctrl`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResctrlPlan {
+    /// Where that file system is mounted.
+    pub mount: PathBuf,
+    /// The directory of the group.
+    pub group: PathBuf,
+    /// Whose it is.
+    pub kind: GroupKind,
+    /// What is written to its `schemata`, in this order.
+    pub schemata: Vec<Schema>,
+    /// The directory of the container's monitoring group, if it has one.
+    pub monitoring: Option<PathBuf>,
+    /// The field that names the group.
+    pub origin: Origin,
+}
+
+/// Whose a group is (runtime-spec, "IntelRdt").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupKind {
+    /// The container's: made if it is missing, and then removed with the container.
+    Own,
+    /// Everybody's who names it: made if it is missing, and left.
+    Shared,
+    /// Somebody else's: it must be there.
+    Existing,
+}
+
+/// A line of `schemata`: `L3:0=ff;1=f`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// The line.
+    pub line: String,
+    /// Must a shared group that is there already have it, rather than get it?
+    pub compared: bool,
+    /// The field that asks for it.
+    pub origin: Origin,
 }
 
 /// The namespaces of a container.
@@ -201,6 +242,13 @@ pub enum HostOp {
     IoPriority(IoPriority),
     /// sched_setaffinity(2).
     Affinity(NumberSet),
+    /// Write the process to the `tasks` of this group of the resctrl file system.
+    JoinResctrl {
+        /// Where that is mounted.
+        mount: PathBuf,
+        /// The directory of the group.
+        group: PathBuf,
+    },
     /// Move a network device to init's network namespace, with its addresses, and set it up there.
     NetDevice {
         /// Its name here.

@@ -11,6 +11,7 @@ use crate::SpawnError;
 use crate::error::Doing;
 use crate::idmap::map_ids;
 use crate::net_device::{Moved, move_device};
+use crate::resctrl;
 
 /// Stands for the calling process where a pid is expected.
 pub(crate) const MYSELF: i32 = 0;
@@ -74,6 +75,7 @@ pub(crate) fn host_step(plan: &Plan, step: &HostStep, pid: i32, moved: &mut Vec<
             })
         }
         HostOp::NetDevice { name, new_name } => move_device(&step.origin, pid, (name, new_name), moved),
+        HostOp::JoinResctrl { mount, group } => resctrl::join(&step.origin, mount, group, pid),
         HostOp::Affinity(cpus) => {
             let doing = Doing::new(&step.origin, format!("run on CPUs {cpus}"));
             sys::sched_setaffinity(pid, cpus.words()).map_err(|errno| match errno {

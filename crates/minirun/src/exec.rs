@@ -109,7 +109,7 @@ fn plan_of(call: &Call, id: &str, entry: &Entry, record: &Record) -> Result<(Spe
         preserve_fds: preserved_fds(call)?.total,
         no_new_keyring: record.no_new_keyring,
     };
-    let facts = facts::of_container(record.init.context("the container has no init")?.pid)?;
+    let facts = facts::of_container(record.init.context("the container has no init")?.pid, &spec)?;
     let plan = compile_exec(&spec, &facts, &request).map_err(anyhow::Error::new)?;
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     Ok((spec, plan))

@@ -4,10 +4,10 @@ use std::ffi::CString;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use minirun_cgroup::{CgroupMount, controllers, delegated, locate, own, usable, v1_controllers};
-use minirun_plan::HostFacts;
+use anyhow::{Context as _, Result};
+use minirun_cgroup::{CgroupMount, controllers, delegated, locate, mount_of, own, usable, v1_controllers};
 use minirun_plan::spec::{LinuxNamespaceType, Resources, Spec};
+use minirun_plan::{HostFacts, Resctrl};
 use minirun_sys as sys;
 use minirun_sys::Forked;
 
@@ -33,8 +33,9 @@ pub fn of_privileges() -> Result<HostFacts> {
 }
 
 /// What the plan of a further process depends on, in the container of this init.
-pub fn of_container(init: i32) -> Result<HostFacts> {
-    Ok(HostFacts { joined_setgroups_denied: denies_setgroups(&init.to_string()), ..of_privileges()? })
+pub fn of_container(init: i32, spec: &Spec) -> Result<HostFacts> {
+    let joined_setgroups_denied = denies_setgroups(&init.to_string());
+    Ok(HostFacts { joined_setgroups_denied, resctrl: resctrl_for(spec)?, ..of_privileges()? })
 }
 
 /// Does this process's user namespace deny setgroups(2)?
@@ -61,7 +62,19 @@ pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFa
     let joined = linux.map_or(&[][..], |linux| &linux.namespaces).iter();
     let joined = joined.filter(|one| one.typ() == LinuxNamespaceType::User).find_map(|one| one.path().as_deref());
     let joined_setgroups_denied = joined.is_some_and(|path| joined_denies_setgroups(path).unwrap_or(false));
-    Ok((HostFacts { cgroup_base, cgroup_denied, joined_setgroups_denied, ..facts }, mount))
+    let labelled = linux.and_then(|linux| linux.mount_label.as_ref()).is_some_and(|label| !label.is_empty());
+    let selinux = labelled && has_file_system("selinuxfs");
+    Ok((
+        HostFacts {
+            cgroup_base,
+            cgroup_denied,
+            joined_setgroups_denied,
+            resctrl: resctrl_for(spec)?,
+            selinux,
+            ..facts
+        },
+        mount,
+    ))
 }
 
 /// Below which cgroup containers get theirs, and why they get none where they may do without one: as in runc, if that is
@@ -178,6 +191,30 @@ fn bounding_set() -> (u64, u32) {
         }
     }
     (mask, 63)
+}
+
+/// Intel RDT, for a configuration that wants it.
+fn resctrl_for(spec: &Spec) -> Result<Resctrl> {
+    let wanted = spec.linux.as_ref().is_some_and(|linux| linux.intel_rdt.is_some());
+    if wanted { resctrl() } else { Ok(Resctrl::Absent) }
+}
+
+/// Intel RDT as this host has it.
+pub fn resctrl() -> Result<Resctrl> {
+    let Some(mount) = mount_of("resctrl")? else {
+        return Ok(if has_file_system("resctrl") { Resctrl::Unmounted } else { Resctrl::Absent });
+    };
+    let info = std::fs::read_dir(mount.join("info")).with_context(|| format!("read {}/info", mount.display()))?;
+    let directories = info.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut info: Vec<String> = directories.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    info.sort();
+    Ok(Resctrl::Mounted { mount, info })
+}
+
+/// Does the kernel have a file system of this type now (/proc/filesystems)? SELinux registers its own if it is enabled.
+fn has_file_system(name: &str) -> bool {
+    let list = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    list.lines().any(|line| line.split_whitespace().last() == Some(name))
 }
 
 /// Huge page sizes in the words of the hugetlb controller: `2MB`, `1GB`.

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
-use minirun_plan::Knob;
+use minirun_plan::{Knob, ResctrlPlan};
+use minirun_spawn::resctrl::MadeGroups;
 use minirun_spawn::{Attendant, Extras, Gate, Init, Part, SpawnError, Watcher, ask_to_start, spawn};
 use minirun_sys as sys;
 use minirun_systemd::Manager;
@@ -14,7 +15,7 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bin
 
 use crate::agent::Filtered;
 use crate::cli::Call;
-use crate::container::{CgroupRecord, Found, Record, Status, UnitRecord};
+use crate::container::{CgroupRecord, Found, Record, ResctrlRecord, Status, UnitRecord};
 use crate::hooks;
 use crate::notify::{self, Notify};
 use crate::pid_file;
@@ -126,6 +127,7 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         boot_id: boot_id()?.to_owned(),
         init: None,
         cgroup,
+        resctrl: ready.plan.resctrl.as_ref().map(first_groups).transpose()?,
         cgroup_denied: ready.cgroup_denied.clone(),
         unit,
         pid_file,
@@ -134,6 +136,12 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         hooks_after_create: !ready.plan.hooks.poststart.is_empty() || !ready.plan.hooks.poststop.is_empty(),
         annotations: spec.annotations.clone().unwrap_or_default(),
     })
+}
+
+/// What a container will have in the resctrl file system.
+fn first_groups(plan: &ResctrlPlan) -> Result<ResctrlRecord> {
+    let MadeGroups { group: made, monitoring } = MadeGroups::foresee(plan)?;
+    Ok(ResctrlRecord { mount: plan.mount.clone(), group: plan.group.clone(), made, monitoring })
 }
 
 /// Everything that changes the host, in order. Each thing is in the record before it is there.
@@ -152,6 +160,7 @@ fn carry_out(
             notify::make_directory(entry)?;
         }
     }
+    make_groups(entry, record, ready)?;
     let (cgroup, placeholder) = make_cgroup(entry, ready, manager)?.unzip();
     let placeholder = placeholder.flatten();
     let mut held = cgroup.iter().flat_map(Cgroup::descriptors).chain([entry.fd()]).collect::<Vec<_>>();
@@ -217,6 +226,21 @@ fn make_cgroup(
 fn write_knob(cgroup: &Cgroup, knob: &Knob) -> Result<()> {
     let _write = doing(&knob.file, || knob.value.clone(), knob.origin.as_str());
     Ok(cgroup.apply(std::slice::from_ref(knob))?)
+}
+
+/// The container's groups in the resctrl file system, if it gets some.
+fn make_groups(entry: &Entry, record: &mut Record, ready: &Ready) -> Result<()> {
+    let (Some(plan), Some(known)) = (&ready.plan.resctrl, &mut record.resctrl) else { return Ok(()) };
+    let _make = doing("resctrl", || plan.group.display().to_string(), plan.origin.as_str());
+    let foreseen = known.made();
+    let mut made = foreseen.clone();
+    let answer = made.make(plan);
+    if made != foreseen {
+        // Somebody else was faster: it is not the container's to remove.
+        (known.made, known.monitoring) = (made.group, made.monitoring);
+        record.save(entry)?;
+    }
+    Ok(answer?)
 }
 
 /// Stands by while init is made.

@@ -1,4 +1,4 @@
-//! `linux.resources` and `linux.cgroupsPath`: wrong on any host, whatever its controllers.
+//! `linux.resources`, `linux.intelRdt` and `linux.cgroupsPath`: wrong on any host, whatever its controllers.
 
 use serde_json::json;
 
@@ -200,6 +200,12 @@ pub fn rows() -> Vec<Bad> {
             json!({"devices": [{"allow": false, "minor": 4_294_967_296u64, "access": "r"}]}),
             RUNC,
         ),
+        bad("linux.intelRdt.closID", "/linux/intelRdt", json!({"closID": 7}), NONE),
+        bad("linux.intelRdt.closID", "/linux/intelRdt", json!({"closID": ".."}), NONE),
+        bad("linux.intelRdt.closID", "/linux/intelRdt", json!({"closID": "info"}), NONE),
+        bad("linux.intelRdt.memBwSchema", "/linux/intelRdt", json!({"memBwSchema": "0=10"}), NONE),
+        bad("linux.intelRdt.schemata[0]", "/linux/intelRdt", json!({"schemata": ["L3:0=f\nL3:1=f"]}), NONE),
+        bad("linux.intelRdt.enableMonitoring", "/linux/intelRdt", json!({"enableMonitoring": "yes"}), NONE),
         bad("linux.cgroupsPath", "/linux/cgroupsPath", json!("/"), RUNC),
         bad("linux.cgroupsPath", "/linux/cgroupsPath", json!("/a/../../b"), RUNC),
         bad("linux.cgroupsPath", "/linux/cgroupsPath", json!("a\0b"), NONE),

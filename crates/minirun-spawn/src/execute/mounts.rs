@@ -202,6 +202,16 @@ impl Executor<'_> {
         set_the_rest(mount.as_fd(), point)
     }
 
+    /// The label of mqueue, by a mount of it that goes again.
+    pub(crate) fn label_queues(&mut self, label: &CStr) -> Result<(), Fault> {
+        let context = sys::fsopen(c"mqueue").in_call(Call::Fsopen)?;
+        let mount = self.create(context.as_fd(), 0)?;
+        // The descriptor of a mount stands for a path alone, and attributes need more.
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+        let root = sys::openat2(mount.as_fd(), c".", flags, 0, 0).in_call(Call::Openat2)?;
+        sys::set_xattr(root.as_fd(), c"security.selinux", label.to_bytes()).in_call(Call::Setxattr)
+    }
+
     /// Changes what is mounted at a place already.
     pub(crate) fn remount(&mut self, options: &[FsOption], bind: bool, point: &MountPoint) -> Result<(), Fault> {
         let mount = self.open_in_root(&point.target)?;

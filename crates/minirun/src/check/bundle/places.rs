@@ -116,6 +116,7 @@ impl Walk<'_, '_> {
             | Op::SessionKeyring(_) => {}
             // Nothing of this host or of the bundle can make these fail that does not make others fail.
             Op::EnterContainer(_)
+            | Op::LabelQueues(_)
             | Op::BecomeRoot
             | Op::Hostname(_)
             | Op::Domainname(_)
@@ -126,7 +127,7 @@ impl Walk<'_, '_> {
             | Op::AwaitHooks { .. }
             | Op::Symlink { .. }
             | Op::ChangeRoot
-            | Op::MaskedPath(_)
+            | Op::MaskedPath { .. }
             | Op::ReadonlyPath(_)
             | Op::RootPropagation(_)
             | Op::ReadonlyRoot
