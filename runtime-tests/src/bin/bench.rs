@@ -162,7 +162,7 @@ impl Bench {
         let dearer = median(&stopped, wall).max(median(&running, wall));
         let runtimes = &all[1..];
         let filtered = self.measure_filtered(runtimes, rounds)?;
-        let per_mount = self.measure_mounts(runtimes, rounds.div_ceil(5))?;
+        let per_mount = self.measure_mounts(runtimes, rounds.div_ceil(2))?;
         let list_milliseconds = dearer / 1000.0;
         self.judge(&Figures { default, open, cycles, list_milliseconds, filtered, per_mount })
     }
