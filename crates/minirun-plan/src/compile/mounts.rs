@@ -85,7 +85,7 @@ fn root_place(draft: &mut Draft<'_>) -> RootPlace {
 }
 
 fn placed(mut step: Step, at: &RootPlace) -> Step {
-    if let Op::OverlayStage(place) | Op::OverlayRoot { place, .. } = &mut step.op {
+    if let Op::OverlayStage { place, .. } | Op::OverlayRoot { place, .. } = &mut step.op {
         *place = at.clone();
     }
     step
