@@ -375,6 +375,11 @@ pub fn create_xattr(fd: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<()>
     check(syscall!(SYS_fsetxattr, fd.as_raw_fd(), name.as_ptr(), value.as_ptr(), value.len(), flags)).map(drop)
 }
 
+/// fsetxattr(2): an attribute that is there already is replaced.
+pub fn set_xattr(fd: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<()> {
+    check(syscall!(SYS_fsetxattr, fd.as_raw_fd(), name.as_ptr(), value.as_ptr(), value.len(), 0)).map(drop)
+}
+
 /// fgetxattr(2): how many bytes of the attribute were put into `buffer`.
 pub fn get_xattr(fd: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
     check(syscall!(SYS_fgetxattr, fd.as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr(), buffer.len())).map(|n| n as usize)
