@@ -23,15 +23,25 @@ const MOST_LINKS: usize = 40;
 /// The layers of an image.
 #[derive(Debug)]
 pub struct Stack {
-    /// Their root directories, top first.
-    roots: Vec<OwnedFd>,
+    /// Top first.
+    layers: Vec<Opened>,
     marks: Marks,
 }
+
+#[derive(Debug)]
+struct Opened {
+    root: OwnedFd,
+    /// Directories that it has no entry for.
+    implied: BTreeSet<Vec<u8>>,
+}
+
+/// A directory of one layer, which is the one with this number from the top.
+type Part = (usize, OwnedFd);
 
 /// What a stack has at a path.
 enum Seen {
     /// The directories that are merged there, top first.
-    Directory(Vec<OwnedFd>),
+    Directory(Vec<Part>),
     /// Something else: the directory that it lies in, and its name.
     Other(OwnedFd, CString, SFlag),
     Nothing,
@@ -43,15 +53,64 @@ impl Stack {
     /// # Errors
     /// One cannot be opened.
     pub fn open(layers: &[Stored], marks: Marks) -> Result<Stack> {
-        let mut roots = Vec::with_capacity(layers.len());
+        let mut opened = Vec::with_capacity(layers.len());
         for layer in layers.iter().rev() {
             let path = c_string(layer.root.as_os_str().as_encoded_bytes())?;
-            roots.push(sys::open(&path, libc::O_DIRECTORY).doing(|| format!("open layer {}", layer.diff_id))?);
+            let root = sys::open(&path, libc::O_DIRECTORY).doing(|| format!("open layer {}", layer.diff_id))?;
+            opened.push(Opened { root, implied: layer.facts.implied.iter().cloned().collect() });
             if layer.facts.opaque {
                 break;
             }
         }
-        Ok(Stack { roots, marks })
+        Ok(Stack { layers: opened, marks })
+    }
+
+    /// Directories that would show the attributes of a layer that has no entry for them, and hide those of one that has:
+    /// their paths. Overlayfs takes the attributes of the topmost.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn misattributed(&self) -> Result<Vec<Vec<u8>>> {
+        let all: BTreeSet<_> =
+            self.layers.iter().flat_map(|layer| &layer.implied).filter(|path| !path.is_empty()).collect();
+        let mut found = Vec::new();
+        for path in all {
+            if let Seen::Directory(parts) = self.see(&names(path))?
+                && self.attributed(&parts, path) > 0
+            {
+                found.push(path.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Which of the directories that are merged at this path has the attributes that count.
+    fn attributed(&self, parts: &[Part], path: &[u8]) -> usize {
+        parts.iter().position(|(layer, _)| !self.layers[*layer].implied.contains(path)).unwrap_or(0)
+    }
+
+    /// Makes the directories at these paths in an empty one, without content, with the attributes that count. Merged over the
+    /// layers, they show those.
+    pub(crate) fn attribute(&self, paths: &[Vec<u8>], into: &OwnedFd) -> Result<()> {
+        let mut all = BTreeSet::new();
+        for path in paths {
+            let ends =
+                path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end).chain([path.len()]);
+            all.extend(ends.map(|end| &path[..end]));
+        }
+        // Children first: making one changes the time of its parent.
+        for path in &all {
+            sys::mkdirat(into.as_fd(), &c_string(path)?, 0o700).doing(|| format!("make {}", shown(path)))?;
+        }
+        for path in all.iter().rev() {
+            let doing = || format!("give {} its attributes", shown(path));
+            let Seen::Directory(parts) = self.see(&names(path))? else { continue };
+            let Some((_, from)) = parts.get(self.attributed(&parts, path)) else { continue };
+            let found = nix::sys::stat::fstat(from).doing(doing)?;
+            let made = sys::openat2(into.as_fd(), &c_string(path)?, libc::O_DIRECTORY, 0, libc::RESOLVE_BENEATH);
+            made.and_then(|made| settle(&made, &found)).doing(doing)?;
+        }
+        Ok(())
     }
 
     /// The content of a regular file of at most so many bytes, links followed within the image; none if there is nothing.
@@ -117,13 +176,13 @@ impl Stack {
     }
 
     /// What is at these names, no link among those before the last.
-    fn see(&self, names: &[String]) -> Result<Seen> {
-        let mut merged = Vec::with_capacity(self.roots.len());
-        for root in &self.roots {
-            merged.push(root.try_clone().doing(|| "dup")?);
+    fn see(&self, names: &[impl AsRef<[u8]>]) -> Result<Seen> {
+        let mut merged = Vec::with_capacity(self.layers.len());
+        for (number, layer) in self.layers.iter().enumerate() {
+            merged.push((number, layer.root.try_clone().doing(|| "dup")?));
         }
         for (index, name) in names.iter().enumerate() {
-            match self.step(&merged, &c_string(name.as_bytes())?)? {
+            match self.step(&merged, &c_string(name.as_ref())?)? {
                 Seen::Directory(below) => merged = below,
                 other if index + 1 == names.len() => return Ok(other),
                 _ => return Ok(Seen::Nothing),
@@ -133,9 +192,9 @@ impl Stack {
     }
 
     /// One name further.
-    fn step(&self, merged: &[OwnedFd], name: &CStr) -> Result<Seen> {
-        let mut below: Vec<OwnedFd> = Vec::new();
-        for directory in merged {
+    fn step(&self, merged: &[Part], name: &CStr) -> Result<Seen> {
+        let mut below: Vec<Part> = Vec::new();
+        for (number, directory) in merged {
             let Some(found) = stat_at(directory, name).doing(|| "stat")? else { continue };
             let kind = kind_of(&found);
             if kind != SFlag::S_IFDIR {
@@ -147,7 +206,7 @@ impl Stack {
             let opened = open_directory(directory, name).doing(|| "open")?;
             let mut mark = [0];
             let opaque = sys::get_xattr(opened.as_fd(), self.marks.opaque(), &mut mark).is_ok() && mark == *b"y";
-            below.push(opened);
+            below.push((*number, opened));
             if opaque {
                 break;
             }
@@ -155,9 +214,9 @@ impl Stack {
         Ok(if below.is_empty() { Seen::Nothing } else { Seen::Directory(below) })
     }
 
-    fn copy_below(&self, merged: &[OwnedFd], into: &OwnedFd) -> Result<()> {
+    fn copy_below(&self, merged: &[Part], into: &OwnedFd) -> Result<()> {
         let mut names = BTreeSet::new();
-        for directory in merged {
+        for (_, directory) in merged {
             names.extend(names_in(directory).doing(|| "list")?);
         }
         for name in names {
@@ -172,10 +231,15 @@ impl Stack {
                 Seen::Other(parent, name, kind) => copy_one(&parent, &name, kind, into).doing(what)?,
             }
         }
-        let Some(top) = merged.first() else { return Ok(()) };
+        let Some((_, top)) = merged.first() else { return Ok(()) };
         let found = nix::sys::stat::fstat(top).doing(|| "stat")?;
         settle(into, &found).doing(|| "chown")
     }
+}
+
+/// The names that a path is made of.
+fn names(path: &[u8]) -> Vec<&[u8]> {
+    path.split(|byte| *byte == b'/').collect()
 }
 
 /// Copies what is no directory.

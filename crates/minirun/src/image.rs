@@ -46,7 +46,8 @@ pub fn bundle(call: &Call) -> Result<()> {
     let mut made = Made::default();
     let done = made.bundle(&dir, &layers, &settings).and_then(|()| {
         let own = made.volumes(&dir, &image, &stack, &store)?;
-        let paths: Vec<_> = visible(&layers).map(|layer| layer.root.clone()).collect();
+        let attributes = made.attributes(&dir, &stack, &store)?;
+        let paths: Vec<_> = attributes.into_iter().chain(visible(&layers).map(|layer| layer.root.clone())).collect();
         let config = convert(base()?, &image.configuration, &identity, &paths, &own, &settings)?;
         // From here on the layers are in use.
         made.will(dir.join("image.json"));
@@ -131,6 +132,19 @@ impl Made {
             }
         }
         Ok(())
+    }
+
+    /// A layer of directories that have the right attributes, if those of the image do not.
+    fn attributes(&mut self, dir: &Path, stack: &Stack, store: &Store) -> Result<Option<PathBuf>> {
+        let paths = stack.misattributed()?;
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let layer = dir.join("attributes");
+        self.trees.push(layer.clone());
+        self.directory(&layer, 0o755)?;
+        store.attribute(stack, &paths, &layer)?;
+        Ok(Some(layer))
     }
 
     /// A directory for each volume that the image wants, with what the image has there.

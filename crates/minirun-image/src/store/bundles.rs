@@ -107,6 +107,17 @@ impl Store {
         self.workers.run(copy)
     }
 
+    /// Fills an empty directory with those at these paths, without what is in them.
+    ///
+    /// # Errors
+    /// One cannot be made.
+    pub fn attribute(&self, stack: &Stack, paths: &[Vec<u8>], directory: &Path) -> Result<()> {
+        let name = c_string(directory.as_os_str().as_encoded_bytes())?;
+        let opened = sys::open(&name, libc::O_DIRECTORY | libc::O_NOFOLLOW);
+        let opened = opened.doing(|| format!("open {}", directory.display()))?;
+        self.workers.run(|| stack.attribute(paths, &opened))
+    }
+
     /// Removes a directory in which files of all ids may be.
     ///
     /// # Errors
