@@ -25,6 +25,8 @@ pub struct LayerStack {
     lower: Vec<Directory>,
     /// Where changes go, with the work directory beside it; none means a tmpfs that dies with the container.
     upper: Option<(Directory, Directory)>,
+    /// How large that tmpfs may become, in bytes, with the option that says so.
+    size: Option<(CString, Origin)>,
     /// Attributes of the mount.
     attributes: Attributes,
     /// In a user namespace the overlay keeps its marks in `user.*` attributes.
@@ -43,6 +45,7 @@ impl LayerStack {
         let mut stack = LayerStack {
             lower: Vec::new(),
             upper: None,
+            size: None,
             attributes: Attributes::default(),
             userxattr: userns,
             origin: origin.clone(),
@@ -64,6 +67,10 @@ impl LayerStack {
                     stack.lower.push(directory(path.to_owned()));
                 }
                 Some(("upperdir", path)) => upper = Some(directory(checked(path, &place, &mut problems))),
+                Some(("size", text)) => match text.parse::<u64>() {
+                    Ok(bytes) if bytes > 0 => stack.size = CString::new(text).ok().map(|size| (size, place)),
+                    _ => problems.add(&place, format!("{text:?} is no number of bytes")),
+                },
                 Some(("workdir", path)) => work = Some(directory(checked(path, &place, &mut problems))),
                 _ => stack.word(option, &place, &mut problems),
             }
@@ -78,6 +85,9 @@ impl LayerStack {
             (Some(upper), None) => problems.add(&upper.origin, "upperdir needs a workdir on the same file system"),
             (None, Some(work)) => problems.add(&work.origin, "workdir without upperdir has no use"),
             (None, None) => {}
+        }
+        if let (Some(_), Some((_, place))) = (&stack.upper, &stack.size) {
+            problems.add(place, "size is that of the tmpfs in place of an upperdir, but there is one");
         }
         if stack.lower.is_empty() {
             problems.add(&origin.field("options"), "an overlay needs at least one lowerdir");
@@ -110,7 +120,8 @@ impl LayerStack {
             }
             None if word == "ro" => problems.add(place, "a read-only root is asked for with root.readonly"),
             None => {
-                let text = format!("unknown option {word:?}: lowerdir, lowerdir+, upperdir and workdir are known");
+                let text =
+                    format!("unknown option {word:?}: lowerdir, lowerdir+, upperdir, workdir and size are known");
                 problems.add(place, text);
             }
         }
@@ -120,7 +131,8 @@ impl LayerStack {
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::with_capacity(self.lower.len() + 4);
         let mut step = |op, origin: &Origin| steps.push(Step { op, origin: origin.clone() });
-        step(Op::OverlayStage(RootPlace::OverSlash), &self.origin);
+        let (size, origin) = self.size.clone().unwrap_or_else(|| (CString::default(), self.origin.clone()));
+        step(Op::OverlayStage { place: RootPlace::OverSlash, size }, &origin);
         for layer in &self.lower {
             step(Op::OverlayLower(c_path(&layer.path)), &layer.origin);
         }
@@ -211,10 +223,15 @@ mod tests {
                 &["lowerdir=a", "upperdir=u", "workdir=u/w"],
                 "mounts[0].options[2]: upperdir and workdir must not lie inside each other",
             ),
+            (&["lowerdir=a", "size=1m"], "mounts[0].options[1]: \"1m\" is no number of bytes"),
+            (
+                &["lowerdir=a", "size=4096", "upperdir=u", "workdir=w"],
+                "mounts[0].options[1]: size is that of the tmpfs in place of an upperdir, but there is one",
+            ),
             (&["lowerdir=a", "ro"], "mounts[0].options[1]: a read-only root is asked for with root.readonly"),
             (
                 &["lowerdir=a", "volatile"],
-                "mounts[0].options[1]: unknown option \"volatile\": lowerdir, lowerdir+, upperdir and workdir are known",
+                "mounts[0].options[1]: unknown option \"volatile\": lowerdir, lowerdir+, upperdir, workdir and size are known",
             ),
         ] {
             assert_eq!(parse(options).unwrap_err(), expected);

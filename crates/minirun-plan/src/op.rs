@@ -180,7 +180,12 @@ pub enum Op {
     BindRoot(Source, RootPlace),
     /// A tmpfs of the container's own, mounted where the root file system goes: it holds the mount point of the root's
     /// overlay, and its upper directory unless there is another one.
-    OverlayStage(RootPlace),
+    OverlayStage {
+        /// Where it is mounted.
+        place: RootPlace,
+        /// The most it may hold, in bytes; empty for the kernel's default, half of the memory.
+        size: CString,
+    },
     /// The next lower directory of the root's overlay, top first.
     OverlayLower(CString),
     /// The upper directory of the root's overlay.

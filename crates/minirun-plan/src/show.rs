@@ -183,7 +183,7 @@ impl Op {
             Op::Propagation(_) => "propagation",
             Op::PrivateParent(_) => "private-parent",
             Op::BindRoot(..) => "root",
-            Op::OverlayStage(_) => "overlay-stage",
+            Op::OverlayStage { .. } => "overlay-stage",
             Op::OverlayLower(_) => "lower",
             Op::OverlayUpper(_) => "upper",
             Op::OverlayWork(_) => "work",
@@ -240,7 +240,8 @@ impl Op {
             | Op::RunHook(_)
             | Op::Execute => String::new(),
             Op::ChangeRoot | Op::ReadonlyRoot => "/".to_owned(),
-            Op::OverlayStage(place) => place.to_string(),
+            Op::OverlayStage { place, size } if size.is_empty() => place.to_string(),
+            Op::OverlayStage { place, size } => format!("{place} size={}", size.to_string_lossy()),
             Op::LabelQueues(text) | Op::SessionKeyring(text) | Op::Hostname(text) | Op::Domainname(text) => show(text),
             Op::PrivateParent(path) | Op::OverlayLower(path) | Op::OverlayUpper(path) | Op::OverlayWork(path) => {
                 show(path)

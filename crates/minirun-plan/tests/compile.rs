@@ -1096,7 +1096,7 @@ fn hooks() {
 fn root_place(patch: &Value, request: &Request<'_>) -> Result<RootPlace, Vec<String>> {
     let plan = plan_for(request, patch, &v2())?;
     let mut places = plan.init.into_iter().filter_map(|step| match step.op {
-        Op::BindRoot(_, place) | Op::OverlayStage(place) | Op::OverlayRoot { place, .. } => Some(place),
+        Op::BindRoot(_, place) | Op::OverlayStage { place, .. } | Op::OverlayRoot { place, .. } => Some(place),
         _ => None,
     });
     let first = places.next().unwrap();
@@ -1126,7 +1126,9 @@ fn hooks_find_the_root_at_its_path() {
     // The crate that reads layers knows nothing of hooks.
     let steps = |place: RootPlace| {
         let overlay = Op::OverlayRoot { place: place.clone(), options: c"".to_owned(), attributes: Default::default() };
-        [Op::OverlayStage(place), overlay].map(|op| Step { op, origin: Default::default() }).to_vec()
+        [Op::OverlayStage { place, size: c"".to_owned() }, overlay]
+            .map(|op| Step { op, origin: Default::default() })
+            .to_vec()
     };
     let layers = Request { root: RootSource::Overlay(steps(RootPlace::OverSlash)), ..request() };
     assert_eq!(root_place(&hook, &layers), Ok(RootPlace::At(c"/bundle/rootfs".to_owned())));

@@ -187,7 +187,7 @@ impl<'a> Executor<'a> {
             Op::Propagation(flags) => root::set_propagation(*flags),
             Op::PrivateParent(path) => root::make_parent_private(path),
             Op::BindRoot(source, place) => self.bind_root(source, place),
-            Op::OverlayStage(place) => self.overlay_stage(place),
+            Op::OverlayStage { place, size } => self.overlay_stage(place, size),
             Op::OverlayLower(path) => self.overlay_lower(path),
             Op::OverlayUpper(path) => self.overlay_upper(path),
             Op::OverlayWork(path) => self.overlay_work(path),

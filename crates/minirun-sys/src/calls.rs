@@ -375,7 +375,7 @@ pub fn create_xattr(fd: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<()>
     check(syscall!(SYS_fsetxattr, fd.as_raw_fd(), name.as_ptr(), value.as_ptr(), value.len(), flags)).map(drop)
 }
 
-/// fsetxattr(2): sets the attribute, whether it is there or not.
+/// fsetxattr(2): an attribute that is there already is replaced.
 pub fn set_xattr(fd: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<()> {
     check(syscall!(SYS_fsetxattr, fd.as_raw_fd(), name.as_ptr(), value.as_ptr(), value.len(), 0)).map(drop)
 }

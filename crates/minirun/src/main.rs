@@ -15,6 +15,8 @@ mod exec;
 mod facts;
 mod features;
 mod hooks;
+mod ids;
+mod image;
 mod lifecycle;
 mod listing;
 mod notify;
@@ -89,6 +91,8 @@ fn carry_out(call: &Call) -> Result<ExitCode> {
         "features" => done(features::features()),
         "spec" => done(template::spec(call)),
         "plan" => done(plan::plan(call)),
+        "bundle" => done(image::bundle(call)),
+        "image" => done(image::image(call)),
         "check" => check::check(call),
         other => anyhow::bail!("unknown command {other:?}"),
     }

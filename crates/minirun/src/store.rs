@@ -265,7 +265,7 @@ impl Entry {
 
 /// Does state belong into the runtime directory of a user? As in runc, also as root of a user namespace that an ordinary
 /// user has made, who is still called otherwise then.
-fn has_runtime_directory() -> bool {
+pub fn has_runtime_directory() -> bool {
     let known_otherwise =
         || std::env::var_os("XDG_RUNTIME_DIR").is_some() && std::env::var_os("USER").is_none_or(|name| name != "root");
     !nix::unistd::geteuid().is_root() || !in_initial_user_namespace() && known_otherwise()

@@ -11,6 +11,12 @@ use crate::cli::Call;
 
 const TEMPLATE: &[u8] = include_bytes!("template.json");
 
+/// The template as JSON; of an ordinary user, if these are its ids.
+pub fn base(user: Option<(u32, u32)>) -> Result<Value> {
+    let text = user.map_or_else(|| Ok(TEMPLATE.to_vec()), |(uid, gid)| rootless(uid, gid))?;
+    Ok(serde_json::from_slice(&text)?)
+}
+
 /// Writes `config.json` into the bundle; one that is there already stays.
 pub fn spec(call: &Call) -> Result<()> {
     let dir = call.path("bundle").unwrap_or_else(|| ".".into());
@@ -52,6 +58,11 @@ fn rootless(uid: u32, gid: u32) -> Result<Vec<u8>> {
             mount["options"] = json!(["rbind", "nosuid", "noexec", "nodev", "ro"]);
         }
     }
+    written(&config)
+}
+
+/// A configuration as text.
+pub fn written(config: &Value) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let format = serde_json::ser::PrettyFormatter::with_indent(b"\t");
     config.serialize(&mut serde_json::Serializer::with_formatter(&mut text, format))?;

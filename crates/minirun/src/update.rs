@@ -126,7 +126,7 @@ fn from_options(call: &Call) -> Result<Value> {
 }
 
 /// A number of bytes, as people write it: `512m`, `1G`, `-1` for none.
-fn bytes_of(text: &str) -> Result<i64> {
+pub fn bytes_of(text: &str) -> Result<i64> {
     let lower = text.to_ascii_lowercase();
     let plain = lower.trim_end_matches("ib").trim_end_matches('b');
     let (digits, shift) = match plain.chars().last() {

@@ -88,7 +88,7 @@ fn root_place(draft: &mut Draft<'_>) -> RootPlace {
 }
 
 fn placed(mut step: Step, at: &RootPlace, label: Option<&CStr>) -> Step {
-    if let Op::OverlayStage(place) | Op::OverlayRoot { place, .. } = &mut step.op {
+    if let Op::OverlayStage { place, .. } | Op::OverlayRoot { place, .. } = &mut step.op {
         *place = at.clone();
     }
     if let (Op::OverlayRoot { options, .. }, Some(label)) = (&mut step.op, label) {

@@ -43,9 +43,12 @@ fn open_below(stage: &OwnedFd, name: &CStr) -> Result<OwnedFd, Fault> {
 
 impl Executor<'_> {
     /// A tmpfs, with a place to mount the overlay and an upper and a work directory.
-    pub(crate) fn overlay_stage(&mut self, place: &RootPlace) -> Result<(), Fault> {
+    pub(crate) fn overlay_stage(&mut self, place: &RootPlace, size: &CStr) -> Result<(), Fault> {
         let context = sys::fsopen(c"tmpfs").in_call(Call::Fsopen)?;
         sys::fsconfig_set(context.as_fd(), c"mode", Some(c"0755")).in_call(Call::Fsconfig)?;
+        if !size.is_empty() {
+            sys::fsconfig_set(context.as_fd(), c"size", Some(size)).in_call(Call::Fsconfig)?;
+        }
         let stage = self.create(context.as_fd(), 0)?;
         for name in [c"root", c"upper", c"work"] {
             sys::mkdirat(stage.as_fd(), name, 0o755).in_call(Call::Mkdir)?;

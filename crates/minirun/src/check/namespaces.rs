@@ -8,6 +8,7 @@ use minirun_sys::Errno;
 
 use super::trial::{self, At as _, Failure, attempt, born_in};
 use super::{Row, Verdict};
+use crate::ids::granted;
 
 /// What stands in `linux.namespaces`, the bit, the kernel's option, and whether every container needs it.
 pub const KINDS: [(&str, i32, &str, bool); 8] = [
@@ -61,19 +62,6 @@ fn advice(failure: &Failure, kind: i32, option: &str) -> String {
         Some(Errno::EINVAL | Errno::ENOSYS) => format!("use a kernel of 5.14 or later with {option}"),
         _ => String::new(),
     }
-}
-
-/// The ids that the administrator has granted to this user: the first, and how many (subuid(5)).
-fn granted(file: &str) -> Option<(u32, u32)> {
-    let uid = nix::unistd::geteuid();
-    let name = nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
-    let text = std::fs::read_to_string(file).ok()?;
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let who = fields.next()?;
-        (Some(who) == name.as_deref() || who == uid.to_string())
-            .then(|| Some((fields.next()?.parse().ok()?, fields.next()?.trim().parse().ok()?)))?
-    })
 }
 
 /// More ids than one's own: an ordinary user maps what was granted, by newuidmap and newgidmap.

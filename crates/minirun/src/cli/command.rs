@@ -60,15 +60,17 @@ pub enum Group {
     Life,
     Inside,
     Looking,
+    Images,
     Host,
 }
 
 impl Group {
     /// All of them with their headings, in the order of the overview.
-    pub const ALL: [(Group, &'static str); 4] = [
+    pub const ALL: [(Group, &'static str); 5] = [
         (Group::Life, "Life of a container"),
         (Group::Inside, "Inside a container"),
         (Group::Looking, "Looking at containers"),
+        (Group::Images, "Images"),
         (Group::Host, "Bundles, this host and this program"),
     ];
 }

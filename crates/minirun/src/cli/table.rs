@@ -1,6 +1,7 @@
 //! The commands: what is parsed, helped with, completed and written manual pages about. Each stands in the file of its group.
 
 mod host;
+mod image;
 mod inside;
 mod life;
 mod looking;
@@ -25,6 +26,8 @@ pub const COMMANDS: &[Command] = &[
     inside::PS,
     life::UPDATE,
     looking::EVENTS,
+    image::BUNDLE,
+    image::IMAGE,
     host::FEATURES,
     host::SPEC,
     host::PLAN,

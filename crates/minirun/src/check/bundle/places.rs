@@ -123,7 +123,7 @@ impl Walk<'_, '_> {
             | Op::LoopbackUp
             | Op::Propagation(_)
             | Op::PrivateParent(_)
-            | Op::OverlayStage(_)
+            | Op::OverlayStage { .. }
             | Op::AwaitHooks { .. }
             | Op::Symlink { .. }
             | Op::ChangeRoot

@@ -1,0 +1,313 @@
+//! Makes the directory of a layer from its archive, in the form that overlayfs reads: layer.md's rules, with whiteouts as
+//! character devices 0:0 and opaque directories by an attribute (overlayfs.rst, "whiteouts and opaque directories").
+//!
+//! The layer is made in a directory of its own, without those beneath it. Nothing is ever reached through a path: an entry's
+//! parent is walked to name by name, each a directory and no link, and what is made there is changed by its descriptor.
+
+mod cursor;
+mod path;
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{Read, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use minirun_sys as sys;
+use minirun_sys::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmod, makedev, mkdirat, mknodat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
+
+use crate::error::{Doing as _, ImageError, Result};
+use crate::files::{c_string, is_whiteout, kind_of, open_directory, remove_tree, shown, stat_at};
+use crate::stream::Limits;
+use crate::tar::{Entry, Kind, Reader};
+use cursor::Cursor;
+use path::Path;
+
+/// The permissions of a directory that is in nobody's archive but on the way to something.
+const IMPLIED: u32 = 0o755;
+
+/// In which attributes overlayfs keeps its marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marks {
+    /// `trusted.overlay.*`, which root of the host alone may set and see.
+    Trusted,
+    /// `user.overlay.*`, for overlays with `userxattr`: those of user namespaces.
+    User,
+}
+
+impl Marks {
+    pub(crate) fn opaque(self) -> &'static CStr {
+        match self {
+            Marks::Trusted => c"trusted.overlay.opaque",
+            Marks::User => c"user.overlay.opaque",
+        }
+    }
+}
+
+/// What was made of a layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// How many entries the archive has.
+    pub entries: u64,
+    /// How many bytes its files hold.
+    pub bytes: u64,
+    /// Does it hide everything beneath it? The root of a layer cannot be marked so.
+    pub opaque: bool,
+    /// Directories that it has no entry for, on the way to some that it has.
+    pub implied: Vec<Vec<u8>>,
+    /// Devices that could not be made, because an ordinary user may not.
+    pub devices: u64,
+}
+
+/// Makes the directory of one layer.
+#[derive(Debug)]
+pub struct Applier<'a> {
+    cursor: Cursor,
+    limits: &'a Limits,
+    marks: Marks,
+    applied: Applied,
+}
+
+/// How an entry is done.
+type Done = std::result::Result<(), ImageError>;
+
+impl<'a> Applier<'a> {
+    /// Fills an empty directory, to which nobody else has access.
+    pub fn new(root: OwnedFd, limits: &'a Limits, marks: Marks) -> Applier<'a> {
+        Applier { cursor: Cursor::new(root), limits, marks, applied: Applied::default() }
+    }
+
+    /// Applies an archive to its end.
+    ///
+    /// # Errors
+    /// It is malformed, goes over a limit, tries to reach out of its directory, or the kernel refuses something. What was
+    /// made so far is left to the caller.
+    pub fn apply(mut self, archive: impl Read) -> Result<Applied> {
+        let mut reader = Reader::new(archive);
+        while let Some(entry) = reader.next_entry()? {
+            self.applied.entries += 1;
+            if self.applied.entries > self.limits.entries {
+                return Err(ImageError::new(format!("it has more than {} entries", self.limits.entries)));
+            }
+            self.entry(&entry, &mut reader).map_err(|error| error.within(shown(&entry.path)))?;
+        }
+        self.applied.implied = self.cursor.finish()?;
+        Ok(self.applied)
+    }
+
+    fn entry(&mut self, entry: &Entry, reader: &mut Reader<impl Read>) -> Done {
+        let path = Path::split(&entry.path, self.limits.depth)?;
+        let Some((name, parents)) = path.0.split_last() else {
+            if entry.kind != Kind::Directory {
+                return Err(ImageError::new("the root of a layer can only be a directory"));
+            }
+            self.cursor.enter(&[], self.marks)?;
+            self.cursor.set_modified(entry.modified);
+            return self.attributes_of(self.cursor.fd(), entry);
+        };
+        if path.is_aufs() {
+            return Ok(());
+        }
+        if parents.iter().any(|parent| parent.starts_with(path::WHITEOUT)) {
+            return Err(ImageError::new("names that begin with .wh. are whiteouts, and hold nothing"));
+        }
+        self.cursor.enter(parents, self.marks)?;
+        if *name == path::OPAQUE {
+            return self.opaque();
+        }
+        if let Some(hidden) = name.strip_prefix(path::WHITEOUT) {
+            return self.whiteout(hidden, entry);
+        }
+        let name = c_string(name)?;
+        match entry.kind {
+            Kind::File => self.file(&name, entry, reader),
+            Kind::Directory => self.directory(&name, entry),
+            Kind::Symlink => self.symlink(&name, entry),
+            Kind::Link => self.link(&name, entry),
+            Kind::Character | Kind::Block | Kind::Fifo => self.node(&name, entry),
+        }
+    }
+
+    fn file(&mut self, name: &CStr, entry: &Entry, reader: &mut Reader<impl Read>) -> Done {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let make = |at: BorrowedFd<'_>| openat(at, name, flags, Mode::from_bits_truncate(0o600));
+        let mut file = File::from(self.make(name, make).doing(|| "create the file")?);
+        loop {
+            match reader.content()? {
+                [] => break,
+                bytes => file.write_all(bytes).doing(|| "write the file")?,
+            }
+        }
+        self.applied.bytes += entry.size;
+        self.attributes_of(file.as_fd(), entry)?;
+        set_modified(file.as_fd(), entry.modified).doing(|| "set the time of the file")
+    }
+
+    fn directory(&mut self, name: &CStr, entry: &Entry) -> Done {
+        self.cursor.push(name, self.marks, true)?;
+        self.cursor.set_modified(entry.modified);
+        self.attributes_of(self.cursor.fd(), entry)
+    }
+
+    fn symlink(&mut self, name: &CStr, entry: &Entry) -> Done {
+        let target = c_string(&entry.link)?;
+        self.make(name, |at| symlinkat(target.as_c_str(), at, name)).doing(|| "make the symbolic link")?;
+        self.finish(name, entry)
+    }
+
+    /// A device or a pipe.
+    fn node(&mut self, name: &CStr, entry: &Entry) -> Done {
+        let kind = match entry.kind {
+            Kind::Character => SFlag::S_IFCHR,
+            Kind::Block => SFlag::S_IFBLK,
+            _ => SFlag::S_IFIFO,
+        };
+        if entry.kind == Kind::Character && entry.device == (0, 0) {
+            // Somebody has packed the directory of an overlay as it was.
+            return self.whiteout(name.to_bytes(), entry);
+        }
+        let device = makedev(entry.device.0.into(), entry.device.1.into());
+        let mode = Mode::from_bits_truncate(entry.mode);
+        match self.make(name, |at| mknodat(at, name, kind, mode, device)) {
+            // In a user namespace nobody may make devices.
+            Err(Errno::EPERM) if self.marks == Marks::User && kind != SFlag::S_IFIFO => {
+                self.applied.devices += 1;
+                return Ok(());
+            }
+            answer => answer.doing(|| "make the device")?,
+        }
+        self.finish(name, entry)
+    }
+
+    /// Another name of a file that this layer has; what it is and belongs to was said with the first.
+    fn link(&mut self, name: &CStr, entry: &Entry) -> Done {
+        let target = Path::split(&entry.link, self.limits.depth)?;
+        let doing = || format!("link it to {}", shown(&entry.link));
+        let Some((last, parents)) = target.0.split_last() else {
+            return Err(ImageError::new("a hard link to the root of the layer"));
+        };
+        let parent = self.cursor.look_up(parents).doing(doing)?;
+        let last = c_string(last)?;
+        let found = stat_at(&parent, &last).doing(doing)?.filter(|found| !is_whiteout(found));
+        let found = found
+            .ok_or_else(|| ImageError::of(doing(), Errno::ENOENT).hint("a hard link must lead into its own layer"))?;
+        if kind_of(&found) == SFlag::S_IFDIR {
+            return Err(ImageError::new(format!("{}: it is a directory", doing())));
+        }
+        if let Some(here) = stat_at(self.cursor.fd(), name).doing(doing)?
+            && (here.st_dev, here.st_ino) == (found.st_dev, found.st_ino)
+        {
+            return Ok(());
+        }
+        self.make(name, |at| linkat(&parent, last.as_c_str(), at, name, LinkatFlags::empty())).doing(doing)
+    }
+
+    /// Makes something in the present directory. Whatever has its name goes first.
+    fn make<T>(&self, name: &CStr, make: impl Fn(BorrowedFd<'_>) -> sys::Result<T>) -> sys::Result<T> {
+        match make(self.cursor.fd()) {
+            Err(Errno::EEXIST) => {
+                remove_tree(self.cursor.fd(), name)?;
+                make(self.cursor.fd())
+            }
+            answer => answer,
+        }
+    }
+
+    /// Hides what the layers beneath have under this name. What this layer itself has stays (layer.md, "Whiteouts").
+    fn whiteout(&mut self, hidden: &[u8], entry: &Entry) -> Done {
+        if hidden.is_empty() || hidden == b"." || hidden == b".." {
+            return Err(ImageError::new("a whiteout of nothing"));
+        }
+        if entry.kind == Kind::Directory {
+            return Err(ImageError::new("names that begin with .wh. are whiteouts, and no directories"));
+        }
+        let name = c_string(hidden)?;
+        let doing = || "make the whiteout";
+        match mknodat(self.cursor.fd(), name.as_c_str(), SFlag::S_IFCHR, Mode::empty(), 0) {
+            Err(Errno::EEXIST) => {}
+            answer => return answer.doing(doing),
+        }
+        let found = stat_at(self.cursor.fd(), &name).doing(doing)?;
+        if found.is_some_and(|found| kind_of(&found) == SFlag::S_IFDIR) {
+            let directory = open_directory(self.cursor.fd(), &name).doing(doing)?;
+            set_opaque(directory.as_fd(), self.marks)?;
+        }
+        Ok(())
+    }
+
+    /// Hides what the layers beneath have in this directory.
+    fn opaque(&mut self) -> Done {
+        if self.cursor.is_root() {
+            self.applied.opaque = true;
+            return Ok(());
+        }
+        set_opaque(self.cursor.fd(), self.marks)
+    }
+
+    /// Owner, attributes and permissions of a file or directory. The owner first: changing it takes away other things.
+    fn attributes_of(&self, fd: BorrowedFd<'_>, entry: &Entry) -> Done {
+        let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+        fchown(fd, Some(uid), Some(gid)).map_err(|errno| owner_refused(entry, errno))?;
+        for (name, value) in entry.attributes.iter().filter(|(name, _)| is_kept(name)) {
+            sys::set_xattr(fd, name, value).doing(|| format!("set the attribute {}", shown(name.to_bytes())))?;
+        }
+        fchmod(fd, Mode::from_bits_truncate(entry.mode)).doing(|| format!("set the permissions {:o}", entry.mode))
+    }
+
+    /// Owner and time of what has no descriptor.
+    fn finish(&self, name: &CStr, entry: &Entry) -> Done {
+        let at = self.cursor.fd();
+        let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+        fchownat(at, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
+            .map_err(|errno| owner_refused(entry, errno))?;
+        utimensat(at, name, &TimeSpec::UTIME_OMIT, &time(entry.modified), UtimensatFlags::NoFollowSymlink)
+            .doing(|| "set the time")
+    }
+}
+
+fn owner_refused(entry: &Entry, errno: Errno) -> ImageError {
+    let error = ImageError::of(format!("give it to user {} and group {}", entry.uid, entry.gid), errno);
+    match errno {
+        // The id is not mapped.
+        Errno::EINVAL => {
+            error.hint("/etc/subuid and /etc/subgid must grant the caller enough ids, 65536 for most images")
+        }
+        _ => error,
+    }
+}
+
+/// What of a layer's extended attributes counts. All others say something to the host, or to overlayfs.
+fn is_kept(name: &CStr) -> bool {
+    let name = name.to_bytes();
+    name == b"security.capability"
+        || name.starts_with(b"system.posix_acl_")
+        || name.starts_with(b"user.") && !name.starts_with(b"user.overlay.")
+}
+
+/// Marks a directory as one that hides those beneath it.
+fn set_opaque(directory: BorrowedFd<'_>, marks: Marks) -> Done {
+    sys::set_xattr(directory, marks.opaque(), b"y")
+        .doing(|| format!("set the attribute {}", marks.opaque().to_string_lossy()))
+}
+
+/// The time of the last change, of which seconds that no file system can keep are cut off by the kernel.
+fn time((seconds, nanoseconds): (i64, u32)) -> TimeSpec {
+    TimeSpec::new(seconds, nanoseconds.into())
+}
+
+fn set_modified(fd: BorrowedFd<'_>, modified: (i64, u32)) -> sys::Result<()> {
+    nix::sys::stat::futimens(fd, &TimeSpec::UTIME_OMIT, &time(modified))
+}
+
+/// Makes a directory in which there is none of that name, opaque if it takes the place of something else.
+fn make_directory(at: BorrowedFd<'_>, name: &CString) -> sys::Result<()> {
+    mkdirat(at, name.as_c_str(), Mode::from_bits_truncate(IMPLIED))
+}
+
+/// Removes what is no directory.
+fn remove_file(at: BorrowedFd<'_>, name: &CStr) -> sys::Result<()> {
+    unlinkat(at, name, UnlinkatFlags::NoRemoveDir)
+}

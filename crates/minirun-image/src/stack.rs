@@ -1,0 +1,284 @@
+//! The layers of an image on top of each other as overlayfs would show them, without a mount: for what has to be known of an
+//! image before a container is made of it.
+
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use minirun_sys as sys;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, futimens, mkdirat, mknodat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, Uid, fchown, fchownat, symlinkat};
+
+use crate::apply::Marks;
+use crate::error::{Doing as _, ImageError, Result};
+use crate::files::{c_string, is_whiteout, kind_of, names_in, open_directory, open_file, read_all, shown, stat_at};
+use crate::store::Stored;
+
+/// How many symbolic links a path may lead through (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+/// The layers of an image.
+#[derive(Debug)]
+pub struct Stack {
+    /// Top first.
+    layers: Vec<Opened>,
+    marks: Marks,
+}
+
+#[derive(Debug)]
+struct Opened {
+    root: OwnedFd,
+    /// Directories that it has no entry for.
+    implied: BTreeSet<Vec<u8>>,
+}
+
+/// A directory of one layer, which is the one with this number from the top.
+type Part = (usize, OwnedFd);
+
+/// What a stack has at a path.
+enum Seen {
+    /// The directories that are merged there, top first.
+    Directory(Vec<Part>),
+    /// Something else: the directory that it lies in, and its name.
+    Other(OwnedFd, CString, SFlag),
+    Nothing,
+}
+
+impl Stack {
+    /// Opens the layers of an image, bottom first.
+    ///
+    /// # Errors
+    /// One cannot be opened.
+    pub fn open(layers: &[Stored], marks: Marks) -> Result<Stack> {
+        let mut opened = Vec::with_capacity(layers.len());
+        for layer in layers.iter().rev() {
+            let path = c_string(layer.root.as_os_str().as_encoded_bytes())?;
+            let root = sys::open(&path, libc::O_DIRECTORY).doing(|| format!("open layer {}", layer.diff_id))?;
+            opened.push(Opened { root, implied: layer.facts.implied.iter().cloned().collect() });
+            if layer.facts.opaque {
+                break;
+            }
+        }
+        Ok(Stack { layers: opened, marks })
+    }
+
+    /// Directories that would show the attributes of a layer that has no entry for them, and hide those of one that has:
+    /// their paths. Overlayfs takes the attributes of the topmost.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn misattributed(&self) -> Result<Vec<Vec<u8>>> {
+        let all: BTreeSet<_> =
+            self.layers.iter().flat_map(|layer| &layer.implied).filter(|path| !path.is_empty()).collect();
+        let mut found = Vec::new();
+        for path in all {
+            if let Seen::Directory(parts) = self.see(&names(path))?
+                && self.attributed(&parts, path) > 0
+            {
+                found.push(path.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Which of the directories that are merged at this path has the attributes that count.
+    fn attributed(&self, parts: &[Part], path: &[u8]) -> usize {
+        parts.iter().position(|(layer, _)| !self.layers[*layer].implied.contains(path)).unwrap_or(0)
+    }
+
+    /// Makes the directories at these paths in an empty one, without content, with the attributes that count. Merged over the
+    /// layers, they show those.
+    pub(crate) fn attribute(&self, paths: &[Vec<u8>], into: &OwnedFd) -> Result<()> {
+        let mut all = BTreeSet::new();
+        for path in paths {
+            let ends =
+                path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end).chain([path.len()]);
+            all.extend(ends.map(|end| &path[..end]));
+        }
+        // Children first: making one changes the time of its parent.
+        for path in &all {
+            sys::mkdirat(into.as_fd(), &c_string(path)?, 0o700).doing(|| format!("make {}", shown(path)))?;
+        }
+        for path in all.iter().rev() {
+            let doing = || format!("give {} its attributes", shown(path));
+            let Seen::Directory(parts) = self.see(&names(path))? else { continue };
+            let Some((_, from)) = parts.get(self.attributed(&parts, path)) else { continue };
+            let found = nix::sys::stat::fstat(from).doing(doing)?;
+            let made = sys::openat2(into.as_fd(), &c_string(path)?, libc::O_DIRECTORY, 0, libc::RESOLVE_BENEATH);
+            made.and_then(|made| settle(&made, &found)).doing(doing)?;
+        }
+        Ok(())
+    }
+
+    /// The content of a regular file of at most so many bytes, links followed within the image; none if there is nothing.
+    ///
+    /// # Errors
+    /// It is something else, too large, or cannot be read.
+    pub fn read(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>> {
+        let read = || match self.resolve(path)? {
+            Seen::Nothing => Ok(None),
+            Seen::Other(parent, name, SFlag::S_IFREG) => read_all(&open_file(parent.as_fd(), &name)?, most).map(Some),
+            _ => Err(ImageError::new("it is no file")),
+        };
+        read().map_err(|error| error.within(format!("read {path} of the image")))
+    }
+
+    /// Copies a directory, with its owner and permissions and everything in it, into one that is there and empty. One that
+    /// the image does not have is empty and root's.
+    ///
+    /// # Errors
+    /// It is no directory, or something cannot be read or made.
+    pub(crate) fn copy(&self, path: &str, into: &OwnedFd) -> Result<()> {
+        let copy = || match self.resolve(path)? {
+            Seen::Nothing => Ok(()),
+            Seen::Directory(merged) => self.copy_below(&merged, into),
+            Seen::Other(..) => Err(ImageError::new("it is no directory")),
+        };
+        copy().map_err(|error| error.within(format!("copy {path} of the image")))
+    }
+
+    /// Follows a path, and all links in it.
+    fn resolve(&self, path: &str) -> Result<Seen> {
+        let mut left: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
+        let mut at: Vec<String> = Vec::new();
+        let mut links = 0;
+        while let Some(name) = left.pop() {
+            match name.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    at.pop();
+                    continue;
+                }
+                _ => at.push(name),
+            }
+            match self.see(&at)? {
+                Seen::Directory(_) => {}
+                Seen::Other(parent, name, SFlag::S_IFLNK) => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(ImageError::of("follow links", sys::Errno::ELOOP));
+                    }
+                    let target = link_target(&parent, &name)?;
+                    at.pop();
+                    if target.starts_with('/') {
+                        at.clear();
+                    }
+                    left.extend(target.split('/').rev().map(str::to_owned));
+                }
+                other if left.iter().all(|name| name.is_empty() || name == ".") => return Ok(other),
+                _ => return Ok(Seen::Nothing),
+            }
+        }
+        self.see(&at)
+    }
+
+    /// What is at these names, no link among those before the last.
+    fn see(&self, names: &[impl AsRef<[u8]>]) -> Result<Seen> {
+        let mut merged = Vec::with_capacity(self.layers.len());
+        for (number, layer) in self.layers.iter().enumerate() {
+            merged.push((number, layer.root.try_clone().doing(|| "dup")?));
+        }
+        for (index, name) in names.iter().enumerate() {
+            match self.step(&merged, &c_string(name.as_ref())?)? {
+                Seen::Directory(below) => merged = below,
+                other if index + 1 == names.len() => return Ok(other),
+                _ => return Ok(Seen::Nothing),
+            }
+        }
+        Ok(Seen::Directory(merged))
+    }
+
+    /// One name further.
+    fn step(&self, merged: &[Part], name: &CStr) -> Result<Seen> {
+        let mut below: Vec<Part> = Vec::new();
+        for (number, directory) in merged {
+            let Some(found) = stat_at(directory, name).doing(|| "stat")? else { continue };
+            let kind = kind_of(&found);
+            if kind != SFlag::S_IFDIR {
+                if below.is_empty() && !is_whiteout(&found) {
+                    return Ok(Seen::Other(directory.try_clone().doing(|| "dup")?, name.to_owned(), kind));
+                }
+                break;
+            }
+            let opened = open_directory(directory, name).doing(|| "open")?;
+            let mut mark = [0];
+            let opaque = sys::get_xattr(opened.as_fd(), self.marks.opaque(), &mut mark).is_ok() && mark == *b"y";
+            below.push((*number, opened));
+            if opaque {
+                break;
+            }
+        }
+        Ok(if below.is_empty() { Seen::Nothing } else { Seen::Directory(below) })
+    }
+
+    fn copy_below(&self, merged: &[Part], into: &OwnedFd) -> Result<()> {
+        let mut names = BTreeSet::new();
+        for (_, directory) in merged {
+            names.extend(names_in(directory).doing(|| "list")?);
+        }
+        for name in names {
+            let what = || shown(name.to_bytes());
+            match self.step(merged, &name)? {
+                Seen::Nothing => {}
+                Seen::Directory(below) => {
+                    mkdirat(into, name.as_c_str(), Mode::S_IRWXU).doing(what)?;
+                    let made = open_directory(into, &name).doing(what)?;
+                    self.copy_below(&below, &made).map_err(|error| error.within(what()))?;
+                }
+                Seen::Other(parent, name, kind) => copy_one(&parent, &name, kind, into).doing(what)?,
+            }
+        }
+        let Some((_, top)) = merged.first() else { return Ok(()) };
+        let found = nix::sys::stat::fstat(top).doing(|| "stat")?;
+        settle(into, &found).doing(|| "chown")
+    }
+}
+
+/// The names that a path is made of.
+fn names(path: &[u8]) -> Vec<&[u8]> {
+    path.split(|byte| *byte == b'/').collect()
+}
+
+/// Copies what is no directory.
+fn copy_one(from: &OwnedFd, name: &CStr, kind: SFlag, into: &OwnedFd) -> sys::Result<()> {
+    let failed = |error: std::io::Error| sys::Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+    let Some(found) = stat_at(from, name)? else { return Ok(()) };
+    let (uid, gid) = (Uid::from_raw(found.st_uid), Gid::from_raw(found.st_gid));
+    match kind {
+        SFlag::S_IFREG => {
+            let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let mut read = File::from(openat(from, name, flags | OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty())?);
+            let write = flags | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
+            let mut made = File::from(openat(into, name, write, Mode::from_bits_truncate(0o600))?);
+            std::io::copy(&mut read, &mut made).map_err(failed)?;
+            return settle(&OwnedFd::from(made), &found);
+        }
+        SFlag::S_IFLNK => {
+            let mut target = [0; 4096];
+            let length = sys::readlinkat(from.as_fd(), name, &mut target)?;
+            let target = c_string(&target[..length]).map_err(|_| sys::Errno::EINVAL)?;
+            symlinkat(target.as_c_str(), into, name)?;
+        }
+        _ => mknodat(into, name, kind, Mode::from_bits_truncate(found.st_mode), found.st_rdev)?,
+    }
+    fchownat(into, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    let modified = TimeSpec::new(found.st_mtime, found.st_mtime_nsec);
+    utimensat(into, name, &TimeSpec::UTIME_OMIT, &modified, UtimensatFlags::NoFollowSymlink)
+}
+
+/// Owner, permissions and time, in this order.
+fn settle(made: &OwnedFd, found: &FileStat) -> sys::Result<()> {
+    fchown(made, Some(Uid::from_raw(found.st_uid)), Some(Gid::from_raw(found.st_gid)))?;
+    fchmod(made, Mode::from_bits_truncate(found.st_mode))?;
+    futimens(made, &TimeSpec::UTIME_OMIT, &TimeSpec::new(found.st_mtime, found.st_mtime_nsec))
+}
+
+fn link_target(parent: &OwnedFd, name: &CStr) -> Result<String> {
+    let mut target = [0; 4096];
+    let length = sys::readlinkat(parent.as_fd(), name, &mut target).doing(|| "readlink")?;
+    let target = std::str::from_utf8(&target[..length]);
+    target.map(str::to_owned).map_err(|_| ImageError::new("a link that is no text"))
+}

@@ -1,0 +1,281 @@
+//! Reads tar archives: ustar, with the extensions of pax (POSIX.1-2008) and of GNU that image tools write.
+//!
+//! Own code, because an archive may be hostile: everything that is kept has a limit, what is malformed is an error instead of
+//! being skipped, and what two readers would understand differently (sizes of entries without content, sparse files, data
+//! behind the end) is refused. Nothing here touches the file system.
+
+mod header;
+mod pax;
+
+use std::ffi::CString;
+use std::io::Read;
+
+use crate::error::{Doing as _, ImageError, Result};
+
+use header::{BLOCK, Block, Type};
+use pax::Extended;
+
+/// How many bytes of extension headers one entry may have.
+const MOST_EXTENSION: u64 = 1 << 20;
+/// How many bytes are asked for at a time.
+const BUFFER: usize = 256 << 10;
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file; its content follows.
+    File,
+    /// Another name of a file.
+    Link,
+    /// A symbolic link.
+    Symlink,
+    /// A character device.
+    Character,
+    /// A block device.
+    Block,
+    /// A directory.
+    Directory,
+    /// A named pipe.
+    Fifo,
+}
+
+/// An entry, as the headers before its content tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// Its path, as it was written: it may be absolute, begin with `./` or hold `..`, but no NUL.
+    pub path: Vec<u8>,
+    /// What a link points to; empty for everything else.
+    pub link: Vec<u8>,
+    /// Permission bits, with set-user-id, set-group-id and sticky.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// The length of its content, in bytes; nothing but a file has any.
+    pub size: u64,
+    /// When its content was changed: seconds since 1970, and nanoseconds.
+    pub modified: (i64, u32),
+    /// Major and minor number of a device.
+    pub device: (u32, u32),
+    /// Extended attributes.
+    pub attributes: Vec<(CString, Vec<u8>)>,
+    /// Where its content begins in the archive.
+    pub offset: u64,
+}
+
+/// Reads an archive from its beginning to its end.
+#[derive(Debug)]
+pub struct Reader<R> {
+    input: R,
+    buffer: Vec<u8>,
+    /// What of the buffer is not used yet.
+    start: usize,
+    end: usize,
+    /// Where `start` is in the archive.
+    position: u64,
+    /// What is left of the current entry's content, and of the zeros behind it.
+    content: u64,
+    padding: u64,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads from `input`, which is read to its very end.
+    pub fn new(input: R) -> Reader<R> {
+        Reader { input, buffer: vec![0; BUFFER], start: 0, end: 0, position: 0, content: 0, padding: 0 }
+    }
+
+    /// The next entry; what is left of the content of the one before is skipped. None is the end of the archive, and then
+    /// everything behind it was zeros.
+    ///
+    /// # Errors
+    /// It cannot be read, or is malformed.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>> {
+        while !self.content()?.is_empty() {}
+        self.skip_padding()?;
+        let at = self.position;
+        self.headers().map_err(|error| error.within(format!("tar header at byte {at}")))
+    }
+
+    /// The next bytes of the current entry's content; empty when all of it was read.
+    ///
+    /// # Errors
+    /// It cannot be read, or the archive ends in it.
+    pub fn content(&mut self) -> Result<&[u8]> {
+        if self.content == 0 {
+            return Ok(&[]);
+        }
+        if self.start == self.end && !self.fill()? {
+            return Err(ImageError::new("the archive ends within a file"));
+        }
+        let length = usize::try_from(self.content).unwrap_or(usize::MAX).min(self.end - self.start);
+        let from = self.start;
+        self.consume(length);
+        self.content -= length as u64;
+        Ok(&self.buffer[from..from + length])
+    }
+
+    /// Passes over what is left of the content. `skip` moves the input forward by so many bytes, or says that it cannot.
+    pub(crate) fn pass_over(&mut self, skip: impl Fn(&mut R, u64) -> bool) -> Result<()> {
+        let buffered = (self.end - self.start) as u64;
+        let left = self.content + self.padding;
+        if left <= buffered || !skip(&mut self.input, left - buffered) {
+            // The ordinary way also finds out that there is less.
+            return Ok(());
+        }
+        (self.start, self.end) = (0, 0);
+        self.position += left;
+        (self.content, self.padding) = (0, 0);
+        Ok(())
+    }
+
+    fn headers(&mut self) -> Result<Option<Entry>> {
+        let mut extended = Extended::default();
+        loop {
+            let Some(block) = self.block()? else {
+                if extended.is_empty() {
+                    return Ok(None);
+                }
+                return Err(ImageError::new("the archive ends between an extension header and its entry"));
+            };
+            if block.is_zero() {
+                if !extended.is_empty() {
+                    return Err(ImageError::new("the archive ends between an extension header and its entry"));
+                }
+                return self.expect_end().map(|()| None);
+            }
+            block.check()?;
+            match block.kind()? {
+                Type::Pax => extended.pax(&self.extension(&block)?)?,
+                Type::GlobalPax => pax::check_global(&self.extension(&block)?)?,
+                Type::LongPath => extended.long_path(self.extension(&block)?)?,
+                Type::LongLink => extended.long_link(self.extension(&block)?)?,
+                Type::Entry(kind) => return self.entry(kind, &block, extended).map(Some),
+            }
+        }
+    }
+
+    /// Puts together what the headers say of an entry.
+    fn entry(&mut self, kind: Kind, block: &Block, extended: Extended) -> Result<Entry> {
+        let size = extended.size.map_or_else(|| block.size(), Ok)?;
+        if size != 0 && kind != Kind::File {
+            return Err(ImageError::new(format!("{size} bytes of content of what is no file")));
+        }
+        let mut entry = Entry {
+            kind,
+            path: extended.path.map_or_else(|| block.path(), Ok)?,
+            link: match kind {
+                Kind::Link | Kind::Symlink => extended.link.map_or_else(|| block.link(), Ok)?,
+                _ => Vec::new(),
+            },
+            mode: block.mode()?,
+            uid: extended.uid.map_or_else(|| block.uid(), Ok)?,
+            gid: extended.gid.map_or_else(|| block.gid(), Ok)?,
+            size,
+            modified: extended.modified.map_or_else(|| block.modified(), Ok)?,
+            device: match kind {
+                Kind::Character | Kind::Block => block.device()?,
+                _ => (0, 0),
+            },
+            attributes: extended.attributes,
+            offset: self.position,
+        };
+        // Before POSIX a directory was a file whose name ends with a slash.
+        if kind == Kind::File && entry.path.ends_with(b"/") {
+            if !block.is_old() || size != 0 {
+                return Err(ImageError::new("a file whose name ends with a slash"));
+            }
+            entry.kind = Kind::Directory;
+        }
+        self.content = size;
+        self.padding = size.next_multiple_of(BLOCK as u64) - size;
+        Ok(entry)
+    }
+
+    /// The content of an extension header.
+    fn extension(&mut self, block: &Block) -> Result<Vec<u8>> {
+        let size = block.size()?;
+        if size > MOST_EXTENSION {
+            return Err(ImageError::new(format!("an extension header of {size} bytes is more than {MOST_EXTENSION}")));
+        }
+        self.content = size;
+        self.padding = size.next_multiple_of(BLOCK as u64) - size;
+        let mut content = Vec::with_capacity(size as usize);
+        loop {
+            match self.content()? {
+                [] => break,
+                bytes => content.extend_from_slice(bytes),
+            }
+        }
+        self.skip_padding()?;
+        Ok(content)
+    }
+
+    /// A block that is wholly there; none if there is not one byte more.
+    fn block(&mut self) -> Result<Option<Block>> {
+        while self.end - self.start < BLOCK {
+            if !self.fill()? {
+                return match self.end - self.start {
+                    0 => Ok(None),
+                    _ => Err(ImageError::new("the archive ends within a header")),
+                };
+            }
+        }
+        let block = Block::new(&self.buffer[self.start..self.start + BLOCK]);
+        self.consume(BLOCK);
+        Ok(block)
+    }
+
+    fn skip_padding(&mut self) -> Result<()> {
+        while self.padding > 0 {
+            if self.start == self.end && !self.fill()? {
+                return Err(ImageError::new("the archive ends within the padding of a file"));
+            }
+            let length = (self.padding as usize).min(self.end - self.start);
+            self.consume(length);
+            self.padding -= length as u64;
+        }
+        Ok(())
+    }
+
+    /// After the first block of zeros: nothing but zeros may follow, at least another block of them unless the file ends.
+    fn expect_end(&mut self) -> Result<()> {
+        loop {
+            if self.buffer[self.start..self.end].iter().any(|byte| *byte != 0) {
+                return Err(ImageError::new("there is data behind the end of the archive"));
+            }
+            self.consume(self.end - self.start);
+            if !self.fill()? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.start += length;
+        self.position += length as u64;
+    }
+
+    /// Reads more into the buffer; false at the end.
+    fn fill(&mut self) -> Result<bool> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        loop {
+            match self.input.read(&mut self.buffer[self.end..]) {
+                Ok(length) => {
+                    self.end += length;
+                    return Ok(length > 0);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).doing(|| "read the archive"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! A header block of 512 bytes (POSIX.1-2008, pax, "ustar Interchange Format"; GNU tar's "Basic Tar Format").
+
+use std::ops::Range;
+
+use super::Kind;
+use crate::error::{ImageError, Result};
+
+/// Everything in an archive comes in multiples of this.
+pub(super) const BLOCK: usize = 512;
+
+const PATH: Range<usize> = 0..100;
+const MODE: Range<usize> = 100..108;
+const UID: Range<usize> = 108..116;
+const GID: Range<usize> = 116..124;
+const SIZE: Range<usize> = 124..136;
+const MODIFIED: Range<usize> = 136..148;
+const CHECKSUM: Range<usize> = 148..156;
+const TYPE: usize = 156;
+const LINK: Range<usize> = 157..257;
+const MAGIC: Range<usize> = 257..265;
+const MAJOR: Range<usize> = 329..337;
+const MINOR: Range<usize> = 337..345;
+const PREFIX: Range<usize> = 345..500;
+
+/// What a header is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Type {
+    Entry(Kind),
+    /// Records about the next entry.
+    Pax,
+    /// Records about all entries from here on.
+    GlobalPax,
+    /// GNU: the path of the next entry.
+    LongPath,
+    /// GNU: the target of the next entry.
+    LongLink,
+}
+
+/// A header block.
+#[derive(Debug)]
+pub(super) struct Block([u8; BLOCK]);
+
+impl Block {
+    /// Takes 512 bytes; none if it is another number of them.
+    pub(super) fn new(bytes: &[u8]) -> Option<Block> {
+        bytes.try_into().ok().map(Block)
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        self.0.iter().all(|byte| *byte == 0)
+    }
+
+    /// Compares the checksum: of unsigned bytes, or as some old programs have it, of signed ones.
+    pub(super) fn check(&self) -> Result<()> {
+        let written = self.octal(CHECKSUM, "checksum")?;
+        let byte = |(place, byte): (usize, &u8)| if CHECKSUM.contains(&place) { b' ' } else { *byte };
+        let unsigned: u64 = self.0.iter().enumerate().map(byte).map(u64::from).sum();
+        let signed: i64 = self.0.iter().enumerate().map(byte).map(|byte| i64::from(byte as i8)).sum();
+        if written == unsigned || i64::try_from(written) == Ok(signed) {
+            return Ok(());
+        }
+        Err(ImageError::new("this is no tar header: its checksum is wrong"))
+    }
+
+    pub(super) fn kind(&self) -> Result<Type> {
+        Ok(match self.0[TYPE] {
+            // 7 is a file that some systems keep in one piece.
+            b'0' | b'\0' | b'7' => Type::Entry(Kind::File),
+            b'1' => Type::Entry(Kind::Link),
+            b'2' => Type::Entry(Kind::Symlink),
+            b'3' => Type::Entry(Kind::Character),
+            b'4' => Type::Entry(Kind::Block),
+            b'5' => Type::Entry(Kind::Directory),
+            b'6' => Type::Entry(Kind::Fifo),
+            b'x' => Type::Pax,
+            b'g' => Type::GlobalPax,
+            b'L' => Type::LongPath,
+            b'K' => Type::LongLink,
+            b'S' => return Err(ImageError::new("sparse files are not supported")),
+            other => return Err(ImageError::new(format!("entries of type {:?} are not supported", char::from(other)))),
+        })
+    }
+
+    /// Is it from before POSIX, when a directory was told by its name?
+    pub(super) fn is_old(&self) -> bool {
+        self.0[TYPE] == b'\0' || self.0[TYPE] == b'0' && !self.0[MAGIC].starts_with(b"ustar")
+    }
+
+    pub(super) fn path(&self) -> Result<Vec<u8>> {
+        let name = text(&self.0[PATH]);
+        // GNU tar keeps other things where POSIX has the beginning of long paths.
+        let prefix = if &self.0[MAGIC] == b"ustar\x0000" { text(&self.0[PREFIX]) } else { &[] };
+        Ok(if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() })
+    }
+
+    pub(super) fn link(&self) -> Result<Vec<u8>> {
+        Ok(text(&self.0[LINK]).to_vec())
+    }
+
+    /// Permission bits; some programs write those of the type as well.
+    pub(super) fn mode(&self) -> Result<u32> {
+        Ok((self.number(MODE, "mode")? & 0o7777) as u32)
+    }
+
+    pub(super) fn uid(&self) -> Result<u32> {
+        id(self.number(UID, "uid")?, "uid")
+    }
+
+    pub(super) fn gid(&self) -> Result<u32> {
+        id(self.number(GID, "gid")?, "gid")
+    }
+
+    pub(super) fn size(&self) -> Result<u64> {
+        size(self.number(SIZE, "size")?)
+    }
+
+    pub(super) fn modified(&self) -> Result<(i64, u32)> {
+        Ok((self.number(MODIFIED, "mtime")?, 0))
+    }
+
+    pub(super) fn device(&self) -> Result<(u32, u32)> {
+        let number = |field: Range<usize>, name| {
+            u32::try_from(self.number(field, name)?).map_err(|_| ImageError::new(format!("{name} is out of range")))
+        };
+        Ok((number(MAJOR, "device major number")?, number(MINOR, "device minor number")?))
+    }
+
+    /// A number in octal digits, or in base 256 if its first bit is set (GNU, and star).
+    fn number(&self, field: Range<usize>, name: &str) -> Result<i64> {
+        let bytes = &self.0[field.clone()];
+        let out_of_range = || ImageError::new(format!("{name} is out of range"));
+        if bytes[0] & 0x80 == 0 {
+            return i64::try_from(self.octal(field, name)?).map_err(|_| out_of_range());
+        }
+        // The first byte is 0x80, or 0xff for a negative number; the other bits of it count as well.
+        let first = if bytes[0] & 0x40 != 0 { bytes[0] } else { bytes[0] & 0x7f };
+        let mut number = i64::from(first as i8);
+        for byte in &bytes[1..] {
+            number = number
+                .checked_mul(256)
+                .and_then(|number| number.checked_add(i64::from(*byte)))
+                .ok_or_else(out_of_range)?;
+        }
+        Ok(number)
+    }
+
+    /// Octal digits, with blanks before them and a blank or a NUL behind; nothing at all is 0.
+    fn octal(&self, field: Range<usize>, name: &str) -> Result<u64> {
+        let bytes = &self.0[field];
+        let malformed = || ImageError::new(format!("malformed {name}"));
+        let blank = |byte: &u8| matches!(byte, b' ' | b'\0');
+        let start = bytes.iter().position(|byte| !blank(byte)).unwrap_or(bytes.len());
+        let digits = bytes[start..].iter().position(blank).map_or(&bytes[start..], |end| &bytes[start..start + end]);
+        if !bytes[start + digits.len()..].iter().all(blank) {
+            return Err(malformed());
+        }
+        digits
+            .iter()
+            .try_fold(0u64, |number, byte| match byte {
+                b'0'..=b'7' => number.checked_mul(8)?.checked_add(u64::from(byte - b'0')),
+                _ => None,
+            })
+            .ok_or_else(malformed)
+    }
+}
+
+/// A text that ends with its field or before the first NUL.
+fn text(field: &[u8]) -> &[u8] {
+    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+    &field[..end]
+}
+
+/// An id; the kernel has no use for the last one.
+pub(super) fn id(number: i64, name: &str) -> Result<u32> {
+    match u32::try_from(number) {
+        Ok(id) if id != u32::MAX => Ok(id),
+        _ => Err(ImageError::new(format!("{name} {number} is out of range"))),
+    }
+}
+
+/// A length that files can have.
+pub(super) fn size(number: i64) -> Result<u64> {
+    // Room for what stands around it, so that positions can be added up.
+    const MOST: u64 = i64::MAX as u64 / 2;
+    match u64::try_from(number) {
+        Ok(size) if size <= MOST => Ok(size),
+        _ => Err(ImageError::new(format!("size {number} is out of range"))),
+    }
+}

@@ -1,0 +1,71 @@
+//! Commands about images: from them to bundles, and the store of their layers.
+
+use super::ORDINARY;
+use crate::cli::command::{Command, Group, Kind, Opt};
+use crate::cli::option::{choice, directory, flag, number, text};
+
+const STORE: Opt = directory(
+    "store",
+    "the store of layers (default: /var/lib/minirun; of a user $XDG_DATA_HOME/minirun or ~/.local/share/minirun)",
+);
+
+/// The forms of an image's name.
+const FORMS: &str = "IMAGE is oci:PATH[:TAG], an OCI image layout, oci-archive:FILE[:TAG], the same in a tar file, or \
+                     docker-archive:FILE[:REF], what docker save writes; skopeo copy puts images into these forms.";
+
+pub const BUNDLE: Command = Command {
+    name: "bundle",
+    group: Group::Images,
+    usage: "[OPTIONS] IMAGE DIR",
+    arguments: (2, 2),
+    takes: &[Kind::File, Kind::Directory],
+    help: "Make a bundle from an image: layers that are not in the store are verified and unpacked into it, and config.json \
+           does what the image says.",
+    details: FORMS,
+    exit: ORDINARY,
+    example: "sudo minirun bundle oci:web:latest web/ && sudo minirun run web/",
+    options: &[
+        STORE,
+        text("cmd", "WORD", "an argument in place of the image's command; again for each further one"),
+        text("env", "NAME=VALUE", "set a variable, or pass one on by its name alone; may be given again"),
+        text("user", "USER[:GROUP]", "run as this user, by name or number"),
+        text("workdir", "PATH", "start in this directory"),
+        text("hostname", "NAME", "the container's host name"),
+        text("volume", "DIR:PATH[:ro]", "show a directory or file of the host; may be given again"),
+        flag("read-only", "the root file system cannot be written to"),
+        flag("tty", "give the process a terminal"),
+        text("net", "WHOSE", "the network: host, none or container:ID (default: none)"),
+        number("upper-size", "SIZE", "keep changes in memory, as many as this, instead of in the bundle"),
+        number("memory", "SIZE", "memory.max"),
+        number("cpu-shares", "SHARES", "cpu.weight, as shares of cgroup v1: 1024 is the default weight"),
+        number("cpus", "N", "so much of the processors' time: 1.5"),
+        text("cpuset-cpus", "LIST", "CPUs to run on: 0-2,7"),
+        number("pids-limit", "N", "number of processes"),
+        text("device-read-bps", "DEVICE:RATE", "bytes per second read from a block device; may be given again"),
+        text("device-write-bps", "DEVICE:RATE", "the same for writing"),
+        text("device-read-iops", "DEVICE:RATE", "operations per second; may be given again"),
+        text("device-write-iops", "DEVICE:RATE", "the same for writing"),
+        number("layer-size", "SIZE", "how large a layer may be (default: 64g, and 100 times its blob above 256m)"),
+    ],
+    passes_on: false,
+};
+
+/// What `image` can do.
+pub const ACTIONS: &[&str] = &["ls", "rm", "prune"];
+
+pub const IMAGE: Command = Command {
+    name: "image",
+    group: Group::Images,
+    usage: "[--store DIR] ls | rm ID... | prune",
+    arguments: (1, usize::MAX),
+    takes: &[Kind::Choice(ACTIONS)],
+    help: "Look after the store of layers: list its images, or remove some, or all that no bundle uses.",
+    details: "ls lists the images that bundles were made from. An ID is as ls prints it, or the beginning of it that is \
+              enough.\nrm removes images, with those of their layers that nothing else has. prune removes all images that no \
+              bundle uses, and what killed commands have left behind. A bundle that was deleted uses nothing; one that was \
+              moved still does.",
+    exit: "0 when it is done, 1 when it is not.",
+    example: "sudo minirun image ls",
+    options: &[STORE, choice("format", "FORMAT", &["table", "json"], "how ls prints: table or json (default: table)")],
+    passes_on: false,
+};

@@ -1,0 +1,217 @@
+//! `minirun bundle` and `minirun image`: images, the store of their layers, and the bundles that are made from them.
+
+mod listing;
+mod progress;
+mod resources;
+mod settings;
+
+use std::fs::{DirBuilder, File};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use minirun_image::{Image, Limits, Reference, Settings, Stack, Store, Stored, Upper, Volume, Workers, convert};
+
+use crate::cli::Call;
+use crate::ids::Maps;
+use crate::removal::add_undo;
+use crate::store::has_runtime_directory;
+use crate::template;
+use progress::Bar;
+
+pub use listing::image;
+
+/// Carries out `minirun bundle`.
+pub fn bundle(call: &Call) -> Result<()> {
+    let reference = Reference::parse(&call.args[0])?;
+    let dir = std::path::absolute(&call.args[1])?;
+    if dir.join("config.json").exists() {
+        bail!("bundle {} exists: it has a config.json", dir.display());
+    }
+    // Everything that the command line can be wrong in, before anything is made.
+    let settings = settings::read(call)?;
+    let limits = limits(call)?;
+    let image = Image::open(&reference)?;
+    let store = open_store(call)?;
+    let _lock = store.lock_shared()?;
+    let mut bar = Bar::new();
+    let layers = store.unpack(&image, &limits, &mut |progress| bar.show(progress));
+    drop(bar);
+    let layers = layers?;
+    store.remember(&image)?;
+    let stack = Stack::open(&layers, store.marks())?;
+    let user = call.text("user").unwrap_or_else(|| image.configuration.config.user.clone());
+    let identity = stack.identity(&user)?;
+    let mut made = Made::default();
+    let done = made.bundle(&dir, &layers, &settings).and_then(|()| {
+        let own = made.volumes(&dir, &image, &stack, &store)?;
+        let attributes = made.attributes(&dir, &stack, &store)?;
+        let paths: Vec<_> = attributes.into_iter().chain(visible(&layers).map(|layer| layer.root.clone())).collect();
+        let config = convert(base()?, &image.configuration, &identity, &paths, &own, &settings)?;
+        // From here on the layers are in use.
+        made.will(dir.join("image.json"));
+        store.register(&dir, &image)?;
+        made.file(&dir.join("config.json"), &template::written(&config)?)
+    });
+    done.map_err(|error| made.undo(error, &store))
+}
+
+/// The store that the command line names, or that of the caller.
+fn open_store(call: &Call) -> Result<Store> {
+    let path = match call.path("store") {
+        Some(path) => path,
+        None if !has_runtime_directory() => PathBuf::from("/var/lib/minirun"),
+        None => {
+            let named = |name| std::env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+            let data = named("XDG_DATA_HOME").or_else(|| Some(named("HOME")?.join(".local/share")));
+            data.context("neither XDG_DATA_HOME nor HOME is set (hint: --store DIR)")?.join("minirun")
+        }
+    };
+    let workers = match nix::unistd::geteuid().is_root() {
+        true => Workers::of_root(),
+        false => {
+            let maps = Maps::of_caller();
+            Workers::mapped(Box::new(move |pid| maps.write(pid).map_err(|error| format!("{error:#}"))))
+        }
+    };
+    Ok(Store::open(&path, workers)?)
+}
+
+fn limits(call: &Call) -> Result<Limits> {
+    match settings::size(call, "layer-size")? {
+        Some(size) => Ok(Limits::of_size(size)),
+        None => Ok(Limits::default()),
+    }
+}
+
+/// The layers that can be seen, top first.
+fn visible(layers: &[Stored]) -> impl Iterator<Item = &Stored> {
+    let end = layers.iter().rposition(|layer| layer.facts.opaque).unwrap_or(0);
+    layers[end..].iter().rev()
+}
+
+/// What `minirun spec` has, for the caller; with a network of its own.
+fn base() -> Result<serde_json::Value> {
+    if nix::unistd::geteuid().is_root() {
+        return template::base(None);
+    }
+    let mut base = template::base(Some((nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())))?;
+    for (name, maps) in Maps::of_caller().mappings() {
+        base["linux"][name] = maps;
+    }
+    // A user may have one, but cannot connect it to anything.
+    if let Some(namespaces) = base["linux"]["namespaces"].as_array_mut() {
+        namespaces.push(serde_json::json!({"type": "network"}));
+    }
+    Ok(base)
+}
+
+/// What was made of a bundle so far, to be undone.
+#[derive(Default)]
+struct Made {
+    paths: Vec<PathBuf>,
+    /// Directories in which there is more than that, of all ids.
+    trees: Vec<PathBuf>,
+}
+
+impl Made {
+    /// The directories of a bundle.
+    fn bundle(&mut self, dir: &Path, layers: &[Stored], settings: &Settings) -> Result<()> {
+        if !dir.exists() {
+            self.directory(dir, 0o755)?;
+        }
+        self.directory(&dir.join("rootfs"), 0o755)?;
+        if settings.upper == Upper::Bundle {
+            let upper = dir.join("upper");
+            self.directory(&upper, 0o755)?;
+            self.directory(&dir.join("work"), 0o755)?;
+            // The upper directory's own attributes are those of the container's root.
+            if let Some(top) = visible(layers).find(|layer| !layer.facts.implied.contains(&Vec::new())) {
+                copy_attributes(&top.root, &upper)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A layer of directories that have the right attributes, if those of the image do not.
+    fn attributes(&mut self, dir: &Path, stack: &Stack, store: &Store) -> Result<Option<PathBuf>> {
+        let paths = stack.misattributed()?;
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let layer = dir.join("attributes");
+        self.trees.push(layer.clone());
+        self.directory(&layer, 0o755)?;
+        store.attribute(stack, &paths, &layer)?;
+        Ok(Some(layer))
+    }
+
+    /// A directory for each volume that the image wants, with what the image has there.
+    fn volumes(&mut self, dir: &Path, image: &Image, stack: &Stack, store: &Store) -> Result<Vec<Volume>> {
+        let wanted: Vec<_> = image.configuration.config.volumes.keys().filter(|path| path.starts_with('/')).collect();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let all = dir.join("volumes");
+        self.trees.push(all.clone());
+        self.directory(&all, 0o755)?;
+        let mut volumes = Vec::new();
+        for (number, path) in wanted.into_iter().enumerate() {
+            let name = path.trim_matches('/').replace('/', "-");
+            let source = all.join(format!("{number}-{name}"));
+            self.directory(&source, 0o755)?;
+            volumes.push((path.clone(), source));
+        }
+        store.fill(stack, &volumes)?;
+        Ok(volumes.into_iter().map(|(destination, source)| Volume { source, destination, writable: true }).collect())
+    }
+
+    fn directory(&mut self, path: &Path, mode: u32) -> Result<()> {
+        DirBuilder::new().mode(mode).create(path).with_context(|| format!("make {}", path.display()))?;
+        self.will(path.to_owned());
+        Ok(())
+    }
+
+    fn file(&mut self, path: &Path, text: &[u8]) -> Result<()> {
+        let open = File::options().write(true).create_new(true).mode(0o644).open(path);
+        let mut file = open.with_context(|| format!("write {}", path.display()))?;
+        self.will(path.to_owned());
+        file.write_all(text).with_context(|| format!("write {}", path.display()))
+    }
+
+    fn will(&mut self, path: PathBuf) {
+        self.paths.push(path);
+    }
+
+    /// Removes what was made, the last first. A failure of that is added to the cause.
+    fn undo(self, cause: anyhow::Error, store: &Store) -> anyhow::Error {
+        let trees = self
+            .trees
+            .iter()
+            .filter(|path| path.exists())
+            .map(|path| store.remove_directory(path).map_err(anyhow::Error::new));
+        let paths = self.paths.iter().rev().map(|path| {
+            let removed = if path.is_dir() { std::fs::remove_dir(path) } else { std::fs::remove_file(path) };
+            match removed {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(anyhow::Error::new(error).context(format!("remove {}", path.display())))
+                }
+                _ => Ok(()),
+            }
+        });
+        let failed: Vec<_> = trees.chain(paths).filter_map(Result::err).collect();
+        failed.into_iter().fold(cause, |cause, undo| add_undo(cause, Err(undo)))
+    }
+}
+
+/// Owner and permissions.
+fn copy_attributes(from: &Path, to: &Path) -> Result<()> {
+    let doing = || format!("give {} the attributes of {}", to.display(), from.display());
+    let found = std::fs::symlink_metadata(from).with_context(doing)?;
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(to, Some(found.uid()), Some(found.gid())).with_context(doing)?;
+    }
+    let mode = std::fs::Permissions::from_mode(found.mode() & 0o7777);
+    std::fs::set_permissions(to, mode).with_context(doing)
+}

@@ -1,0 +1,99 @@
+//! The options of `minirun bundle`, read.
+
+use anyhow::{Context, Result, anyhow, bail};
+use minirun_image::{Network, Settings, Upper, Volume};
+
+use super::resources;
+use crate::cli::Call;
+use crate::container::Found;
+use crate::lifecycle;
+use crate::update::bytes_of;
+
+/// Reads everything but the user, for which the image must be there.
+pub fn read(call: &Call) -> Result<Settings> {
+    let upper = match size(call, "upper-size")? {
+        Some(size) => Upper::Memory(size),
+        None => Upper::Bundle,
+    };
+    Ok(Settings {
+        cmd: call.has("cmd").then(|| call.all("cmd")),
+        env: call.all("env").iter().map(|variable| variable_of(variable)).collect::<Result<_>>()?,
+        working_dir: call.text("workdir"),
+        hostname: call.text("hostname"),
+        read_only: call.has("read-only"),
+        terminal: call.has("tty"),
+        network: network(call)?,
+        volumes: call.all("volume").iter().map(|volume| volume_of(volume)).collect::<Result<_>>()?,
+        upper,
+        resources: resources::read(call)?,
+    })
+}
+
+/// A positive number of bytes.
+pub fn size(call: &Call, option: &str) -> Result<Option<u64>> {
+    let Some(text) = call.text(option) else { return Ok(None) };
+    let bytes = bytes_of(&text).with_context(|| format!("--{option}"))?;
+    match u64::try_from(bytes) {
+        Ok(bytes) if bytes > 0 => Ok(Some(bytes)),
+        _ => bail!("--{option}: {text:?} is no size"),
+    }
+}
+
+/// `NAME=VALUE`, or a name whose value is the caller's.
+fn variable_of(text: &str) -> Result<String> {
+    if text.contains('=') {
+        return Ok(text.to_owned());
+    }
+    let value =
+        std::env::var(text).map_err(|_| anyhow!("--env {text}: there is no variable of that name to pass on"))?;
+    Ok(format!("{text}={value}"))
+}
+
+/// `DIR:PATH` or `DIR:PATH:ro`.
+fn volume_of(text: &str) -> Result<Volume> {
+    let parts: Vec<_> = text.split(':').collect();
+    let (source, destination, writable) = match parts.as_slice() {
+        [source, destination] | [source, destination, "rw"] => (source, destination, true),
+        [source, destination, "ro"] => (source, destination, false),
+        _ => bail!("--volume {text:?}: DIR:PATH or DIR:PATH:ro is meant"),
+    };
+    if !destination.starts_with('/') {
+        bail!("--volume {text:?}: the path in the container must be absolute");
+    }
+    let source = std::fs::canonicalize(source).with_context(|| format!("--volume {text:?}: {source}"))?;
+    Ok(Volume { source, destination: (*destination).to_owned(), writable })
+}
+
+fn network(call: &Call) -> Result<Network> {
+    match call.text("net").as_deref() {
+        None | Some("none") => Ok(Network::None),
+        Some("host") => Ok(Network::Host),
+        Some(other) => match other.split_once(':') {
+            Some(("container", id)) => network_of(call, id),
+            _ => bail!("--net {other:?}: host, none or container:ID is meant"),
+        },
+    }
+}
+
+/// The network namespace of a container that is there now.
+fn network_of(call: &Call, id: &str) -> Result<Network> {
+    let found = Found::peek(&lifecycle::store(call)?, id)?.with_context(|| format!("container {id} does not exist"))?;
+    let init = found.record.init.filter(|_| found.init.is_some());
+    let init = init.with_context(|| format!("container {id} has no process whose network could be joined"))?;
+    Ok(Network::Joined(format!("/proc/{}/ns/net", init.pid).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_a_directory_and_a_path() {
+        let volume = volume_of("/:/host:ro").unwrap();
+        assert_eq!((volume.source.to_str(), volume.destination.as_str(), volume.writable), (Some("/"), "/host", false));
+        assert!(volume_of("/:/host").unwrap().writable);
+        for text in ["", "/", "/:", "/:host", "/:/a:b", "/:/a:ro:x", "/no/such/place:/a"] {
+            volume_of(text).unwrap_err();
+        }
+    }
+}
