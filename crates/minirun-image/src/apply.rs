@@ -9,7 +9,7 @@ mod path;
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{Read, Write as _};
+use std::io::{Read, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use minirun_sys as sys;
@@ -60,6 +60,10 @@ pub struct Applied {
     pub implied: Vec<Vec<u8>>,
     /// Devices that could not be made, because an ordinary user may not.
     pub devices: u64,
+    /// How many names there are in the directory.
+    pub names: u64,
+    /// Did an entry take the place of an earlier one? Then the archive cannot be put together again.
+    pub replaced: bool,
 }
 
 /// Makes the directory of one layer.
@@ -80,13 +84,13 @@ impl<'a> Applier<'a> {
         Applier { cursor: Cursor::new(root), limits, marks, applied: Applied::default() }
     }
 
-    /// Applies an archive to its end.
+    /// Applies an archive to its end. What is no content of files goes to `kept` (see [`Reader::keeping`]).
     ///
     /// # Errors
     /// It is malformed, goes over a limit, tries to reach out of its directory, or the kernel refuses something. What was
     /// made so far is left to the caller.
-    pub fn apply(mut self, archive: impl Read) -> Result<Applied> {
-        let mut reader = Reader::new(archive);
+    pub fn apply(mut self, archive: impl Read, kept: impl Write) -> Result<Applied> {
+        let mut reader = Reader::keeping(archive, kept);
         while let Some(entry) = reader.next_entry()? {
             self.applied.entries += 1;
             if self.applied.entries > self.limits.entries {
@@ -94,11 +98,13 @@ impl<'a> Applier<'a> {
             }
             self.entry(&entry, &mut reader).map_err(|error| error.within(shown(&entry.path)))?;
         }
+        self.applied.names += self.cursor.made;
+        self.applied.replaced |= self.cursor.replaced;
         self.applied.implied = self.cursor.finish()?;
         Ok(self.applied)
     }
 
-    fn entry(&mut self, entry: &Entry, reader: &mut Reader<impl Read>) -> Done {
+    fn entry(&mut self, entry: &Entry, reader: &mut Reader<impl Read, impl Write>) -> Done {
         let path = Path::split(&entry.path, self.limits.depth)?;
         let Some((name, parents)) = path.0.split_last() else {
             if entry.kind != Kind::Directory {
@@ -131,7 +137,7 @@ impl<'a> Applier<'a> {
         }
     }
 
-    fn file(&mut self, name: &CStr, entry: &Entry, reader: &mut Reader<impl Read>) -> Done {
+    fn file(&mut self, name: &CStr, entry: &Entry, reader: &mut Reader<impl Read, impl Write>) -> Done {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let make = |at: BorrowedFd<'_>| openat(at, name, flags, Mode::from_bits_truncate(0o600));
         let mut file = File::from(self.make(name, make).doing(|| "create the file")?);
@@ -206,14 +212,15 @@ impl<'a> Applier<'a> {
     }
 
     /// Makes something in the present directory. Whatever has its name goes first.
-    fn make<T>(&self, name: &CStr, make: impl Fn(BorrowedFd<'_>) -> sys::Result<T>) -> sys::Result<T> {
-        match make(self.cursor.fd()) {
-            Err(Errno::EEXIST) => {
-                remove_tree(self.cursor.fd(), name)?;
-                make(self.cursor.fd())
-            }
-            answer => answer,
+    fn make<T>(&mut self, name: &CStr, make: impl Fn(BorrowedFd<'_>) -> sys::Result<T>) -> sys::Result<T> {
+        let mut answer = make(self.cursor.fd());
+        if matches!(answer, Err(Errno::EEXIST)) {
+            self.applied.replaced = true;
+            remove_tree(self.cursor.fd(), name)?;
+            answer = make(self.cursor.fd());
         }
+        self.applied.names += u64::from(answer.is_ok());
+        answer
     }
 
     /// Hides what the layers beneath have under this name. What this layer itself has stays (layer.md, "Whiteouts").
@@ -228,7 +235,10 @@ impl<'a> Applier<'a> {
         let doing = || "make the whiteout";
         match mknodat(self.cursor.fd(), name.as_c_str(), SFlag::S_IFCHR, Mode::empty(), 0) {
             Err(Errno::EEXIST) => {}
-            answer => return answer.doing(doing),
+            answer => {
+                self.applied.names += 1;
+                return answer.doing(doing);
+            }
         }
         let found = stat_at(self.cursor.fd(), &name).doing(doing)?;
         if found.is_some_and(|found| kind_of(&found) == SFlag::S_IFDIR) {
@@ -280,7 +290,7 @@ fn owner_refused(entry: &Entry, errno: Errno) -> ImageError {
 }
 
 /// What of a layer's extended attributes counts. All others say something to the host, or to overlayfs.
-fn is_kept(name: &CStr) -> bool {
+pub(crate) fn is_kept(name: &CStr) -> bool {
     let name = name.to_bytes();
     name == b"security.capability"
         || name.starts_with(b"system.posix_acl_")

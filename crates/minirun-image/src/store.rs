@@ -3,6 +3,7 @@
 //! ```text
 //! layers/DIFF_ID/root/         what the layer holds, as overlayfs reads it
 //! layers/DIFF_ID/layer.json    what is known of it
+//! layers/DIFF_ID/headers.gz    its archive without the content of files, to put it together again
 //! staging/DIFF_ID/             a layer while it is unpacked, locked by whoever does that
 //! images/ID/                   manifest, configuration, and where the image was found
 //! bundles/NAME                 a bundle's image.json, as a hard link where that can be
@@ -15,6 +16,7 @@ mod bundles;
 mod images;
 mod removal;
 mod staging;
+mod verify;
 
 use std::ffi::CString;
 use std::fs::{DirBuilder, File};
@@ -39,6 +41,8 @@ pub(crate) use staging::{Draft, Staging};
 
 /// What is known of a layer.
 const LAYER: &std::ffi::CStr = c"layer.json";
+/// What was kept of a layer's archive.
+const HEADERS: &std::ffi::CStr = c"headers.gz";
 /// Files of the store's own are not larger than this, in bytes: the paths of implied directories are most of it.
 const MOST: u64 = 32 << 20;
 
@@ -85,14 +89,18 @@ pub struct Facts {
     pub implied: Vec<Vec<u8>>,
     /// Devices that are missing because an ordinary user cannot make them.
     pub devices: u64,
+    /// How many names there are in its directory.
+    pub names: u64,
+    /// Did an entry take the place of an earlier one? Then the layer cannot be verified.
+    pub replaced: bool,
 }
 
 impl Facts {
     const VERSION: u32 = 1;
 
     fn of(applied: Applied) -> Facts {
-        let Applied { entries, bytes, opaque, implied, devices } = applied;
-        Facts { version: Facts::VERSION, entries, bytes, opaque, implied, devices }
+        let Applied { entries, bytes, opaque, implied, devices, names, replaced } = applied;
+        Facts { version: Facts::VERSION, entries, bytes, opaque, implied, devices, names, replaced }
     }
 }
 

@@ -8,7 +8,7 @@ mod header;
 mod pax;
 
 use std::ffi::CString;
-use std::io::Read;
+use std::io::{Read, Sink, Write};
 
 use crate::error::{Doing as _, ImageError, Result};
 
@@ -66,10 +66,23 @@ pub struct Entry {
     pub offset: u64,
 }
 
-/// Reads an archive from its beginning to its end.
+impl Entry {
+    /// Is there a file for it in the directory of its layer? Whiteouts, and what AUFS keeps for itself, have none.
+    pub fn is_made(&self) -> bool {
+        self.path.split(|byte| *byte == b'/').all(|name| !name.starts_with(b".wh."))
+    }
+}
+
+/// Reads an archive from its beginning to its end. All of it but the content of files goes on to `kept`, so that with the
+/// files it can be put together again, byte by byte.
 #[derive(Debug)]
-pub struct Reader<R> {
+pub struct Reader<R, K = Sink> {
     input: R,
+    kept: K,
+    /// Is the input what another reader has kept?
+    bare: bool,
+    /// Does the current content go on as well?
+    keeping: bool,
     buffer: Vec<u8>,
     /// What of the buffer is not used yet.
     start: usize,
@@ -84,7 +97,27 @@ pub struct Reader<R> {
 impl<R: Read> Reader<R> {
     /// Reads from `input`, which is read to its very end.
     pub fn new(input: R) -> Reader<R> {
-        Reader { input, buffer: vec![0; BUFFER], start: 0, end: 0, position: 0, content: 0, padding: 0 }
+        Reader::keeping(input, std::io::sink())
+    }
+}
+
+impl<R: Read, K: Write> Reader<R, K> {
+    /// The same, and writes what is no content of files to `kept`.
+    pub fn keeping(input: R, kept: K) -> Reader<R, K> {
+        let (start, end, position, content, padding) = (0, 0, 0, 0, 0);
+        let buffer = vec![0; BUFFER];
+        Reader { input, kept, bare: false, keeping: false, buffer, start, end, position, content, padding }
+    }
+
+    /// Reads what another reader has kept, and writes it to `kept`. The content of files is missing: whoever adds it there
+    /// after each entry puts the archive together.
+    pub fn of_kept(input: R, kept: K) -> Reader<R, K> {
+        Reader { bare: true, ..Reader::keeping(input, kept) }
+    }
+
+    /// Where that is written to.
+    pub fn kept(&mut self) -> &mut K {
+        &mut self.kept
     }
 
     /// The next entry; what is left of the content of the one before is skipped. None is the end of the archive, and then
@@ -112,7 +145,11 @@ impl<R: Read> Reader<R> {
         }
         let length = usize::try_from(self.content).unwrap_or(usize::MAX).min(self.end - self.start);
         let from = self.start;
-        self.consume(length);
+        if self.keeping {
+            self.keep(length)?;
+        } else {
+            self.consume(length);
+        }
         self.content -= length as u64;
         Ok(&self.buffer[from..from + length])
     }
@@ -189,7 +226,8 @@ impl<R: Read> Reader<R> {
             }
             entry.kind = Kind::Directory;
         }
-        self.content = size;
+        self.keeping = !entry.is_made();
+        self.content = if self.bare && entry.is_made() { 0 } else { size };
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
         Ok(entry)
     }
@@ -200,6 +238,7 @@ impl<R: Read> Reader<R> {
         if size > MOST_EXTENSION {
             return Err(ImageError::new(format!("an extension header of {size} bytes is more than {MOST_EXTENSION}")));
         }
+        self.keeping = true;
         self.content = size;
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
         let mut content = Vec::with_capacity(size as usize);
@@ -224,7 +263,7 @@ impl<R: Read> Reader<R> {
             }
         }
         let block = Block::new(&self.buffer[self.start..self.start + BLOCK]);
-        self.consume(BLOCK);
+        self.keep(BLOCK)?;
         Ok(block)
     }
 
@@ -234,7 +273,7 @@ impl<R: Read> Reader<R> {
                 return Err(ImageError::new("the archive ends within the padding of a file"));
             }
             let length = (self.padding as usize).min(self.end - self.start);
-            self.consume(length);
+            self.keep(length)?;
             self.padding -= length as u64;
         }
         Ok(())
@@ -246,11 +285,17 @@ impl<R: Read> Reader<R> {
             if self.buffer[self.start..self.end].iter().any(|byte| *byte != 0) {
                 return Err(ImageError::new("there is data behind the end of the archive"));
             }
-            self.consume(self.end - self.start);
+            self.keep(self.end - self.start)?;
             if !self.fill()? {
                 return Ok(());
             }
         }
+    }
+
+    fn keep(&mut self, length: usize) -> Result<()> {
+        self.kept.write_all(&self.buffer[self.start..self.start + length]).doing(|| "keep the headers")?;
+        self.consume(length);
+        Ok(())
     }
 
     fn consume(&mut self, length: usize) {

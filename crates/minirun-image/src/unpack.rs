@@ -4,9 +4,11 @@
 //! many layers are unpacked at the same time as there are processors.
 
 use std::fs::File;
-use std::io::{PipeReader, Read as _, Write as _};
+use std::io::{BufWriter, PipeReader, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use minirun_sys as sys;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -296,7 +298,9 @@ fn feed(blob: Piece, expected: &Expected, limits: &Limits, mut pipe: &File, tell
 /// The second process of a layer.
 fn apply(pipe: BorrowedFd<'_>, draft: &Draft, limits: &Limits, workers: &Workers) -> Result<()> {
     let pipe = File::from(pipe.try_clone_to_owned().doing(|| "dup")?);
-    let applied = Applier::new(draft.root()?, limits, workers.marks()).apply(pipe)?;
+    let mut kept = GzEncoder::new(BufWriter::new(draft.headers()?), Compression::fast());
+    let applied = Applier::new(draft.root()?, limits, workers.marks()).apply(pipe, &mut kept)?;
+    kept.finish().and_then(|mut file| file.flush()).doing(|| "write headers.gz")?;
     draft.describe(applied)
 }
 

@@ -26,6 +26,10 @@ pub(super) struct Cursor {
     /// Directories that were made on the way to something and have no entry so far.
     implied: BTreeSet<Vec<u8>>,
     implied_bytes: usize,
+    /// How many directories were made.
+    pub(super) made: u64,
+    /// Did an entry take the place of an earlier one?
+    pub(super) replaced: bool,
 }
 
 #[derive(Debug)]
@@ -34,13 +38,22 @@ struct Level {
     fd: OwnedFd,
     /// The time to set when it is left.
     modified: (i64, u32),
+    /// Was it made for an entry of its own, which comes next?
+    fresh: bool,
 }
 
 impl Cursor {
     pub(super) fn new(root: OwnedFd) -> Cursor {
-        let root = Level { name: Vec::new(), fd: root, modified: (0, 0) };
+        let root = Level { name: Vec::new(), fd: root, modified: (0, 0), fresh: false };
         // Without an entry of its own the root is implied as well; its path is empty.
-        Cursor { root, below: Vec::new(), implied: BTreeSet::from([Vec::new()]), implied_bytes: 0 }
+        Cursor {
+            root,
+            below: Vec::new(),
+            implied: BTreeSet::from([Vec::new()]),
+            implied_bytes: 0,
+            made: 0,
+            replaced: false,
+        }
     }
 
     /// The directory where the cursor stands.
@@ -56,7 +69,10 @@ impl Cursor {
     pub(super) fn set_modified(&mut self, modified: (i64, u32)) {
         self.below.last_mut().unwrap_or(&mut self.root).modified = modified;
         let path = self.path();
-        self.implied.remove(&path);
+        let level = self.below.last_mut().unwrap_or(&mut self.root);
+        if !std::mem::take(&mut level.fresh) {
+            self.replaced |= !self.implied.remove(&path);
+        }
     }
 
     /// Goes to the directory with this path, making what is missing of it.
@@ -75,6 +91,7 @@ impl Cursor {
     /// (that something had hidden it already); only one that is `listed` in the archive may do that to anything but a whiteout.
     pub(super) fn push(&mut self, name: &CStr, marks: Marks, listed: bool) -> Result<()> {
         let at = self.fd();
+        let mut replaced = false;
         let (fd, new) = match open_directory(at, name) {
             Ok(fd) => (fd, false),
             Err(Errno::ENOENT) => (make(at, name)?, true),
@@ -84,6 +101,7 @@ impl Cursor {
                     return Err(ImageError::new("it is on the way to this entry, and no directory"));
                 }
                 remove_file(at, name).doing(|| "remove what was there before")?;
+                replaced = true;
                 let fd = make(at, name)?;
                 set_opaque(fd.as_fd(), marks)?;
                 (fd, true)
@@ -94,7 +112,9 @@ impl Cursor {
             true => (0, 0),
             false => modified(fd.as_fd()).doing(|| "stat")?,
         };
-        self.below.push(Level { name: name.to_bytes().to_vec(), fd, modified });
+        self.below.push(Level { name: name.to_bytes().to_vec(), fd, modified, fresh: new && listed });
+        self.made += u64::from(new);
+        self.replaced |= replaced;
         if new && !listed {
             self.imply()?;
         }

@@ -5,11 +5,11 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use minirun_sys as sys;
 use minirun_sys::Errno;
-use nix::fcntl::{Flock, FlockArg, renameat};
+use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::{Facts, LAYER, Store, Stored, name_of, read_facts};
+use super::{Facts, HEADERS, LAYER, Store, Stored, name_of, read_facts};
 use crate::apply::Applied;
 use crate::digest::Digest;
 use crate::error::{Doing as _, ImageError, Result};
@@ -23,6 +23,12 @@ impl Draft {
     /// The directory to be filled.
     pub(crate) fn root(&self) -> Result<OwnedFd> {
         open_directory(&self.0, ROOT).doing(|| "open the place for the layer")
+    }
+
+    /// A file for what is kept of the archive.
+    pub(crate) fn headers(&self) -> Result<File> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        openat(&self.0, HEADERS, flags, Mode::from_bits_truncate(0o600)).map(File::from).doing(|| "make headers.gz")
     }
 
     /// Writes down what is known of the layer.

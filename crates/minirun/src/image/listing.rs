@@ -21,7 +21,8 @@ pub fn image(call: &Call) -> Result<()> {
         "rm" if rest.is_empty() => bail!("image rm: an ID is missing (minirun image ls lists them)"),
         "rm" => rest.iter().try_for_each(|id| told(&store.remove(&find(&store, id)?)?)),
         "prune" => told(&store.prune()?),
-        other => bail!("image {other:?}: ls, rm or prune is meant"),
+        "verify" => verify(&store),
+        other => bail!("image {other:?}: ls, rm, prune or verify is meant"),
     }
 }
 
@@ -34,6 +35,26 @@ fn find(store: &Store, text: &str) -> Result<Digest> {
         (Some(_), Some(_)) => bail!("several images have an id that begins with {text}"),
         (None, _) => bail!("no image in {} has the id {text}", store.path().display()),
     }
+}
+
+/// Compares every layer with its digest.
+fn verify(store: &Store) -> Result<()> {
+    let _lock = store.lock_shared()?;
+    let mut damaged = 0;
+    let layers = store.layers()?;
+    for layer in &layers {
+        match store.verify(layer) {
+            Ok(()) => print(&format!("layer {} is whole\n", layer.short()))?,
+            Err(error) => {
+                damaged += 1;
+                print(&format!("layer {} is not as it was: {error}\n", layer.short()))?;
+            }
+        }
+    }
+    if damaged > 0 {
+        bail!("{damaged} of {} layers are not as they were unpacked", layers.len());
+    }
+    Ok(())
 }
 
 fn told(removed: &Removed) -> Result<()> {

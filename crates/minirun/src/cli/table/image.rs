@@ -51,20 +51,22 @@ pub const BUNDLE: Command = Command {
 };
 
 /// What `image` can do.
-pub const ACTIONS: &[&str] = &["ls", "rm", "prune"];
+pub const ACTIONS: &[&str] = &["ls", "rm", "prune", "verify"];
 
 pub const IMAGE: Command = Command {
     name: "image",
     group: Group::Images,
-    usage: "[--store DIR] ls | rm ID... | prune",
+    usage: "[--store DIR] ls | rm ID... | prune | verify",
     arguments: (1, usize::MAX),
     takes: &[Kind::Choice(ACTIONS)],
-    help: "Look after the store of layers: list its images, or remove some, or all that no bundle uses.",
+    help: "Look after the store of layers: list its images, remove some or all that no bundle uses, verify it.",
     details: "ls lists the images that bundles were made from. An ID is as ls prints it, or the beginning of it that is \
               enough.\nrm removes images, with those of their layers that nothing else has. prune removes all images that no \
               bundle uses, and what killed commands have left behind. A bundle that was deleted uses nothing; one that was \
-              moved still does.",
-    exit: "0 when it is done, 1 when it is not.",
+              moved still does.\nverify puts each \
+              layer's archive together again from its files and compares the digest, and owners, permissions and times with \
+              what the archive says.",
+    exit: "0 when it is done, 1 when it is not, or when verify finds a difference.",
     example: "sudo minirun image ls",
     options: &[STORE, choice("format", "FORMAT", &["table", "json"], "how ls prints: table or json (default: table)")],
     passes_on: false,

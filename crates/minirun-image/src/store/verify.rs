@@ -1,0 +1,186 @@
+//! Compares a layer in the store with the archive that it was made from.
+//!
+//! What was kept of the archive and the files as they are now make an archive again, whose digest must be that of the layer.
+//! Owners, permissions, times and the like are compared with the headers one by one.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{Read as _, Write};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use flate2::read::GzDecoder;
+use minirun_sys as sys;
+use nix::sys::stat::{FileStat, SFlag, makedev};
+
+use super::{HEADERS, Store, name_of};
+use crate::digest::{Digest, Hasher};
+use crate::error::{Doing as _, ImageError, Result};
+use crate::files::{c_string, kind_of, names_in, open_directory, open_file, shown, stat_at};
+use crate::tar::{Entry, Kind, Reader};
+
+/// Takes the archive while it is put together.
+#[derive(Default)]
+struct Archive(Hasher);
+
+impl Write for Archive {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Verifies a layer.
+    ///
+    /// # Errors
+    /// The first difference, or why it cannot be told.
+    pub fn verify(&self, diff_id: &Digest) -> Result<()> {
+        let Some(layer) = self.layer(diff_id)? else { return Err(ImageError::new("it is not there")) };
+        if layer.facts.replaced {
+            return Err(ImageError::new("it cannot be verified: some of its entries take the place of others"));
+        }
+        let directory = open_directory(&self.layers, &name_of(diff_id)).doing(|| "open")?;
+        let kept = open_file(directory.as_fd(), HEADERS)?;
+        let root = open_directory(&directory, c"root").doing(|| "open root")?;
+        self.workers.run(|| {
+            let lacks_devices = layer.facts.devices > 0;
+            let found = put_together(&root, kept, lacks_devices)?;
+            if found != *diff_id {
+                return Err(ImageError::new(format!("the digest of its content is {found}")));
+            }
+            match count(&root)? {
+                names if names == layer.facts.names => Ok(()),
+                names => Err(ImageError::new(format!("there are {names} files in it, not {}", layer.facts.names))),
+            }
+        })
+    }
+}
+
+/// Puts an archive together, and compares what it says with what is there. Its digest.
+fn put_together(root: &OwnedFd, kept: File, lacks_devices: bool) -> Result<Digest> {
+    let mut reader = Reader::of_kept(GzDecoder::new(kept), Archive::default());
+    while let Some(entry) = reader.next_entry()? {
+        if !entry.is_made() {
+            continue;
+        }
+        compare(root.as_fd(), &entry, lacks_devices, reader.kept())
+            .map_err(|error| error.within(shown(&entry.path)))?;
+    }
+    Ok(std::mem::take(&mut reader.kept().0).finish())
+}
+
+fn compare(root: BorrowedFd<'_>, entry: &Entry, lacks_devices: bool, archive: &mut Archive) -> Result<()> {
+    let (parent, name) = place(root, &entry.path)?;
+    let Some(found) = stat_at(&parent, &name).doing(|| "stat")? else {
+        return match entry.kind {
+            Kind::Character | Kind::Block if lacks_devices => Ok(()),
+            _ => Err(ImageError::new("it is missing")),
+        };
+    };
+    let kind = match entry.kind {
+        Kind::File => SFlag::S_IFREG,
+        Kind::Symlink => SFlag::S_IFLNK,
+        Kind::Directory => SFlag::S_IFDIR,
+        Kind::Character => SFlag::S_IFCHR,
+        Kind::Block => SFlag::S_IFBLK,
+        Kind::Fifo => SFlag::S_IFIFO,
+        Kind::Link => return compare_link(root, entry, &found),
+    };
+    if kind_of(&found) != kind {
+        return Err(ImageError::new("it is something else"));
+    }
+    if entry.kind == Kind::Character && entry.device == (0, 0) {
+        // A whiteout has nothing else.
+        return Ok(());
+    }
+    compare_attributes(entry, &found)?;
+    match entry.kind {
+        Kind::Symlink => {
+            let mut target = [0; 4096];
+            let length = sys::readlinkat(parent.as_fd(), &name, &mut target).doing(|| "readlink")?;
+            differ("target", shown(&target[..length]), shown(&entry.link))
+        }
+        Kind::File => {
+            let file = open_file(parent.as_fd(), &name)?;
+            compare_xattrs(file.as_fd(), entry)?;
+            let copied = std::io::copy(&mut file.take(entry.size), archive).doing(|| "read")?;
+            differ("size", copied, entry.size)
+        }
+        Kind::Directory => compare_xattrs(open_directory(&parent, &name).doing(|| "open")?.as_fd(), entry),
+        _ => Ok(()),
+    }
+}
+
+/// Another name of a file.
+fn compare_link(root: BorrowedFd<'_>, entry: &Entry, found: &FileStat) -> Result<()> {
+    let (parent, name) = place(root, &entry.link)?;
+    let target = stat_at(&parent, &name).doing(|| "stat")?.map(|target| (target.st_dev, target.st_ino));
+    match target == Some((found.st_dev, found.st_ino)) {
+        true => Ok(()),
+        false => Err(ImageError::new(format!("it is not the same file as {}", shown(&entry.link)))),
+    }
+}
+
+fn compare_attributes(entry: &Entry, found: &FileStat) -> Result<()> {
+    differ("owner", (found.st_uid, found.st_gid), (entry.uid, entry.gid))?;
+    // A link has no permissions, and what is no file loses some with its owner.
+    if matches!(entry.kind, Kind::File | Kind::Directory) {
+        differ("mode", found.st_mode & 0o7777, entry.mode)?;
+    }
+    if matches!(entry.kind, Kind::Character | Kind::Block) {
+        differ("device", found.st_rdev, makedev(entry.device.0.into(), entry.device.1.into()))?;
+    }
+    if entry.kind == Kind::File {
+        differ("size", found.st_size, entry.size as i64)?;
+    }
+    differ("time of change", (found.st_mtime, found.st_mtime_nsec as u32), entry.modified)
+}
+
+fn compare_xattrs(fd: BorrowedFd<'_>, entry: &Entry) -> Result<()> {
+    for (name, value) in entry.attributes.iter().filter(|(name, _)| crate::apply::is_kept(name)) {
+        // The kernel writes ids of the namespace into these.
+        if name.as_bytes() == b"security.capability" || name.as_bytes().starts_with(b"system.") {
+            continue;
+        }
+        let mut buffer = vec![0; value.len() + 1];
+        let length = sys::get_xattr(fd, name, &mut buffer).unwrap_or(0);
+        differ(&shown(name.as_bytes()), shown(&buffer[..length]), shown(value))?;
+    }
+    Ok(())
+}
+
+fn differ<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(ImageError::new(format!("its {what} is {found:?}, not {expected:?}")))
+}
+
+/// The directory and the name of a path; those of the root are the root and a dot.
+fn place(root: BorrowedFd<'_>, path: &[u8]) -> Result<(OwnedFd, CString)> {
+    let names: Vec<_> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".").collect();
+    let Some((last, parents)) = names.split_last() else {
+        return Ok((root.try_clone_to_owned().doing(|| "dup")?, c".".to_owned()));
+    };
+    let parent = if parents.is_empty() { b".".to_vec() } else { parents.join(&b'/') };
+    let how = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS;
+    let parent = sys::openat2(root, &c_string(&parent)?, libc::O_PATH | libc::O_DIRECTORY, 0, how);
+    Ok((parent.doing(|| "open the directory that it is in")?, c_string(last)?))
+}
+
+/// How many names there are below a directory.
+fn count(directory: &OwnedFd) -> Result<u64> {
+    let mut total = 0;
+    for name in names_in(directory).doing(|| "list")? {
+        total += 1;
+        let found = stat_at(directory, &name).doing(|| "stat")?;
+        if found.is_some_and(|found| kind_of(&found) == SFlag::S_IFDIR) {
+            total += count(&open_directory(directory, &name).doing(|| "open")?)?;
+        }
+    }
+    Ok(total)
+}
