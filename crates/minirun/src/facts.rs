@@ -19,7 +19,11 @@ pub fn of_privileges() -> Result<HostFacts> {
     let (_, permitted, _) = sys::capget()?;
     let (euid, initial_user_namespace) = (nix::unistd::geteuid().as_raw(), in_initial_user_namespace());
     // Copying one is the only way to learn it: the owner of a namespace outside of one's own is not told (ioctl_ns(2)).
-    let copies = || sys::open_tree(sys::working_directory(), c"/", libc::OPEN_TREE_CLONE).is_ok();
+    // Other errors than that of who has no right speak of this one mount.
+    let copies = || {
+        let copy = sys::open_tree(sys::working_directory(), c"/", libc::OPEN_TREE_CLONE);
+        !matches!(copy, Err(sys::Errno::EPERM))
+    };
     Ok(HostFacts {
         last_capability,
         bounding: bounding & permitted,
