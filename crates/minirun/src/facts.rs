@@ -52,7 +52,9 @@ pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFa
     let linux = spec.linux.as_ref();
     let mount = locate()?;
     let path = linux.and_then(|linux| linux.cgroups_path.as_deref());
+    let disabled = call.globals.cgroup_manager() == "disabled";
     let (cgroup_base, cgroup_denied) = match (systemd, path) {
+        _ if disabled => (own().unwrap_or_default(), Some("--cgroup-manager disabled was given".to_owned())),
         (Some(cgroup), _) => (cgroup.strip_prefix("/").unwrap_or(cgroup).to_owned(), None),
         (None, Some(path)) if path.starts_with('/') => (PathBuf::new(), None),
         (None, path) => place_of_cgroups(mount.as_ref(), call, path.is_some_and(|path| !path.is_empty()))?,

@@ -22,7 +22,8 @@ pub(super) fn cgroup_path(draft: &mut Draft<'_>, linux: &Linux) -> String {
     if draft.request.systemd.is_some() {
         return scope(draft, path);
     }
-    if path.is_empty() {
+    // Who wants none gets none, whatever the configuration says (crun does so).
+    if path.is_empty() || draft.facts.cgroup_denied.is_some() {
         draft.cgroup.origin = Origin::of("default cgroup");
         draft.cgroup.path = match draft.facts.cgroup_denied {
             None => default_path(&draft.facts.cgroup_base, draft.request.id),
