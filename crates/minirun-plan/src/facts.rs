@@ -12,7 +12,7 @@ pub struct HostFacts {
     /// The cgroup below which a container's is made that its configuration does not place, as a path from the root of the
     /// mount; empty for that root.
     pub cgroup_base: PathBuf,
-    /// Why no cgroup can be made there, if that is so and the container may be without one (`--rootless`).
+    /// Why none is made there, if the container may be without one (`--rootless`) or shall be (`--cgroup-manager disabled`).
     pub cgroup_denied: Option<String>,
     /// Controllers that a cgroup v1 hierarchy holds, with its mount point.
     pub v1_controllers: Vec<(String, PathBuf)>,

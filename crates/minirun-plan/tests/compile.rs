@@ -172,6 +172,7 @@ fn mount_options() {
     for (options, expected) in [
         (&[][..], "mount /m tmpfs [mounts[0]]"),
         (&["defaults"], "mount /m tmpfs [mounts[0]]"),
+        (&["nosuid", "", "nodev"], "mount /m nosuid nodev tmpfs [mounts[0]]"),
         (&["nosuid", "nodev", "noexec"], "mount /m nosuid nodev noexec tmpfs [mounts[0]]"),
         (&["nosuid", "suid"], "mount /m suid tmpfs [mounts[0]]"),
         (&["suid", "nosuid"], "mount /m nosuid tmpfs [mounts[0]]"),

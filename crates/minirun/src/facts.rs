@@ -19,7 +19,11 @@ pub fn of_privileges() -> Result<HostFacts> {
     let (_, permitted, _) = sys::capget()?;
     let (euid, initial_user_namespace) = (nix::unistd::geteuid().as_raw(), in_initial_user_namespace());
     // Copying one is the only way to learn it: the owner of a namespace outside of one's own is not told (ioctl_ns(2)).
-    let copies = || sys::open_tree(sys::working_directory(), c"/", libc::OPEN_TREE_CLONE).is_ok();
+    // Other errors than that of who has no right speak of this one mount.
+    let copies = || {
+        let copy = sys::open_tree(sys::working_directory(), c"/", libc::OPEN_TREE_CLONE);
+        !matches!(copy, Err(sys::Errno::EPERM))
+    };
     Ok(HostFacts {
         last_capability,
         bounding: bounding & permitted,
@@ -49,10 +53,9 @@ pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFa
     let linux = spec.linux.as_ref();
     let mount = locate()?;
     let path = linux.and_then(|linux| linux.cgroups_path.as_deref());
+    let disabled = call.globals.cgroup_manager() == "disabled";
     let (cgroup_base, cgroup_denied) = match (systemd, path) {
-        _ if call.globals.cgroup_manager() == "disabled" => {
-            (own().unwrap_or_default(), Some("--cgroup-manager disabled".to_owned()))
-        }
+        _ if disabled => (own().unwrap_or_default(), Some("--cgroup-manager disabled".to_owned())),
         (Some(cgroup), _) => (cgroup.strip_prefix("/").unwrap_or(cgroup).to_owned(), None),
         (None, Some(path)) if path.starts_with('/') => (PathBuf::new(), None),
         (None, path) => place_of_cgroups(mount.as_ref(), call, path.is_some_and(|path| !path.is_empty()))?,

@@ -22,6 +22,7 @@ pub(super) fn cgroup_path(draft: &mut Draft<'_>, linux: &Linux) -> String {
     if draft.request.systemd.is_some() {
         return scope(draft, path);
     }
+    // Who wants none gets none, whatever the configuration says (crun does so).
     if path.is_empty() || draft.facts.cgroup_denied.is_some() {
         draft.cgroup.origin = Origin::of("default cgroup");
         draft.cgroup.path = match draft.facts.cgroup_denied {

@@ -56,7 +56,8 @@ pub const GLOBALS: &[Opt] = &[
         "cgroup-manager",
         "WHO",
         MANAGERS,
-        "who makes the cgroup of a new container: cgroupfs, through its files, or systemd, as a scope (default: cgroupfs)",
+        "who makes the cgroup of a new container: cgroupfs, through its files; systemd, as a scope; disabled, nobody: it has no \
+         limits, and stays in the caller's (default: cgroupfs)",
     ),
     flag("systemd-cgroup", "--cgroup-manager systemd; linux.cgroupsPath is SLICE:PREFIX:NAME then"),
     choice(

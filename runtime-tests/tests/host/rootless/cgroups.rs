@@ -1,8 +1,6 @@
 //! With a cgroup that was delegated to the user, and without any.
 
-use std::fs;
-
-use runtime_tests::{Bundle, Delegated, fails_on, is_excused};
+use runtime_tests::{Delegated, fails_on, is_excused};
 use serde_json::json;
 
 use super::{CRUN, RUNC, mine, running};
@@ -136,36 +134,5 @@ fn an_exec_before_the_start_is_refused() {
         let container = mine().probe("pause").create();
         let message = container.exec(&[], &["/bin/true"]).failure();
         assert!(!container.bundle().runtime().is_minirun() || message.contains("not yet started"), "{message}");
-    });
-}
-
-/// As Podman asks for with `--cgroups=disabled`, for root as well.
-#[test]
-fn a_container_does_without_a_cgroup_where_that_is_asked_for() {
-    fails_on(&[(RUNC, "1.1 has no --cgroup-manager"), (CRUN, "1.8.1 makes one all the same")], || {
-        let bundle = Bundle::base().globals(&["--cgroup-manager", "disabled"]).probe("pause").with(|config| {
-            config["linux"]["cgroupsPath"] = json!("/would-be");
-            config["linux"]["resources"] = json!({"devices": [{"allow": false, "access": "rwm"}]});
-        });
-        let container = bundle.create();
-        let own = fs::read_to_string("/proc/self/cgroup").unwrap();
-        assert_eq!(fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).unwrap(), own);
-        container.start();
-        assert_eq!(container.exec(&[], &["/bin/echo", "in"]).success(), "in\n");
-        let message = container.call(&["pause"], &[]).failure();
-        assert!(
-            message.contains("pause needs a cgroup of the container's own, and it has none: --cgroup-manager disabled"),
-            "{message}"
-        );
-        container.call(&["delete", "-f"], &[]).success();
-        container.bundle().assert_nothing_left();
-
-        let limited = Bundle::base().globals(&["--cgroup-manager", "disabled"]);
-        let message = limited.with(|config| config["linux"]["resources"] = json!({"pids": {"limit": 9}})).refused();
-        assert!(
-            message
-                .contains("linux.resources.pids.limit: the pids controller is out of reach: --cgroup-manager disabled"),
-            "{message}"
-        );
     });
 }

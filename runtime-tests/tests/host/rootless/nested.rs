@@ -1,11 +1,13 @@
 //! The user as root of a user namespace, which the container shares: as Podman and RootlessKit call a runtime.
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 
 use runtime_tests::{Bundle, Output, User, fails_on, is_excused};
 use serde_json::json;
 
-use super::{CRUN, RUNC, mine, words};
+use super::{CRUN, RUNC, mapped, mine, words};
 
 /// A bundle without a user namespace of its own.
 fn sharing() -> Bundle {
@@ -19,8 +21,14 @@ fn sharing() -> Bundle {
 /// A shell in a user namespace of the user's, in which `$1` is the runtime and `$2` its state directory.
 #[track_caller]
 fn inside(bundle: &Bundle, script: &str) -> Output {
+    inside_of(bundle, &["--user", "--map-root-user"], script)
+}
+
+/// As [`inside`], with these options for unshare(1).
+#[track_caller]
+fn inside_of(bundle: &Bundle, options: &[&str], script: &str) -> Output {
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--", "sh", "-euc", script, "sh"]);
+    command.args(options).args(["--", "sh", "-euc", script, "sh"]);
     command.arg(bundle.runtime().bare().get_program()).arg(bundle.state_root());
     bundle.user().unwrap().takes(&mut command);
     bundle.write();
@@ -106,6 +114,24 @@ fn a_user_namespace_below_is_mapped() {
     fails_on(&[(RUNC, "1.1.5 wants to return to the host's mount namespace")], || {
         assert_eq!(words(&inside(&bundle, &run(&bundle)).success()), ["0", "0", "1", "500"]);
     });
+    bundle.assert_nothing_left();
+}
+
+/// Podman's `--userns auto`. Root of a mount namespace may copy its mounts, though not take those apart that came with it.
+#[test]
+fn a_source_is_reached_that_roots_of_namespaces_below_do_not_reach() {
+    let bundle = Bundle::base().of_user(User::with_ids());
+    let own = bundle.home().join("own");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("file"), "mine").unwrap();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).unwrap();
+    chown(&own, Some(User::id()), Some(User::id())).unwrap();
+    let file = own.join("file");
+    fs::write(bundle.rootfs().join("tmp/file"), "").unwrap();
+    let bundle = mapped(bundle.mount("/tmp/file", "bind", file.to_str().unwrap(), &["bind"]), &[(0, 1, 100)])
+        .sh("cat /tmp/file");
+    let output = inside_of(&bundle, &["--user", "--map-root-user", "--map-auto", "--mount"], &run(&bundle));
+    assert_eq!(output.success(), "mine");
     bundle.assert_nothing_left();
 }
 
