@@ -104,7 +104,7 @@ test-systemd: build probe ## the systemd cgroup driver, in a VM with systemd
 SCOPE ?= full
 test-engines: build probe ## Docker, containerd and Podman with minirun, in the same VM; SCOPE=quick for four minutes
 	image=$$($(sudo) runtime-tests/vm/image $(engines)) && \
-	MINIRUN_VM_IMAGE=$$image MINIRUN_VM_OPTIONS="--memory 3072" MINIRUN_VM_TIMEOUT=$(or $(MINIRUN_VM_TIMEOUT),14400) \
+	MINIRUN_VM_IMAGE=$$image MINIRUN_VM_OPTIONS="--memory 3072 $(MINIRUN_VM_OPTIONS)" MINIRUN_VM_TIMEOUT=$(or $(MINIRUN_VM_TIMEOUT),14400) \
 		runtime-tests/vm/test $(minirun) $(probe) engines -- $(if $(filter quick,$(SCOPE)),,--include-ignored) $(ARGS)
 
 bless: ## rewrite the golden plans, for the review to read
