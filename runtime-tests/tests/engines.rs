@@ -5,6 +5,8 @@
 
 #[path = "engines/boxes.rs"]
 mod boxes;
+#[path = "engines/calls.rs"]
+mod calls;
 #[path = "engines/docker.rs"]
 mod docker;
 #[path = "engines/document.rs"]
