@@ -5,9 +5,13 @@
 
 #[path = "engines/boxes.rs"]
 mod boxes;
+#[path = "engines/buildah.rs"]
+mod buildah;
 #[path = "engines/docker.rs"]
 mod docker;
 #[path = "engines/document.rs"]
 mod document;
 #[path = "engines/machine.rs"]
 mod machine;
+#[path = "engines/podman.rs"]
+mod podman;
