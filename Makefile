@@ -16,8 +16,9 @@ mandir = $(DESTDIR)$(PREFIX)/share/man/man8
 bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-# Podman and Buildah look for what is added to their configuration nowhere else.
-podmandir = $(DESTDIR)/etc/containers/containers.conf.d
+# Podman and Buildah look for what is added to their configuration nowhere else; those of one user in ~/.config.
+SYSCONFDIR ?= /etc
+podmandir = $(DESTDIR)$(SYSCONFDIR)/containers/containers.conf.d
 # For the PATH of engines that call runc by its name.
 libdir = $(DESTDIR)$(PREFIX)/lib/minirun
 # What --version says; nothing outside of a repository.
@@ -35,7 +36,7 @@ build: ## compile the static program
 	@ls -l $(minirun)
 
 # Nothing is compiled here, because root may have no compiler: minirun=FILE names a program that is elsewhere.
-install: ## install what was built, with manual pages, completions and what engines read; see DESTDIR and PREFIX
+install: ## install what was built, with manual pages, completions and what engines read; see DESTDIR, PREFIX, SYSCONFDIR
 	@[ -x $(minirun) ] || { echo "no program at $(minirun) (hint: make build)" >&2; exit 1; }
 	install -d $(bindir) $(mandir) $(bashdir) $(zshdir) $(fishdir) $(podmandir) $(libdir)
 	install -m 755 $(minirun) $(bindir)/minirun
@@ -104,7 +105,7 @@ test-systemd: build probe ## the systemd cgroup driver, in a VM with systemd
 SCOPE ?= full
 test-engines: build probe ## Docker, containerd and Podman with minirun, in the same VM; SCOPE=quick for four minutes
 	image=$$($(sudo) runtime-tests/vm/image $(engines)) && \
-	MINIRUN_VM_IMAGE=$$image MINIRUN_VM_OPTIONS="--memory 3072" MINIRUN_VM_TIMEOUT=$(or $(MINIRUN_VM_TIMEOUT),14400) \
+	MINIRUN_VM_IMAGE=$$image MINIRUN_VM_OPTIONS="--memory 3072 $(MINIRUN_VM_OPTIONS)" MINIRUN_VM_TIMEOUT=$(or $(MINIRUN_VM_TIMEOUT),14400) \
 		runtime-tests/vm/test $(minirun) $(probe) engines -- $(if $(filter quick,$(SCOPE)),,--include-ignored) $(ARGS)
 
 bless: ## rewrite the golden plans, for the review to read

@@ -7,6 +7,8 @@
 mod boxes;
 #[path = "engines/buildah.rs"]
 mod buildah;
+#[path = "engines/calls.rs"]
+mod calls;
 #[path = "engines/docker.rs"]
 mod docker;
 #[path = "engines/document.rs"]

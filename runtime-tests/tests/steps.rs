@@ -369,7 +369,7 @@ const MOUNTS: &[Row] = &[
         "Bind",
         Create,
         |bundle| bundle.mount("/mnt", "bind", "/etc/passwd", &["bind"]),
-        "mounts[7]: bind /mnt from /etc/passwd: not a directory: the source is a file, the mount point is a directory",
+        "mounts[7]: bind /mnt from /etc/passwd: not a directory: the source is a file, the mount point a directory",
     ),
     row(
         "Bind",

@@ -4,7 +4,7 @@ use crate::podman::{Caller, ROOT, USER};
 use runtime_tests::fails_on;
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn of_root() {
     a_build(ROOT);
 }
@@ -15,7 +15,7 @@ fn of_a_user() {
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn of_roots_cgroups() {
     a_build(ROOT.with_cgroupfs());
 }
@@ -44,7 +44,7 @@ CMD cat /file /who /made
 ";
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn a_working_container() {
     for caller in [ROOT, USER] {
         let seen = caller.says(
@@ -59,7 +59,7 @@ fn a_working_container() {
 
 /// The step that failed is told with the runtime's own words.
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn a_step_that_fails_is_told() {
     let output = USER.sh("printf 'FROM localhost/box\\nRUN [\"nosuch\"]\\n' >bad
          buildah bud --pull=never --network none --file bad .");

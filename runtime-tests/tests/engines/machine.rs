@@ -109,6 +109,24 @@ impl Share {
         state.users += 1;
         Self(())
     }
+
+    /// As [`Share::of`], for a test that disturbs others: it has the daemons for itself, and who comes next sets them up
+    /// anew.
+    #[track_caller]
+    pub fn alone(set_up: impl FnOnce()) -> Self {
+        let mut state = DAEMONS.lock();
+        while state.users > 0 {
+            state = DAEMONS.free.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.current = None;
+        let outcome = catch_unwind(AssertUnwindSafe(set_up));
+        // Nobody asks for a set-up without a name.
+        state.current = outcome.is_ok().then(String::new);
+        state.users += u32::from(outcome.is_ok());
+        drop(state);
+        outcome.unwrap_or_else(|reason| resume_unwind(reason));
+        Self(())
+    }
 }
 
 impl Drop for Share {

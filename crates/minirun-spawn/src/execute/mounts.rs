@@ -172,7 +172,7 @@ impl Executor<'_> {
         let place = self.place_of(point, directory)?;
         let onto_directory = sys::fstat(place.fd.as_fd()).in_call(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
         if onto_directory && !directory {
-            return Err(Fault::check("not a directory: the source is a file, the mount point is a directory"));
+            return Err(Fault::check("not a directory: the source is a file, the mount point a directory"));
         }
         if let Some((i, all)) = idmap {
             let attr = sys::MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };

@@ -16,13 +16,13 @@ fn of_a_users_scopes() {
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn of_roots_cgroups() {
     a_life(ROOT.with_cgroupfs(), "life-cgroup");
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn of_a_users_cgroups() {
     a_life(USER.with_cgroupfs(), "life-cgroup");
 }

@@ -5,13 +5,13 @@ use runtime_tests::{fails_on, may_fail_on};
 use super::{Caller, ROOT, USER};
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn ways_to_have_a_cgroup_of_root() {
     ways_to_have_a_cgroup(ROOT);
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn ways_to_have_a_cgroup_of_a_user() {
     ways_to_have_a_cgroup(USER);
 }
@@ -47,7 +47,7 @@ fn maps_of_a_users_ids() {
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn the_hosts_namespaces() {
     for podman in [ROOT, USER] {
         let seen = podman.says(
@@ -62,7 +62,7 @@ fn the_hosts_namespaces() {
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn what_a_process_may_do() {
     for podman in [ROOT, USER] {
         let seen = podman.says(
@@ -116,7 +116,7 @@ fn a_program_that_cannot_run_has_the_status_of_a_shell() {
 
 /// What cannot be done is refused before anything runs, in words that say what to change.
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn what_fails_is_told() {
     let run = "podman run --rm --network none";
     let rows = [

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Caller, ROOT, USER};
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn of_root() {
     a_pod(ROOT);
 }
@@ -17,7 +17,7 @@ fn of_a_user() {
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn of_roots_cgroups() {
     a_pod(ROOT.with_cgroupfs());
 }

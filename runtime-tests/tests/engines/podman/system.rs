@@ -7,13 +7,13 @@ use super::{Caller, ROOT, USER};
 use crate::machine;
 
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "long"]
 fn of_root() {
     a_system(ROOT, "/var/tmp/system");
 }
 
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "long"]
 fn of_a_user() {
     a_system(USER, "/home/user/system");
 }

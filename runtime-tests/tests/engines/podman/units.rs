@@ -3,7 +3,7 @@
 use super::{Caller, ROOT, USER};
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn a_file_of_kubernetes_is_played() {
     for podman in [ROOT, USER] {
         let seen = podman.says(&format!(
@@ -41,7 +41,7 @@ spec:
 "#;
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn a_generated_unit_starts_and_stops() {
     a_unit(ROOT, "systemctl", "/etc/systemd/system");
     a_unit(USER, "systemctl --user", "/home/user/.config/systemd/user");
@@ -61,7 +61,7 @@ fn a_unit(podman: Caller, systemctl: &str, directory: &str) {
 
 /// Podman has systemd call it by a timer, and looks by an `exec`.
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "long"]
 fn a_timer_looks_after_health() {
     for podman in [ROOT, USER] {
         let health = "podman inspect --format '{{.State.Health.Status}}' health";

@@ -188,7 +188,7 @@ impl Walk<'_, '_> {
                 problem(self.findings, format!("{shown} is a file, and a directory is needed there"), advice)
             }
             Ok(Found::File { metadata, .. }) if !directory && metadata.is_dir() => {
-                let seen = format!("not a directory: the source is a file, the mount point {shown} is a directory");
+                let seen = format!("not a directory: the source is a file, the mount point {shown} a directory");
                 problem(self.findings, seen, "name a file as destination")
             }
             Ok(Found::File { inside, .. } | Found::Made(inside)) => Some(inside),
