@@ -5,6 +5,8 @@
 
 #[path = "engines/boxes.rs"]
 mod boxes;
+#[path = "engines/buildah.rs"]
+mod buildah;
 #[path = "engines/calls.rs"]
 mod calls;
 #[path = "engines/docker.rs"]
@@ -13,3 +15,5 @@ mod docker;
 mod document;
 #[path = "engines/machine.rs"]
 mod machine;
+#[path = "engines/podman.rs"]
+mod podman;

@@ -49,7 +49,7 @@ pub fn program() -> String {
 }
 
 /// For the outputs of commands.
-const HOME: &str = "/run/engines";
+pub const HOME: &str = "/run/engines";
 
 /// What every test relies on. Engines want a way out: a default route over an interface that leads nowhere.
 fn prepare() {
