@@ -9,6 +9,8 @@ mod boxes;
 mod buildah;
 #[path = "engines/calls.rs"]
 mod calls;
+#[path = "engines/containerd.rs"]
+mod containerd;
 #[path = "engines/docker.rs"]
 mod docker;
 #[path = "engines/document.rs"]
