@@ -77,7 +77,7 @@ fn an_engine_that_dies_leaves_nothing_that_cannot_be_deleted() {
             sh("systemctl reset-failed containerd docker; systemctl start containerd docker");
             sh("docker run --rm box true").status == 0
         });
-        sh("docker ps --all --quiet | xargs docker rm --force");
+        sh("docker ps --all --quiet | xargs -r docker rm --force");
         // What containerd has forgotten is of no use.
         sh("pkill --signal KILL containerd-shim");
         let deleted = sh(&format!(
