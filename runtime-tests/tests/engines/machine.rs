@@ -59,7 +59,8 @@ fn prepare() {
         fs::create_dir_all(HOME).unwrap();
         let script = "
             ip link show dummy0 2>/dev/null || ip link add dummy0 type dummy
-            ip address replace 10.1.1.1/24 dev dummy0 && ip link set dummy0 up && ip route replace default via 10.1.1.2";
+            ip address replace 10.1.1.1/24 dev dummy0 && ip link set dummy0 up &&
+                ip route replace default via 10.1.1.2";
         let output = Command::new("/bin/sh").args(["-c", script]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     });
@@ -110,8 +111,8 @@ impl Share {
         Self(())
     }
 
-    /// As [`Share::of`], for a test that disturbs others: it has the daemons for itself, and who comes next sets them up
-    /// anew.
+    /// As [`Share::of`], for a test that disturbs others: it has the daemons for itself, and who comes next sets them
+    /// up anew.
     #[track_caller]
     pub fn alone(set_up: impl FnOnce()) -> Self {
         let mut state = DAEMONS.lock();

@@ -22,7 +22,8 @@ fn every_call_is_known() {
     says("docker exec called true && docker exec -d called true; docker top called; docker stats --no-stream called");
     sh("docker exec called nosuch; docker run --rm box nosuch");
     says(
-        "docker pause called && docker unpause called && docker kill -s USR1 called && docker update -m 32m --memory-swap 32m called",
+        "docker pause called && docker unpause called && docker kill -s USR1 called && docker update -m 32m \
+            --memory-swap 32m called",
     );
     let (mut terminal, _slave, mut client) = Terminal::start(&mut shell("exec docker exec -it called sh"), 24, 80);
     terminal.wait_for("# ");

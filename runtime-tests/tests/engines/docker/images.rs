@@ -12,7 +12,8 @@ fn images_travel() {
     assert_eq!(says("docker run --rm box:changed"), "changed");
     assert!(says("docker history box:changed").contains("changed"));
     says(
-        "docker tag box:changed box:again && docker save box:again >/var/tmp/saved.tar && docker rmi box:changed box:again",
+        "docker tag box:changed box:again && docker save box:again >/var/tmp/saved.tar && docker rmi box:changed \
+            box:again",
     );
     refuses("docker run --rm --pull never box:again");
     says("docker load </var/tmp/saved.tar");

@@ -15,7 +15,8 @@ fn memory_pids_and_processors_are_limited() {
     assert_eq!(sh("docker run --name starves -m 32m --memory-swap 32m box probe allocate 100").status, 137);
     assert_eq!(inspect("starves", ".State.OOMKilled"), "true");
     let seen = says(
-        "docker run --rm --pids-limit 10 --cpuset-cpus 1 --cpus 0.2 box sh -c 'nproc; probe forks 20; probe spin 2000; cat /sys/fs/cgroup/cpu.stat'",
+        "docker run --rm --pids-limit 10 --cpuset-cpus 1 --cpus 0.2 box sh -c 'nproc; probe forks 20; probe spin \
+            2000; cat /sys/fs/cgroup/cpu.stat'",
     );
     assert!(seen.starts_with("1\n"), "{seen}");
     assert!(seen.contains("\nerrno=EAGAIN\n"), "{seen}");
@@ -30,7 +31,8 @@ fn a_running_container_is_limited() {
     let _named = Named(&["updated"]);
     says("docker run -d --name updated -m 64m --memory-swap 64m box sleep 1000");
     says(
-        "docker update --memory 32m --memory-swap 48m --cpus 0.5 --pids-limit 77 --cpu-shares 512 --cpuset-cpus 0 --memory-reservation 16m updated",
+        "docker update --memory 32m --memory-swap 48m --cpus 0.5 --pids-limit 77 --cpu-shares 512 --cpuset-cpus 0 \
+            --memory-reservation 16m updated",
     );
     for (file, value) in [
         ("memory.max", "33554432"),
@@ -53,7 +55,8 @@ fn shares_of_a_processor_are_in_proportion() {
     let _named = Named(&["much", "little"]);
     for (name, shares) in [("much", 4096), ("little", 256)] {
         says(&format!(
-            "docker run -d --name {name} --cpuset-cpus 1 --cpu-shares {shares} box sh -c 'until [ -e /go ]; do sleep 0.1; done; while :; do :; done'"
+            "docker run -d --name {name} --cpuset-cpus 1 --cpu-shares {shares} box sh -c 'until [ -e /go ]; do sleep \
+                0.1; done; while :; do :; done'"
         ));
     }
     says("docker exec much touch /go & docker exec little touch /go; wait");

@@ -7,7 +7,8 @@ fn a_life_by_every_verb() {
     let _docker = docker();
     let _named = Named(&["life", "renamed"]);
     says(
-        "docker create --name life --stop-timeout 60 box sh -c 'trap \"exit 3\" TERM; trap \"echo first\" USR1; while :; do sleep 0.1; done'",
+        "docker create --name life --stop-timeout 60 box sh -c 'trap \"exit 3\" TERM; trap \"echo first\" USR1; while \
+            :; do sleep 0.1; done'",
     );
     assert_eq!(inspect("life", ".State.Status"), "created");
     says("docker start life");
@@ -59,7 +60,8 @@ fn prune_takes_the_dead_alone() {
     let _docker = docker();
     let _named = Named(&["dead", "alive"]);
     says(
-        "docker run --label prune=yes --name dead box true; docker run -d --label prune=yes --name alive box sleep 1000",
+        "docker run --label prune=yes --name dead box true; docker run -d --label prune=yes --name alive box sleep \
+            1000",
     );
     says("docker container prune --force --filter label=prune=yes");
     assert_eq!(says("docker ps --all --filter label=prune=yes --format '{{.Names}}'"), "alive");

@@ -27,7 +27,8 @@ fn syslog_gets_lines() {
     let socket = UnixDatagram::bind("/run/engines/syslog").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(180))).unwrap();
     says(
-        "docker run --rm --log-driver syslog --log-opt syslog-address=unixgram:///run/engines/syslog --log-opt tag=tagged box echo line-of-syslog",
+        "docker run --rm --log-driver syslog --log-opt syslog-address=unixgram:///run/engines/syslog --log-opt \
+            tag=tagged box echo line-of-syslog",
     );
     let mut line = [0; 1024];
     let length = socket.recv(&mut line).unwrap();

@@ -23,7 +23,8 @@ fn a_running_container_is_looked_into() {
     let _docker = docker();
     let _named = Named(&["seen"]);
     says(
-        "docker run -d --name seen -p 127.0.0.1:8011:80 box sh -c 'echo begun; echo new >/srv/new; sleep 1001 & sleep 1002; true'",
+        "docker run -d --name seen -p 127.0.0.1:8011:80 box sh -c 'echo begun; echo new >/srv/new; sleep 1001 & sleep \
+            1002; true'",
     );
     wait_until("the output", || says("docker logs seen") == "begun");
     let top = says("docker top seen -o pid,args");
@@ -50,7 +51,8 @@ fn logs_are_followed_and_cut() {
     let _docker = docker();
     let _named = Named(&["talks"]);
     says(
-        "docker run -d --name talks box sh -c 'echo one; echo two >&2; while ! [ -e /go ]; do sleep 0.1; done; echo three; sleep 1000'",
+        "docker run -d --name talks box sh -c 'echo one; echo two >&2; while ! [ -e /go ]; do sleep 0.1; done; echo \
+            three; sleep 1000'",
     );
     let mut follow = Running::start(&mut shell("exec docker logs --follow talks"), "/run/engines".as_ref());
     follow.wait_for("one");

@@ -18,7 +18,8 @@ fn capabilities_are_added_and_dropped() {
 #[ignore = "long"]
 fn a_privileged_container_may_do_everything() {
     let _docker = docker();
-    let script = "mount -t tmpfs tmpfs /srv && ls /dev/vda && echo 1 >/proc/sys/net/ipv4/ip_forward && mknod /tmp/disk b 254 0 && head -c 1 /tmp/disk | wc -c && mkdir /sys/fs/cgroup/inner";
+    let script = "mount -t tmpfs tmpfs /srv && ls /dev/vda && echo 1 >/proc/sys/net/ipv4/ip_forward && mknod \
+        /tmp/disk b 254 0 && head -c 1 /tmp/disk | wc -c && mkdir /sys/fs/cgroup/inner";
     assert_eq!(says(&format!("docker run --rm --privileged box sh -c '{script}'")), "/dev/vda\n1");
 }
 
@@ -28,7 +29,8 @@ fn seccomp_profiles_hold() {
     let _docker = docker();
     assert_ne!(sh("docker run --rm box unshare -U true").status, 0);
     says("docker run --rm --security-opt seccomp=unconfined box unshare -U true");
-    let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}"#;
+    let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}"#;
     let path = directory("seccomp", &[("profile.json", profile)]);
     let output = sh(&format!("docker run --rm --security-opt seccomp={path}/profile.json box mkdir /srv/new"));
     assert!(output.status == 1 && output.stderr.contains("Operation not permitted"), "{output:?}");
@@ -41,7 +43,8 @@ fn devices_are_given() {
     let _named = Named(&["devices"]);
     assert_eq!(
         says(
-            "docker run --rm --device /dev/vda:/dev/disk:r box sh -c 'head -c 1 /dev/disk | wc -c; echo 2>/dev/null >/dev/disk || echo refused'"
+            "docker run --rm --device /dev/vda:/dev/disk:r box sh -c 'head -c 1 /dev/disk | wc -c; echo 2>/dev/null \
+                >/dev/disk || echo refused'"
         ),
         "1\nrefused"
     );
@@ -54,7 +57,8 @@ fn devices_are_given() {
 fn namespaces_of_the_host_are_joined() {
     let _docker = docker();
     let seen = says(
-        "docker run --rm --pid host --uts host --ipc host --cgroupns host --network host box sh -c 'hostname; cat /proc/1/comm; cat /proc/self/cgroup'",
+        "docker run --rm --pid host --uts host --ipc host --cgroupns host --network host box sh -c 'hostname; cat \
+            /proc/1/comm; cat /proc/self/cgroup'",
     );
     let lines: Vec<_> = seen.lines().collect();
     assert_eq!(lines[..2], ["vm", "systemd"]);

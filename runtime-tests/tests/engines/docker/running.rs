@@ -23,10 +23,12 @@ fn options_arrive_at_the_process() {
     let script = "echo $(id -u) $(id -g) $(id -G); pwd; hostname; echo $ONE $TWO $THREE; cat /proc/1/comm
         getent=$(grep other /etc/hosts); echo ${getent%%[^0-9.]*}; grep ^nameserver /etc/resolv.conf
         cat /sys/class/net/eth0/address; echo >/srv/file || echo refused; echo >/tmp/file && echo written; umask
-        ulimit -n; cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/self/oom_score_adj; df -k /dev/shm | tail -n 1";
+        ulimit -n; cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/self/oom_score_adj
+        df -k /dev/shm | tail -n 1";
     let seen = says(&format!(
         "rm -f /var/tmp/cid; THREE=3 docker run --rm -e ONE=1 --env-file /var/tmp/variables -w /srv -u 1000:5 -h named \
-         --group-add 7 --add-host other:10.9.9.9 --dns 10.9.9.53 --mac-address 02:42:ac:11:00:99 --read-only --tmpfs /tmp \
+         --group-add 7 --add-host other:10.9.9.9 --dns 10.9.9.53 --mac-address 02:42:ac:11:00:99 --read-only \
+         --tmpfs /tmp \
          --init --cidfile /var/tmp/cid --ulimit nofile=77 --sysctl net.ipv4.ip_unprivileged_port_start=55 \
          --oom-score-adj 44 --shm-size 3m box sh -c '{script}' 2>/dev/null"
     ));

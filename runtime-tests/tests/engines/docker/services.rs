@@ -49,7 +49,8 @@ fn a_swarm_of_one_node_runs_a_service() {
     let _leave = Afterwards("docker service rm swarming; docker swarm leave --force");
     says("docker swarm init --advertise-addr 10.1.1.1");
     says(
-        "docker service create --detach --name swarming --replicas 2 --limit-memory 64m --publish 8013:80 box sh -c 'echo page >/srv/index.html; exec httpd -f -h /srv'",
+        "docker service create --detach --name swarming --replicas 2 --limit-memory 64m --publish 8013:80 box sh -c \
+            'echo page >/srv/index.html; exec httpd -f -h /srv'",
     );
     let running = || says("docker service ls --filter name=swarming --format '{{.Replicas}}'");
     wait_until("two replicas", || running() == "2/2");

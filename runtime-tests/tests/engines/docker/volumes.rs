@@ -7,7 +7,8 @@ use super::{Named, directory, docker, fs, says, sh};
 fn directories_and_files_of_the_host() {
     let _docker = docker();
     let path = directory("volume", &[("file", "host\n")]);
-    let script = "cat /d/file; echo changed >/f; echo 2>/dev/null >/r/new || echo refused; echo new >/d/new; mount | grep -c \" on /[dfr] \"";
+    let script = "cat /d/file; echo changed >/f; echo 2>/dev/null >/r/new || echo refused; echo new >/d/new; mount | \
+        grep -c \" on /[dfr] \"";
     let seen = says(&format!("docker run --rm -v {path}:/d -v {path}/file:/f -v {path}:/r:ro box sh -c '{script}'"));
     assert_eq!(seen, "host\nrefused\n3");
     assert_eq!(fs::read_to_string(format!("{path}/file")).unwrap(), "changed\n");
