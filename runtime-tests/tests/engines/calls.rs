@@ -6,10 +6,12 @@ use std::fs;
 use crate::document::write_as;
 use crate::machine::{program, says};
 
-/// The script's path, made anew together with an empty list.
+/// The script's path.
+pub const PATH: &str = "/run/engines/recording/runc";
+
+/// The script, made anew together with an empty list.
 #[track_caller]
 pub fn recorder() -> &'static str {
-    const PATH: &str = "/run/engines/recording/runc";
     let script =
         "#!/bin/sh\nread -r caller </proc/$PPID/comm\necho \"$caller: $*\" >>/run/engines/calls\nexec PROGRAM \"$@\"\n";
     write_as(PATH, &script.replace("PROGRAM", &program()));
@@ -31,6 +33,7 @@ fn shapes() -> String {
         s/--resources=\/[^ ]+/--resources=RESOURCES/
         s/(^| )[0-9a-f]{64}( |$)/\1ID\2/
         s/(^| )[a-z0-9]{25}( |$)/\1ID\2/
+        s/(^| )buildah-[^ ]+$/\1ID/
         ' /run/engines/calls | LC_ALL=C sort -u";
     says(script)
 }

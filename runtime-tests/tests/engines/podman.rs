@@ -7,6 +7,8 @@ use runtime_tests::{Output, Running};
 use crate::machine::{self, runtime};
 use crate::{boxes, document};
 
+#[path = "podman/calls.rs"]
+mod calls;
 #[path = "podman/life.rs"]
 mod life;
 #[path = "podman/options.rs"]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Engine;
 
-const CALLS: [(&str, &str); 1] = [("docker", include_str!("docker.calls"))];
+const CALLS: [(&str, &str); 2] = [("docker", include_str!("docker.calls")), ("podman", include_str!("podman.calls"))];
 
 /// What has to be done before a verb; the rest is called of a container that runs.
 const BEFORE: [(&str, &[&str]); 7] = [
@@ -31,7 +31,12 @@ fn recorded_calls_are_understood() {
             let words = words.split(' ').filter(|word| *word != "--systemd-cgroup");
             let root: &[&str] = if line.contains("--root") { &[] } else { &["--root", "ROOT"] };
             let words: Vec<_> = root.iter().copied().chain(words).collect();
-            let known: &[_] = if words.contains(&"--keep") { &[("crun", "1.8.1 has no such option")] } else { &[] };
+            let known: &[_] = match () {
+                () if words.contains(&"--keep") => &[("crun", "1.8.1 has no such option")],
+                () if words.contains(&"features") => &[("crun", "1.8.1 has no such command")],
+                () if words.contains(&"--cgroup-manager") => &[("runc", "it has only --systemd-cgroup")],
+                () => &[],
+            };
             fails_on(known, || play(line, &words));
         }
     }
