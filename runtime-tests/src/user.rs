@@ -80,7 +80,7 @@ impl User {
     }
 
     /// Moves in: files in `home` for its view of `/etc`, and a runtime directory.
-    pub(crate) fn at_home(mut self, home: &Path) -> Self {
+    pub fn at_home(mut self, home: &Path) -> Self {
         self.home = home.to_owned();
         fs::DirBuilder::new().mode(0o700).create(self.runtime_directory()).unwrap();
         chown(self.runtime_directory(), Some(ID), Some(ID)).unwrap();

@@ -22,9 +22,13 @@ pub(crate) fn c_string(bytes: &[u8]) -> Result<CString> {
     CString::new(bytes).map_err(|_| ImageError::new("a NUL byte in a path"))
 }
 
-/// Bytes as people read them.
+/// Bytes as people read them; of many the beginning.
 pub(crate) fn shown(bytes: &[u8]) -> String {
-    format!("{:?}", String::from_utf8_lossy(bytes))
+    const MOST: usize = 200;
+    match bytes.get(..MOST) {
+        Some(start) if bytes.len() > MOST => format!("{:?}...", String::from_utf8_lossy(start)),
+        _ => format!("{:?}", String::from_utf8_lossy(bytes)),
+    }
 }
 
 /// Opens a directory by its name in another one; a link is none.
