@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use minirun_sys as sys;
 use minirun_sys::Errno;
 use nix::dir::Dir;
-use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -61,6 +61,17 @@ pub(crate) fn read_all(file: &File, most: u64) -> Result<Vec<u8>> {
         return Err(ImageError::new(format!("more than {most} bytes are not expected there")));
     }
     Ok(bytes)
+}
+
+/// Waits for the lock of a directory and takes it.
+pub(crate) fn locked(directory: impl Into<File>) -> sys::Result<Flock<File>> {
+    let mut directory = directory.into();
+    loop {
+        match Flock::lock(directory, FlockArg::LockExclusive) {
+            Err((back, Errno::EINTR)) => directory = back,
+            answer => return answer.map_err(|(_, errno)| errno),
+        }
+    }
 }
 
 /// Makes a directory unless there is one.
