@@ -87,7 +87,7 @@ impl User {
     }
 
     /// Moves in: files in `home` for its view of `/etc`, and a runtime directory.
-    pub(crate) fn at_home(mut self, home: &Path) -> Self {
+    pub fn at_home(mut self, home: &Path) -> Self {
         self.home = home.to_owned();
         if self.session.is_none() {
             fs::DirBuilder::new().mode(0o700).create(self.runtime_directory()).unwrap();

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use minirun_sys as sys;
 use minirun_sys::Errno;
 use nix::dir::Dir;
-use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -22,9 +22,13 @@ pub(crate) fn c_string(bytes: &[u8]) -> Result<CString> {
     CString::new(bytes).map_err(|_| ImageError::new("a NUL byte in a path"))
 }
 
-/// Bytes as people read them.
+/// Bytes as people read them; of many the beginning.
 pub(crate) fn shown(bytes: &[u8]) -> String {
-    format!("{:?}", String::from_utf8_lossy(bytes))
+    const MOST: usize = 200;
+    match bytes.get(..MOST) {
+        Some(start) if bytes.len() > MOST => format!("{:?}...", String::from_utf8_lossy(start)),
+        _ => format!("{:?}", String::from_utf8_lossy(bytes)),
+    }
 }
 
 /// Opens a directory by its name in another one; a link is none.
@@ -57,6 +61,17 @@ pub(crate) fn read_all(file: &File, most: u64) -> Result<Vec<u8>> {
         return Err(ImageError::new(format!("more than {most} bytes are not expected there")));
     }
     Ok(bytes)
+}
+
+/// Waits for the lock of a directory and takes it.
+pub(crate) fn locked(directory: impl Into<File>) -> sys::Result<Flock<File>> {
+    let mut directory = directory.into();
+    loop {
+        match Flock::lock(directory, FlockArg::LockExclusive) {
+            Err((back, Errno::EINTR)) => directory = back,
+            answer => return answer.map_err(|(_, errno)| errno),
+        }
+    }
 }
 
 /// Makes a directory unless there is one.

@@ -70,7 +70,7 @@ impl Read for Piece {
 }
 
 /// Hashes and counts what is read through it.
-struct Counted<R> {
+pub(crate) struct Counted<R> {
     input: R,
     hasher: Option<Hasher>,
     count: u64,
@@ -87,29 +87,39 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// What a layer must be.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Expected {
-    /// Of its blob, unless nothing but the content is named.
-    pub(crate) blob: Option<Digest>,
-    /// Of its content.
-    pub(crate) diff_id: Digest,
+/// The content of a layer on its way to the one who makes files of it: hashed there, for decompressing is more work.
+pub(crate) struct Content<R>(Counted<R>);
+
+impl<R: Read> Content<R> {
+    pub(crate) fn new(input: R) -> Content<R> {
+        Content(Counted { input, hasher: Some(Hasher::default()), count: 0 })
+    }
+
+    /// After all of it was read: is it what it must be?
+    pub(crate) fn verify(self, diff_id: Digest) -> Result<()> {
+        matches("content", diff_id, self.0.hasher.unwrap_or_default().finish())
+    }
+}
+
+impl<R: Read> Read for Content<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
 }
 
 /// Reads a blob to its end and gives its content, decompressed, to `sink` piece by piece; `told` hears how much of the blob
-/// was read. Success means that the digests are right.
+/// was read. Success means that the digest of the blob is right, if one is expected.
 pub(crate) fn pour(
     blob: Piece,
-    expected: &Expected,
+    expected: Option<Digest>,
     limits: &Limits,
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
     told: &mut dyn FnMut(u64),
 ) -> Result<()> {
     let compressed = blob.length;
-    let hasher = expected.blob.map(|_| Hasher::default());
+    let hasher = expected.map(|_| Hasher::default());
     let mut input = BufReader::with_capacity(CHUNK, Counted { input: blob, hasher, count: 0 });
     let most = limits.size.min(limits.ratio_from.max(compressed.saturating_mul(limits.ratio)));
-    let mut content = Hasher::default();
     let mut total = 0;
     {
         let mut decoder = Decoder::of(&mut input)?;
@@ -123,7 +133,6 @@ pub(crate) fn pour(
             if total > most {
                 return Err(too_large(most, compressed));
             }
-            content.update(&buffer[..length]);
             sink(&buffer[..length])?;
             told(decoder.consumed());
         }
@@ -134,10 +143,10 @@ pub(crate) fn pour(
     if input.count != compressed {
         return Err(ImageError::new("the blob became shorter while it was read"));
     }
-    if let (Some(expected), Some(hasher)) = (expected.blob, input.hasher) {
-        matches("blob", expected, hasher.finish())?;
+    match (expected, input.hasher) {
+        (Some(expected), Some(hasher)) => matches("blob", expected, hasher.finish()),
+        _ => Ok(()),
     }
-    matches("content", expected.diff_id, content.finish())
 }
 
 fn matches(what: &str, expected: Digest, found: Digest) -> Result<()> {

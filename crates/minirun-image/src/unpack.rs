@@ -1,7 +1,7 @@
 //! Unpacks the layers of an image into the store, those that are not there.
 //!
-//! Each layer has two processes: one reads, verifies and decompresses, the other makes the files; a pipe is between them. As
-//! many layers are unpacked at the same time as there are processors.
+//! Each layer has two processes: one reads and decompresses the blob, the other makes the files; a pipe is between them, and
+//! each verifies the digest of what it reads. As many layers are unpacked at the same time as there are processors.
 
 use std::fs::File;
 use std::io::{BufWriter, PipeReader, Read as _, Write as _};
@@ -15,10 +15,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::apply::Applier;
+use crate::digest::Digest;
 use crate::error::{Doing as _, ImageError, Result};
 use crate::image::{Image, Layer};
 use crate::store::{Draft, Staging, Store, Stored};
-use crate::stream::{Expected, Limits, Piece, pour};
+use crate::stream::{Content, Limits, Piece, pour};
 use crate::workers::{Worker, Workers};
 
 /// How large the pipe between the two processes of a layer is, in bytes: the most that an ordinary user may have.
@@ -192,7 +193,7 @@ impl<'a> Running<'a> {
 
     fn start_workers(&mut self, image: &Image, limits: &Limits, workers: &Workers, teller: &File) -> Result<()> {
         let blob = image.blob(self.layer).map_err(|error| error.within(format!("layer {}", self.layer.diff_id)))?;
-        let expected = Expected { blob: self.layer.blob, diff_id: self.layer.diff_id };
+        let Layer { blob: expected, diff_id, .. } = *self.layer;
         let draft = self.staging.draft()?;
         let (out, into) = nix::unistd::pipe2(OFlag::O_CLOEXEC).doing(|| "pipe2")?;
         // A smaller one is only slower.
@@ -200,7 +201,7 @@ impl<'a> Running<'a> {
         let applier = workers.start(|| {
             // Its own copy must go, or it would wait for itself.
             sys::abandon(into.as_fd());
-            let done = apply(out.as_fd(), &draft, limits, workers);
+            let done = apply(out.as_fd(), diff_id, &draft, limits, workers);
             report(
                 teller,
                 &done.as_ref().map_or_else(|error| Report::NotApplied(error.to_string()), |()| Report::Applied),
@@ -210,7 +211,7 @@ impl<'a> Running<'a> {
         self.workers.push(applier);
         let feeder = Workers::of_root().start(|| {
             sys::abandon(out.as_fd());
-            feed(blob, &expected, limits, &File::from(into), teller)
+            feed(blob, expected, limits, &File::from(into), teller)
         })?;
         self.workers.push(feeder);
         Ok(())
@@ -270,7 +271,7 @@ impl<'a> Running<'a> {
 }
 
 /// The first process of a layer.
-fn feed(blob: Piece, expected: &Expected, limits: &Limits, mut pipe: &File, teller: &File) -> Result<()> {
+fn feed(blob: Piece, expected: Option<Digest>, limits: &Limits, mut pipe: &File, teller: &File) -> Result<()> {
     let mut told = 0;
     let mut alone = false;
     let mut sink = |bytes: &[u8]| {
@@ -296,10 +297,11 @@ fn feed(blob: Piece, expected: &Expected, limits: &Limits, mut pipe: &File, tell
 }
 
 /// The second process of a layer.
-fn apply(pipe: BorrowedFd<'_>, draft: &Draft, limits: &Limits, workers: &Workers) -> Result<()> {
-    let pipe = File::from(pipe.try_clone_to_owned().doing(|| "dup")?);
+fn apply(pipe: BorrowedFd<'_>, diff_id: Digest, draft: &Draft, limits: &Limits, workers: &Workers) -> Result<()> {
+    let mut content = Content::new(File::from(pipe.try_clone_to_owned().doing(|| "dup")?));
     let mut kept = GzEncoder::new(BufWriter::new(draft.headers()?), Compression::fast());
-    let applied = Applier::new(draft.root()?, limits, workers.marks()).apply(pipe, &mut kept)?;
+    let applied = Applier::new(draft.root()?, limits, workers.marks()).apply(&mut content, &mut kept)?;
+    content.verify(diff_id)?;
     kept.finish().and_then(|mut file| file.flush()).doing(|| "write headers.gz")?;
     draft.describe(applied)
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{MOST, Store, digests_in, name_of};
 use crate::digest::Digest;
 use crate::error::{Doing as _, Result};
-use crate::files::{make_directory, open_directory, open_file, read_all, replace};
+use crate::files::{locked, make_directory, open_directory, open_file, read_all, replace};
 use crate::image::Image;
 
 /// What is known of an image; it is written last.
@@ -40,7 +40,8 @@ impl Store {
         let doing = || format!("write what is known of image {}", image.id);
         let name = name_of(&image.id);
         make_directory(&self.images, &name, 0o700).doing(doing)?;
-        let directory = open_directory(&self.images, &name).doing(doing)?;
+        // Another one may be about to write the same.
+        let directory = locked(open_directory(&self.images, &name).doing(doing)?).doing(doing)?;
         let at = directory.as_fd();
         let documents =
             [(c"config.json", Some(&image.configuration_text)), (c"manifest.json", image.manifest.as_ref())];

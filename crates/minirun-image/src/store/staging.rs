@@ -13,7 +13,7 @@ use super::{Facts, HEADERS, LAYER, Store, Stored, name_of, read_facts};
 use crate::apply::Applied;
 use crate::digest::Digest;
 use crate::error::{Doing as _, ImageError, Result};
-use crate::files::{make_directory, names_in, open_directory, remove_tree, stat_at, write_new};
+use crate::files::{locked, make_directory, names_in, open_directory, remove_tree, stat_at, write_new};
 
 /// The layer in its staging directory.
 #[derive(Debug)]
@@ -127,17 +127,11 @@ pub(super) fn remove_all(store: &Store, directory: BorrowedFd<'_>) -> Result<()>
 }
 
 fn wait_for_lock(directory: File, diff_id: &Digest) -> sys::Result<Flock<File>> {
-    let mut directory = match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
+    let directory = match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => return Ok(lock),
         Err((back, Errno::EWOULDBLOCK)) => back,
         Err((_, errno)) => return Err(errno),
     };
     log::info!("layer {} is being unpacked by another process", diff_id.short());
-    loop {
-        match Flock::lock(directory, FlockArg::LockExclusive) {
-            Ok(lock) => return Ok(lock),
-            Err((back, Errno::EINTR)) => directory = back,
-            Err((_, errno)) => return Err(errno),
-        }
-    }
+    locked(directory)
 }

@@ -1,0 +1,19 @@
+//! From images to bundles: what is made of layers, whoever wrote them and whatever they hold. Needs root, and for images of
+//! other writers umoci, skopeo, GNU tar and bsdtar.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
+
+#[path = "images/archive.rs"]
+mod archive;
+#[path = "images/bundles.rs"]
+mod bundles;
+#[path = "images/home.rs"]
+mod home;
+#[path = "images/hostile.rs"]
+mod hostile;
+#[path = "images/model.rs"]
+mod model;
+#[path = "images/store.rs"]
+mod store;
+#[path = "images/writers.rs"]
+mod writers;

@@ -1,0 +1,186 @@
+//! Containers of bundles that were made from images.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::Path;
+
+use runtime_tests::{Runtime, User, require_cgroup2};
+use serde_json::json;
+
+use crate::archive::{Entry, archive, directory, docker, entry, file, symlink};
+use crate::home::{Answer, Home, answer};
+
+/// A layer with busybox.
+fn busybox() -> Vec<u8> {
+    let program = std::env::var_os("MINIRUN_BUSYBOX").unwrap_or_else(|| "/bin/busybox".into());
+    let program = Entry { content: fs::read(program).unwrap(), ..entry(b'0', "bin/busybox") }.mode(0o755);
+    let mut entries = vec![directory("bin"), program];
+    for name in ["sh", "cat", "echo", "id", "ls", "pwd", "stat", "env", "test", "touch", "df", "sleep", "hostname"] {
+        entries.push(symlink(format!("bin/{name}"), "busybox"));
+    }
+    for name in ["dev", "proc", "sys", "etc", "gone", "data"] {
+        entries.push(directory(name));
+    }
+    entries.push(directory("tmp").mode(0o1777));
+    entries.push(file("gone/file", "x"));
+    entries.push(file("etc/passwd", "root:x:0:0::/:\nwww:x:33:33::/:\n"));
+    entries.push(file("data/file", "from the image").ids(33, 33));
+    archive(&entries)
+}
+
+fn image(home: &Home, config: &serde_json::Value) {
+    require_cgroup2();
+    let above = archive(&[
+        directory("gone"),
+        entry(b'0', "gone/.wh..wh..opq"),
+        file("etc/new", "new"),
+        entry(b'0', "etc/.wh.none"),
+    ]);
+    docker(&home.path("image.tar"), config, &[busybox(), above]);
+}
+
+/// Makes a bundle and runs it.
+fn run(home: &Home, name: &str, options: &[&str], script: &str) -> Answer {
+    let words = ["bundle", "--store", "store", "--cmd", "-c", "--cmd", script];
+    home.call(&[&words, options, &["docker-archive:image.tar", name]].concat()).success();
+    again(home, name)
+}
+
+fn again(home: &Home, name: &str) -> Answer {
+    let state = home.path("state");
+    let mut command = Runtime::from_env().command(&state);
+    answer(command.args(["run", &format!("./{name}/")]).current_dir(home.path(".")))
+}
+
+#[test]
+fn a_container_is_what_the_image_says() {
+    let home = Home::new();
+    image(
+        &home,
+        &json!({"Entrypoint": ["/bin/sh"], "Env": ["A=image", "PATH=/bin"], "User": "www", "WorkingDir": "/etc"}),
+    );
+    let script = "id -u; pwd; echo $A $B; cat new; ls -a /gone; touch /tmp/x && echo made";
+    let said = run(&home, "one", &["--env", "B=caller"], script).success();
+    assert_eq!(said, "33\n/etc\nimage caller\nnew.\n..\nmade\n");
+    // What was changed is in the bundle.
+    assert!(home.path("one/upper/tmp/x").exists());
+    let said =
+        run(&home, "two", &["--user", "0", "--read-only", "--hostname", "box"], "id -u; hostname; touch /etc/x").stdout;
+    assert_eq!(said, "0\nbox\n");
+}
+
+#[test]
+fn changes_in_memory_are_limited_and_gone_with_the_container() {
+    let home = Home::new();
+    image(&home, &json!({"Entrypoint": ["/bin/sh"]}));
+    let script =
+        "test ! -e /etc/x; echo $?; touch /etc/x; cat /bin/busybox /bin/busybox >/tmp/x 2>/dev/null || echo full";
+    let said = run(&home, "one", &["--upper-size", "1m"], script).success();
+    assert_eq!(said, "0\nfull\n");
+    assert_eq!(again(&home, "one").success(), "0\nfull\n");
+    assert!(!home.path("one/upper").exists());
+}
+
+#[test]
+fn volumes_are_directories_of_the_bundle_or_of_the_host() {
+    let home = Home::new();
+    image(&home, &json!({"Entrypoint": ["/bin/sh"], "Volumes": {"/data": {}}}));
+    fs::create_dir(home.path("host")).unwrap();
+    fs::write(home.path("host/file"), "from the host").unwrap();
+    let said = run(&home, "one", &[], "cat /data/file; stat -c ' %u' /data/file; echo x >/data/made").success();
+    assert_eq!(said, "from the image 33\n");
+    assert!(home.path("one/volumes/0-data/made").exists() && !home.path("one/upper/data/made").exists());
+    let volume = format!("{}:/data:ro", home.path("host").display());
+    let said =
+        run(&home, "two", &["--volume", &volume], "cat /data/file; echo; touch /data/x 2>/dev/null || echo read-only")
+            .success();
+    assert_eq!(said, "from the host\nread-only\n");
+}
+
+#[test]
+fn limits_are_in_the_configuration() {
+    let home = Home::new();
+    image(&home, &json!({"Entrypoint": ["/bin/sh"]}));
+    let options = [
+        "--memory",
+        "64m",
+        "--cpus",
+        "0.5",
+        "--cpu-shares",
+        "512",
+        "--cpuset-cpus",
+        "0",
+        "--pids-limit",
+        "20",
+        "--net",
+        "host",
+    ];
+    home.bundle("docker-archive:image.tar", "one", &options).success();
+    let config = home.config("one");
+    let resources = &config["linux"]["resources"];
+    assert_eq!(resources["memory"], json!({"limit": 64 << 20}));
+    assert_eq!(resources["cpu"], json!({"cpus": "0", "period": 100_000, "quota": 50_000, "shares": 512}));
+    assert_eq!(resources["pids"], json!({"limit": 20}));
+    let namespaces = config["linux"]["namespaces"].as_array().unwrap();
+    assert!(namespaces.iter().all(|namespace| namespace["type"] != "network"));
+    for (options, why) in [
+        (["--cpus", "0"], "--cpus"),
+        (["--memory", "much"], "--memory"),
+        (["--net", "bridge"], "--net"),
+        (["--device-read-bps", "/dev/null:1m"], "not a block device"),
+        (["--volume", "/no/such/place:/data"], "--volume"),
+        (["--env", "NO_SUCH_VARIABLE"], "--env"),
+        (["--user", "nobody-there"], "has no user"),
+    ] {
+        let said = home.bundle("docker-archive:image.tar", "two", &options).failure();
+        assert!(said.contains(why), "{options:?}: {said}");
+        assert!(!home.path("two").exists());
+    }
+}
+
+#[test]
+fn an_ordinary_user_has_images_of_its_own() {
+    let home = Home::new();
+    image(&home, &json!({"Entrypoint": ["/bin/sh"]}));
+    let own = home.path("own");
+    fs::create_dir(&own).unwrap();
+    fs::copy(home.path("image.tar"), own.join("image.tar")).unwrap();
+    let program = Runtime::from_env().copied_to(&own);
+    for path in [home.path("."), own.clone()] {
+        chown(&path, Some(User::id()), Some(User::id())).unwrap();
+    }
+    let call = |user: &User, words: &[&str]| {
+        let mut command = program.bare();
+        command.args(words).current_dir(&own).env("HOME", &own).env_remove("XDG_DATA_HOME");
+        user.takes(&mut command);
+        answer(&mut command)
+    };
+    let user = User::with_ids().at_home(&own);
+    let make = |user: &User, name: &str| {
+        call(
+            user,
+            &[
+                "bundle",
+                "--cmd",
+                "-c",
+                "--cmd",
+                "ls -a /gone; cat /etc/new; stat -c ' %u' /data/file",
+                "docker-archive:image.tar",
+                name,
+            ],
+        )
+    };
+    make(&user, "one").success();
+    let said = call(&user, &["run", "./one/"]).success();
+    assert_eq!(said, ".\n..\nnew 33\n");
+    call(&user, &["image", "verify"]).success();
+    assert!(exists(&own, ".local/share/minirun/layers"));
+    fs::remove_dir_all(own.join("one")).unwrap();
+    call(&user, &["image", "prune"]).success();
+    assert_eq!(fs::read_dir(own.join(".local/share/minirun/layers")).unwrap().count(), 0);
+}
+
+fn exists(directory: &Path, name: impl AsRef<OsStr>) -> bool {
+    directory.join(name.as_ref()).exists()
+}

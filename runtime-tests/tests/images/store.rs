@@ -1,0 +1,160 @@
+//! The store: what is unpacked once, by whomever, stays as it is, and goes when nobody uses it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Stdio;
+
+use runtime_tests::killat;
+use serde_json::{Value, json};
+
+use crate::archive::{archive, directory, docker, file};
+use crate::home::Home;
+
+/// An image of three layers in `image.tar`.
+fn image(home: &Home) {
+    let layer = |number: usize| {
+        let files = (0..50).map(|index| file(format!("d{number}/{index}"), &"x".repeat(10_000 + number)));
+        archive(&[directory(format!("d{number}"))].into_iter().chain(files).collect::<Vec<_>>())
+    };
+    docker(&home.path("image.tar"), &json!({}), &[layer(1), layer(2), layer(3)]);
+}
+
+fn listed(home: &Home) -> Value {
+    serde_json::from_str(&home.call(&["image", "--store", "store", "--format", "json", "ls"]).success()).unwrap()
+}
+
+fn image_call(home: &Home, words: &[&str]) -> crate::home::Answer {
+    home.call(&[&["image", "--store", "store"], words].concat())
+}
+
+#[test]
+fn layers_are_kept_as_long_as_somebody_uses_them() {
+    let home = Home::new();
+    image(&home);
+    for name in ["one", "two"] {
+        home.bundle("docker-archive:image.tar", name, &[]).success();
+    }
+    assert_eq!(home.stored(), 3);
+    // Another image with two of the layers.
+    let shared = archive(&[file("other", "")]);
+    home.layers("other", &[shared]).success();
+    let list = listed(&home);
+    assert_eq!(list.as_array().unwrap().len(), 2);
+    let id = fs::read_to_string(home.path("one/image.json")).unwrap();
+    let record: Value = serde_json::from_str(&id).unwrap();
+    let id = record["image"].as_str().unwrap().to_owned();
+    let said = image_call(&home, &["rm", &id]).failure();
+    assert!(said.contains("is used by bundle") && said.contains("and 1 more"), "{said}");
+    image_call(&home, &["prune"]).success();
+    assert_eq!(home.stored(), 4);
+    fs::remove_dir_all(home.path("one")).unwrap();
+    fs::remove_dir_all(home.path("other")).unwrap();
+    // A bundle that was moved is a bundle.
+    fs::rename(home.path("two"), home.path("moved")).unwrap();
+    image_call(&home, &["prune"]).success();
+    assert_eq!((home.stored(), listed(&home).as_array().unwrap().len()), (3, 1));
+    image_call(&home, &["verify"]).success();
+    fs::remove_dir_all(home.path("moved")).unwrap();
+    image_call(&home, &["rm", &id[7..20]]).success();
+    assert_eq!((home.stored(), listed(&home)), (0, json!([])));
+    assert!(image_call(&home, &["rm", &id]).failure().contains("no image"));
+    home.assert_clean();
+}
+
+#[test]
+fn several_callers_share_the_work() {
+    let home = Home::new();
+    image(&home);
+    let children: Vec<_> = (0..8)
+        .map(|number| {
+            let words =
+                ["bundle", "--store", "store", "--cmd", "true", "docker-archive:image.tar", &format!("b{number}")];
+            home.command(&words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(home.stored(), 3);
+    home.assert_clean();
+    image_call(&home, &["verify"]).success();
+}
+
+#[test]
+fn whoever_is_killed_leaves_nothing_that_can_be_seen() {
+    let home = Home::new();
+    image(&home);
+    let command = || {
+        let mut command =
+            home.command(&["bundle", "--store", "store", "--cmd", "true", "docker-archive:image.tar", "bundle"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let whole = killat(command(), 0);
+    assert_eq!(whole.status, 0);
+    let fresh = || {
+        for name in ["store", "bundle"] {
+            let _none = fs::remove_dir_all(home.path(name));
+        }
+    };
+    for point in (1..=whole.calls).step_by((whole.calls / 40).max(1) as usize) {
+        fresh();
+        killat(command(), point);
+        // What can be seen is whole, and the next one finishes the work.
+        image_call(&home, &["verify"]).success();
+        let _part = fs::remove_dir_all(home.path("bundle"));
+        home.bundle("docker-archive:image.tar", "bundle", &[]).success();
+        image_call(&home, &["verify"]).success();
+        assert_eq!(home.stored(), 3, "killed at {point}");
+        home.assert_clean();
+    }
+}
+
+#[test]
+fn verify_finds_every_difference() {
+    let home = Home::new();
+    home.layers("bundle", &[archive(&[directory("d"), file("d/f", "abc").mode(0o600).ids(1, 1)])]).success();
+    let root = home.lower("bundle").remove(0);
+    let root = std::path::Path::new(&root);
+    let verify = || image_call(&home, &["verify"]);
+    verify().success();
+    for (change, back, found) in [
+        ("chmod 644 d/f", "chmod 600 d/f", "mode"),
+        ("chown 0 d/f", "chown 1:1 d/f; chmod 600 d/f", "owner"),
+        ("touch d/f", "touch -d @1000000000 d/f", "time of change"),
+        ("printf abd >d/f; touch -d @1000000000 d/f", "printf abc >d/f; touch -d @1000000000 d/f", "digest"),
+        ("printf abcd >d/f", "printf abc >d/f; touch -d @1000000000 d/f", "size"),
+        ("mkdir x; touch -d @0 .", "rmdir x; touch -d @0 .", "2 files"),
+        ("mv d/f d/g; touch -d @1000000000 d", "mv d/g d/f; touch -d @1000000000 d", "missing"),
+    ] {
+        crate::home::sh(root, change);
+        let answer = verify();
+        if found == "2 files" {
+            assert!(answer.stdout.contains("3 files in it, not 2"), "{answer:?}");
+        } else {
+            assert!(answer.stdout.contains(found), "{change}: {answer:?}");
+        }
+        answer.failure();
+        crate::home::sh(root, back);
+        verify().success();
+    }
+}
+
+#[test]
+fn a_bundle_that_cannot_be_made_is_not_there() {
+    let home = Home::new();
+    let layers = [archive(&[directory("data").mode(0o750).ids(5, 6), file("data/f", "x").ids(7, 8)])];
+    docker(&home.path("image.tar"), &json!({"Volumes": {"/data": {}}, "WorkingDir": "relative"}), &layers);
+    let said = home.bundle("docker-archive:image.tar", "bundle", &[]).failure();
+    assert!(said.contains("is not absolute"), "{said}");
+    assert!(!home.path("bundle").exists());
+    // A volume begins with what the image has there.
+    home.bundle("docker-archive:image.tar", "bundle", &["--workdir", "/"]).success();
+    let volume = home.path("bundle/volumes/0-data");
+    let (outer, inner) = (fs::metadata(&volume).unwrap(), fs::metadata(volume.join("f")).unwrap());
+    assert_eq!((outer.mode() & 0o7777, outer.uid(), outer.gid()), (0o750, 5, 6));
+    assert_eq!((inner.uid(), inner.gid(), inner.mtime()), (7, 8, 1_000_000_000));
+    let said = home.bundle("docker-archive:image.tar", "bundle", &["--workdir", "/"]).failure();
+    assert!(said.contains("has a config.json"), "{said}");
+}
