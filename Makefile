@@ -16,12 +16,18 @@ mandir = $(DESTDIR)$(PREFIX)/share/man/man8
 bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+# Podman and Buildah look for what is added to their configuration nowhere else; those of one user in ~/.config.
+SYSCONFDIR ?= /etc
+podmandir = $(DESTDIR)$(SYSCONFDIR)/containers/containers.conf.d
+# For the PATH of engines that call runc by its name.
+libdir = $(DESTDIR)$(PREFIX)/lib/minirun
 # What --version says; nothing outside of a repository.
 commit = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
 # Arguments for the test programs, as in: make test-vm ARGS=memory
 ARGS ?=
 
-.PHONY: help build install uninstall probe run fixtures vm test test-unit test-host test-vm bless bench lint fmt clean
+.PHONY: help build install uninstall probe run fixtures vm test test-unit test-host test-vm test-selinux test-systemd \
+	test-engines bless bench lint fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -31,9 +37,9 @@ build: ## compile the static program
 	@ls -l $(minirun)
 
 # Nothing is compiled here, because root may have no compiler: minirun=FILE names a program that is elsewhere.
-install: ## install what was built, with manual pages and completions; see DESTDIR and PREFIX
+install: ## install what was built, with manual pages, completions and what engines read; see DESTDIR, PREFIX, SYSCONFDIR
 	@[ -x $(minirun) ] || { echo "no program at $(minirun) (hint: make build)" >&2; exit 1; }
-	install -d $(bindir) $(mandir) $(bashdir) $(zshdir) $(fishdir)
+	install -d $(bindir) $(mandir) $(bashdir) $(zshdir) $(fishdir) $(podmandir) $(libdir)
 	install -m 755 $(minirun) $(bindir)/minirun
 	$(minirun) man | gzip -9n >$(mandir)/minirun.8.gz
 	for command in $$($(minirun) help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'); do \
@@ -42,10 +48,13 @@ install: ## install what was built, with manual pages and completions; see DESTD
 	$(minirun) completion bash >$(bashdir)/minirun
 	$(minirun) completion zsh >$(zshdir)/_minirun
 	$(minirun) completion fish >$(fishdir)/minirun.fish
+	sed 's,@bindir@,$(PREFIX)/bin,' dropins/containers.conf.d/minirun.conf >$(podmandir)/minirun.conf
+	ln -sf ../../bin/minirun $(libdir)/runc
 
 uninstall: ## remove what install has put there
 	rm -f $(bindir)/minirun $(mandir)/minirun.8.gz $(mandir)/minirun-*.8.gz \
-		$(bashdir)/minirun $(zshdir)/_minirun $(fishdir)/minirun.fish
+		$(bashdir)/minirun $(zshdir)/_minirun $(fishdir)/minirun.fish $(podmandir)/minirun.conf $(libdir)/runc
+	[ ! -d $(libdir) ] || rmdir $(libdir)
 
 probe:
 	$(cargo) build --release --package runtime-tests --bin probe
@@ -60,7 +69,8 @@ vm: build probe ## a shell in the test VM, with minirun and the fixtures' script
 	runtime-tests/vm/run --add $(minirun)=/usr/local/bin/minirun --add $(probe)=/usr/local/bin/probe \
 		--add rootfs-fixtures=/root/rootfs-fixtures --env PROBE=/usr/local/bin/probe --shell
 
-test: test-unit test-host test-vm ## all tests
+test: SCOPE = quick
+test: test-unit test-host test-vm test-selinux test-systemd test-engines ## all tests; of the engines those that do not take long
 
 # libseccomp is what the compiler of seccomp profiles is compared with.
 test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
@@ -81,6 +91,26 @@ test-host: build probe ## containers on this kernel, as root
 SUITES ?= limits
 test-vm: build probe ## limits in the test VM, which has every controller
 	runtime-tests/vm/test $(minirun) $(probe) $(SUITES) -- $(ARGS)
+
+test-selinux: build probe ## labels of SELinux, in the test VM, booted with it
+	runtime-tests/vm/test $(minirun) $(probe) selinux -- $(ARGS)
+
+# What a VM with systemd holds: the container engines of Debian, and what their tests look with.
+engines = docker.io docker-cli docker-buildx docker-compose containerd podman buildah skopeo runc crun conmon netavark \
+	aardvark-dns containernetworking-plugins iptables nftables slirp4netns passt fuse-overlayfs catatonit tini \
+	btrfs-progs dmsetup e2fsprogs iproute2 procps strace jq curl python3 python3-grpcio
+
+test-systemd: build probe ## the systemd cgroup driver, in a VM with systemd
+	image=$$($(sudo) runtime-tests/vm/image $(engines)) && \
+	MINIRUN_VM_IMAGE=$$image runtime-tests/vm/test $(minirun) $(probe) systemd -- $(ARGS)
+
+# SCOPE=quick leaves out what takes long; ARGS=docker:: selects by name. MINIRUN_RUNTIME=runc or crun tests that program
+# of the VM's system instead.
+SCOPE ?= full
+test-engines: build probe ## Docker, containerd and Podman with minirun, in the same VM; SCOPE=quick for four minutes
+	image=$$($(sudo) runtime-tests/vm/image $(engines)) && \
+	MINIRUN_VM_IMAGE=$$image MINIRUN_VM_OPTIONS="--memory 3072 $(MINIRUN_VM_OPTIONS)" MINIRUN_VM_TIMEOUT=$(or $(MINIRUN_VM_TIMEOUT),14400) \
+		runtime-tests/vm/test $(minirun) $(probe) engines -- $(if $(filter quick,$(SCOPE)),,--include-ignored) $(ARGS)
 
 bless: ## rewrite the golden plans, for the review to read
 	MINIRUN_BLESS=1 cargo test -p minirun-plan -p minirun-overlay --test golden

@@ -27,6 +27,8 @@ pub struct Bundle {
     runtime: Runtime,
     config: Value,
     user: Option<User>,
+    /// Options before the verb that makes the container.
+    globals: &'static [&'static str],
 }
 
 impl Bundle {
@@ -40,7 +42,7 @@ impl Bundle {
         let home = std::env::temp_dir().join("runtime-tests").join(&id);
         fs::create_dir_all(home.join("bundle")).unwrap();
         install_root(&home.join("bundle/rootfs"));
-        Self { id, home, runtime: Runtime::from_env(), config: default_config(), user: None }
+        Self { id, home, runtime: Runtime::from_env(), config: default_config(), user: None, globals: &[] }
     }
 
     /// Changes the configuration.
@@ -52,6 +54,12 @@ impl Bundle {
     /// The configuration.
     pub fn config(&self) -> &Value {
         &self.config
+    }
+
+    /// Makes the container with these options before the verb; the other verbs go without them.
+    pub fn globals(mut self, globals: &'static [&'static str]) -> Self {
+        self.globals = globals;
+        self
     }
 
     /// Sets the program and its arguments.
@@ -185,7 +193,7 @@ impl Bundle {
     /// `create` or `run` of this bundle with further options, not yet started.
     pub fn command_for(&self, verb: &str, options: &[&str]) -> Command {
         self.write();
-        let mut command = self.command(&[verb, "--bundle"]);
+        let mut command = self.command(&[self.globals, &[verb, "--bundle"]].concat());
         command.arg(self.path()).args(options).arg(&self.id);
         command
     }

@@ -31,12 +31,14 @@ pub struct User {
     groups: Vec<u32>,
     /// Where its files are.
     home: PathBuf,
+    /// `XDG_RUNTIME_DIR`, if somebody else has made it.
+    session: Option<PathBuf>,
 }
 
 impl User {
     /// One who may map no more than its own id, and whose cgroup belongs to somebody else.
     pub fn plain() -> Self {
-        Self { grant: None, cgroup: None, groups: Vec::new(), home: PathBuf::new() }
+        Self { grant: None, cgroup: None, groups: Vec::new(), home: PathBuf::new(), session: None }
     }
 
     /// One to whom the ids of [`User::granted`] are granted.
@@ -52,6 +54,11 @@ impl User {
     /// In this cgroup.
     pub fn in_cgroup(self, cgroup: &Path) -> Self {
         Self { cgroup: Some(cgroup.to_owned()), ..self }
+    }
+
+    /// With a runtime directory that is there already.
+    pub fn in_session(self, directory: &Path) -> Self {
+        Self { session: Some(directory.to_owned()), ..self }
     }
 
     /// In whatever cgroup the caller is.
@@ -76,14 +83,16 @@ impl User {
 
     /// The directory in `XDG_RUNTIME_DIR`.
     pub fn runtime_directory(&self) -> PathBuf {
-        self.home.join("run")
+        self.session.clone().unwrap_or_else(|| self.home.join("run"))
     }
 
     /// Moves in: files in `home` for its view of `/etc`, and a runtime directory.
     pub fn at_home(mut self, home: &Path) -> Self {
         self.home = home.to_owned();
-        fs::DirBuilder::new().mode(0o700).create(self.runtime_directory()).unwrap();
-        chown(self.runtime_directory(), Some(ID), Some(ID)).unwrap();
+        if self.session.is_none() {
+            fs::DirBuilder::new().mode(0o700).create(self.runtime_directory()).unwrap();
+            chown(self.runtime_directory(), Some(ID), Some(ID)).unwrap();
+        }
         if let Some((first, count)) = self.grant {
             fs::write(home.join("passwd"), format!("root:x:0:0::/:/bin/sh\ntester:x:{ID}:{ID}::/:/bin/sh\n")).unwrap();
             fs::write(home.join("subid"), format!("tester:{first}:{count}\n")).unwrap();

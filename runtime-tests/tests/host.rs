@@ -62,6 +62,8 @@ mod scheduling;
 mod seccomp;
 #[path = "host/streams.rs"]
 mod streams;
+#[path = "host/systemd.rs"]
+mod systemd;
 #[path = "host/terminal.rs"]
 mod terminal;
 #[path = "host/tracing.rs"]

@@ -1,4 +1,5 @@
-//! What `make install` puts into a system: the program, manual pages and completions, read by the programs they are for.
+//! What `make install` puts into a system: the program, manual pages and completions, read by the programs they are for,
+//! and what container engines look for (tests/engines.rs has those).
 //! Needs no privilege, but make, gzip, bash, zsh, fish, mandoc, groff and man.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
@@ -232,10 +233,24 @@ fn every_page_that_a_page_names_is_there() {
 }
 
 #[test]
+fn engines_find_the_program_where_it_is() {
+    let installed = Installed::new();
+    let program = fs::canonicalize(installed.file("bin/minirun")).unwrap();
+    assert_eq!(
+        fs::canonicalize(installed.file("lib/minirun/runc")).unwrap(),
+        program,
+        "by the name that BuildKit calls"
+    );
+    let podman = fs::read_to_string(installed.0.join("etc/containers/containers.conf.d/minirun.conf")).unwrap();
+    assert!(podman.lines().any(|line| line == "minirun = [\"/usr/bin/minirun\"]"), "{podman}");
+}
+
+#[test]
 fn uninstall_leaves_no_file() {
     let installed = Installed::new();
     assert!(installed.file("bin/minirun").is_file());
     installed.make("uninstall");
-    let left = says(Command::new("find").arg(installed.file("")).args(["-type", "f"]));
+    let left = says(Command::new("find").arg(&installed.0).args(["!", "-type", "d"]));
     assert_eq!(left, "");
+    assert!(!installed.file("lib/minirun").exists());
 }

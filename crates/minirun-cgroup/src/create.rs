@@ -55,6 +55,32 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// Opens the cgroup of a plan that somebody else has made for it, and enables the controllers that the plan needs and
+    /// that are not enabled yet. The knobs are not written yet.
+    ///
+    /// # Errors
+    ///
+    /// The cgroup is not there, or a controller cannot be enabled.
+    pub fn adopt(mount: &Path, plan: &CgroupPlan) -> Result<Cgroup> {
+        let root = files::open_mount(mount)?;
+        let path = files::inside(mount, &plan.path)?;
+        let making = Making { root: root.as_fd(), mount, plan, made: None, found: true };
+        let mut here = PathBuf::new();
+        for name in path.parent().into_iter().flatten().map(Some).chain([None]) {
+            let dir = files::open_dir(root.as_fd(), &here)
+                .map_err(|errno| CgroupError::new("open", mount.join(&here), errno))?;
+            let enabled = making.read(dir.as_fd(), &here, SUBTREE)?;
+            // Whoever has made it has enabled what is usual.
+            if !making.needed().all(|name| has(&enabled, name)) {
+                making.enable(dir.as_fd(), &here)?;
+            }
+            here.extend(name);
+        }
+        let dir =
+            files::open_dir(root.as_fd(), &path).map_err(|errno| CgroupError::new("open", mount.join(&path), errno))?;
+        Ok(Cgroup { root, dir, mount: mount.to_owned(), path, made: None })
+    }
+
     fn must_be_unused(&self) -> Result<()> {
         let events = self.read("cgroup.events")?.unwrap_or_default();
         if files::value_of(&events, "populated") == Some("1") {

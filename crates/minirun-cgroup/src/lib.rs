@@ -28,7 +28,7 @@ use minirun_sys::{Errno, bpf_attach_device_filter, bpf_load_device_filter};
 
 pub use delegation::{delegated, own, usable};
 pub use error::{Cause, CgroupError};
-pub use mount::{CgroupMount, controllers, locate, v1_controllers};
+pub use mount::{CgroupMount, controllers, locate, mount_of, v1_controllers};
 pub use oom::OomWatch;
 pub use stats::Stats;
 

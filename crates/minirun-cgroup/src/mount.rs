@@ -58,6 +58,16 @@ pub fn v1_controllers() -> Result<Vec<(String, PathBuf)>> {
     Ok(v1_in(&mountinfo()?))
 }
 
+/// The first mount point of a file system of this type among this process's mounts.
+///
+/// # Errors
+///
+/// `/proc/self/mountinfo` cannot be read.
+pub fn mount_of(filesystem: &str) -> Result<Option<PathBuf>> {
+    let of_type = |line: &Line<'_>| line.filesystem == filesystem.as_bytes();
+    Ok(lines(&mountinfo()?).find(of_type).map(|line| unescape(line.point)))
+}
+
 fn mountinfo() -> Result<Vec<u8>> {
     std::fs::read(MOUNTINFO).map_err(|error| {
         let errno = minirun_sys::Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));

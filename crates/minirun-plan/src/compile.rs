@@ -2,6 +2,7 @@
 
 mod cgroup_path;
 pub(crate) mod devices;
+mod document;
 mod hooks;
 mod labels;
 mod mount_options;
@@ -10,19 +11,20 @@ mod namespaces;
 mod net_devices;
 mod nodes;
 mod process;
-mod refusals;
+mod resctrl;
 mod resources;
 mod scheduling;
 mod seccomp;
 mod sysctl;
+mod unit;
 
 use std::ffi::CString;
 use std::path::Path;
 
 use crate::spec::Spec;
 use crate::{
-    CgroupPlan, Handle, Hooks, HostFacts, HostStep, IdMaps, Namespaces, Op, Origin, Payload, Plan, Problems, Source,
-    Step,
+    CgroupPlan, Handle, Hooks, HostFacts, HostStep, IdMaps, Namespaces, Op, Origin, Payload, Plan, Problems,
+    ResctrlPlan, Source, Step,
 };
 
 /// What the command line adds to the configuration.
@@ -46,6 +48,19 @@ pub struct Request<'a> {
     pub listen_fds: u32,
     /// The directory with the socket on which the container says that it is ready (sd_notify(3)), if it may.
     pub notify: Option<&'a str>,
+    /// Which systemd shall make the cgroup, if one shall.
+    pub systemd: Option<SystemdRequest<'a>>,
+}
+
+/// What there is to know of the systemd that makes a container's cgroup.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemdRequest<'a> {
+    /// Is it that of a user, not the system's?
+    pub user: bool,
+    /// The cgroup below which its units are, relative to the root of the cgroup2 mount.
+    pub cgroup: &'a Path,
+    /// The container's state directory, which tells whose the unit is.
+    pub owner: &'a str,
 }
 
 /// What the root file system is made of.
@@ -63,6 +78,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) namespaces: Namespaces,
     pub(crate) cgroup: CgroupPlan,
+    pub(crate) resctrl: Option<ResctrlPlan>,
     pub(crate) before_birth: Vec<HostStep>,
     pub(crate) host: Vec<HostStep>,
     pub(crate) handles: Vec<Handle>,
@@ -72,6 +88,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) hooks: Hooks,
     pub(crate) warnings: Vec<String>,
     pub(crate) notes: Vec<String>,
+    /// `linux.mountLabel`, where it can be had.
+    pub(crate) mount_label: Option<CString>,
     /// Steps that wait for the device nodes.
     pub(crate) delayed: Vec<Step>,
     pub(crate) problems: Problems,
@@ -84,6 +102,7 @@ impl<'a> Draft<'a> {
             request,
             namespaces: Namespaces::default(),
             cgroup: CgroupPlan::default(),
+            resctrl: None,
             before_birth: Vec::new(),
             host: Vec::new(),
             handles: Vec::new(),
@@ -93,6 +112,7 @@ impl<'a> Draft<'a> {
             hooks: Hooks::default(),
             warnings: Vec::new(),
             notes: Vec::new(),
+            mount_label: None,
             delayed: Vec::new(),
             problems: Problems::new(),
         }
@@ -103,9 +123,24 @@ impl<'a> Draft<'a> {
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
+        let rootless = self.facts.rootless();
         let Draft { namespaces, cgroup, before_birth, host, handles, idmaps, init, payload, hooks, .. } = self;
-        let Draft { warnings, notes, .. } = self;
-        Ok(Plan { cgroup, namespaces, before_birth, host, handles, idmaps, init, payload, hooks, warnings, notes })
+        let Draft { resctrl, warnings, notes, .. } = self;
+        Ok(Plan {
+            rootless,
+            cgroup,
+            resctrl,
+            namespaces,
+            before_birth,
+            host,
+            handles,
+            idmaps,
+            init,
+            payload,
+            hooks,
+            warnings,
+            notes,
+        })
     }
 
     /// Adds a step of init.
@@ -133,11 +168,17 @@ impl<'a> Draft<'a> {
         self.namespaces.has(libc::CLONE_NEWUSER)
     }
 
-    /// A source of a bind mount: opened by init, or by the parent where init's user namespace may not reach it. An ordinary
-    /// user can copy mounts only within its own user namespace, where it reaches what it reaches outside.
+    /// Does init run in another user namespace than the host's first one, be it its own or the runtime's? Then it has no
+    /// rights to what belongs to the host as a whole, such as device nodes.
+    pub(crate) fn below_initial_user_namespace(&self) -> bool {
+        self.in_user_namespace() || !self.facts.initial_user_namespace
+    }
+
+    /// A source of a bind mount: opened by init, or by the parent where init's user namespace may not reach it. Who has no
+    /// right to the mounts outside can copy them only within the new user namespace, where it reaches what it reaches outside.
     pub(crate) fn source(&mut self, path: &str, recursive: bool, origin: &Origin) -> Source {
         let path = self.c_string(path, origin);
-        if !self.in_user_namespace() || self.facts.euid != 0 {
+        if !self.in_user_namespace() || self.facts.euid != 0 || self.facts.others_mounts {
             return Source::Path(path);
         }
         self.handles.push(Handle { path: path.clone(), recursive, idmap: None, origin: origin.clone() });
@@ -153,15 +194,18 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     let none = Default::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
     let mut draft = Draft::new(facts, request);
-    refusals::refuse_unsupported(&mut draft, spec, linux);
+    document::document(&mut draft, spec);
 
+    labels::mounts(&mut draft, spec, linux);
     // Namespaces come first, because what the rest may do depends on them.
     namespaces::namespaces(&mut draft, linux);
-    cgroup_path::cgroup_path(&mut draft, linux);
+    let slice = cgroup_path::cgroup_path(&mut draft, linux);
     cgroup_path::cgroup_owner(&mut draft, spec, linux);
     let limits = resources_of(linux);
     resources::resources(limits, facts, &mut draft.cgroup, &mut draft.problems, &mut draft.warnings);
     cgroup_path::without_cgroup(&mut draft);
+    unit::unit(&mut draft, &slice, spec.annotations.as_ref());
+    resctrl::groups(&mut draft, linux, false);
 
     // Devices are there before kernel parameters, which may be about them.
     net_devices::net_devices(&mut draft, linux);
@@ -222,10 +266,12 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
         preserve_fds,
         listen_fds: 0,
         notify: None,
+        systemd: None,
     };
     let mut draft = Draft::new(facts, &request);
     labels::keys(&mut draft, spec.process.as_ref());
     labels::program(&mut draft, spec.process.as_ref());
+    resctrl::groups(&mut draft, linux, true);
     namespaces::enter_container(&mut draft, linux);
     process::terminal(&mut draft, spec, false);
     process::process(&mut draft, spec, linux, true);
@@ -266,9 +312,11 @@ fn resources_of(linux: &crate::spec::Linux) -> &crate::spec::Resources {
     linux.resources.as_ref().unwrap_or_else(|| NONE.get_or_init(Default::default))
 }
 
-pub use cgroup_path::default_path as default_cgroup;
+pub use cgroup_path::{default_path as default_cgroup, scope_of};
 pub use hooks::compile_hooks;
 pub(crate) use mount_options::known_words as mount_options;
 pub use mounts::is_overlay_root;
 pub(crate) use namespaces::name_of as namespaces_name;
 pub use process::limit_name;
+pub use resctrl::compile_schemata;
+pub use unit::{knobs_of, unit_description, unit_properties};

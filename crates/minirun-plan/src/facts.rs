@@ -12,7 +12,7 @@ pub struct HostFacts {
     /// The cgroup below which a container's is made that its configuration does not place, as a path from the root of the
     /// mount; empty for that root.
     pub cgroup_base: PathBuf,
-    /// Why no cgroup can be made there, if that is so and the container may be without one (`--rootless`).
+    /// Why none is made there, if the container may be without one (`--rootless`) or shall be (`--cgroup-manager disabled`).
     pub cgroup_denied: Option<String>,
     /// Controllers that a cgroup v1 hierarchy holds, with its mount point.
     pub v1_controllers: Vec<(String, PathBuf)>,
@@ -36,8 +36,38 @@ pub struct HostFacts {
     pub euid: u32,
     /// Its effective group id.
     pub egid: u32,
+    /// Intel RDT, if the configuration asks for it.
+    pub resctrl: Resctrl,
+    /// Is SELinux enabled in the kernel?
+    pub selinux: bool,
     /// Is the runtime in the host's first user namespace?
     pub initial_user_namespace: bool,
+    /// Is it root of another one, but not of the mounts that it sees, so that it cannot copy them?
+    pub others_mounts: bool,
+}
+
+/// What there is of Intel RDT, which is a file system as well (Documentation/arch/x86/resctrl.rst).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Resctrl {
+    /// The kernel has no such file system, or not on this processor.
+    #[default]
+    Absent,
+    /// It is mounted nowhere.
+    Unmounted,
+    /// It is there.
+    Mounted {
+        /// Where.
+        mount: PathBuf,
+        /// What it allocates and monitors: the directories of `info`, as `L3`, `MB`, `L3_MON`.
+        info: Vec<String>,
+    },
+}
+
+impl Resctrl {
+    /// Is there something of this name in `info`?
+    pub fn has(&self, name: &str) -> bool {
+        matches!(self, Resctrl::Mounted { info, .. } if info.iter().any(|had| had == name))
+    }
 }
 
 /// Where a controller can be had.

@@ -16,13 +16,15 @@ mod problem;
 mod scheduling;
 mod show;
 pub mod spec;
+mod unit;
 
 pub use compile::devices::{DeviceFilter, DeviceRule};
 pub use compile::{
-    ExecRequest, Limits, Request, RootSource, compile, compile_exec, compile_hooks, compile_resources, default_cgroup,
-    is_overlay_root, limit_name,
+    ExecRequest, Limits, Request, RootSource, SystemdRequest, compile, compile_exec, compile_hooks, compile_resources,
+    compile_schemata, default_cgroup, is_overlay_root, knobs_of, limit_name, scope_of, unit_description,
+    unit_properties,
 };
-pub use facts::{ControllerHome, HostFacts};
+pub use facts::{ControllerHome, HostFacts, Resctrl};
 pub use minirun_seccomp::{ACTIONS, ARCHITECTURES, FLAGS, Filter as SeccompFilter, Listener, OPERATORS};
 pub use op::*;
 pub use origin::Origin;
@@ -31,3 +33,4 @@ pub use problem::{Problem, Problems};
 pub use scheduling::{IoPriority, MemoryPolicy, NumberSet, Scheduler};
 pub use show::Line;
 pub use spec::Spec;
+pub use unit::{Property, UnitPlan, Value};

@@ -159,6 +159,9 @@ pub enum Op {
     Join(usize),
     /// Enter the namespaces of a container that runs, these of them, and its root.
     EnterContainer(u64),
+    /// Give the root of the ipc namespace's message queues (mqueue) this label of SELinux. Its owner is who made the
+    /// namespace, so this comes before init is another user.
+    LabelQueues(CString),
     /// Become user and group 0 of the user namespace.
     BecomeRoot,
     /// A new session keyring of this name (keyctl(2)).
@@ -325,7 +328,12 @@ pub enum Op {
         uid: u32,
     },
     /// Nothing of this path may be read: /dev/null over a file, an empty read-only directory over a directory.
-    MaskedPath(InRoot),
+    MaskedPath {
+        /// Which.
+        path: InRoot,
+        /// The label of the empty directory (SELinux).
+        label: Option<CString>,
+    },
     /// This path and what is beneath it may not be written.
     ReadonlyPath(InRoot),
     /// The propagation of `/` in the container.

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use crate::{DeviceFilter, IoPriority, NumberSet, Op, Origin, Scheduler};
+use crate::{DeviceFilter, IoPriority, NumberSet, Op, Origin, Scheduler, UnitPlan};
 
 /// An operation of init and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +17,13 @@ pub struct Step {
 /// Everything that makes one container, in the order in which it is done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
+    /// Has the runtime no rights but those of an ordinary user, or of root in a user namespace? Then it can write to /proc/PID
+    /// of its init only while that is readable.
+    pub rootless: bool,
     /// The container's cgroup.
     pub cgroup: CgroupPlan,
+    /// Its groups in the resctrl file system (Intel RDT), if it has some.
+    pub resctrl: Option<ResctrlPlan>,
     /// New and joined namespaces.
     pub namespaces: Namespaces,
     /// What the parent does to itself before it makes init.
@@ -57,6 +62,8 @@ pub struct CgroupPlan {
     pub devices: Option<DeviceFilter>,
     /// Who gets it, if not its maker.
     pub owner: Option<CgroupOwner>,
+    /// The unit of systemd that has the cgroup; none when it is made through the file system.
+    pub unit: Option<UnitPlan>,
 }
 
 /// The user of a container, who may make cgroups inside of its own.
@@ -105,6 +112,45 @@ pub enum Expect {
     Readable,
 }
 
+/// A container's groups in the resctrl file system: made before init is born, which joins them then ([`HostOp::JoinResctrl`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResctrlPlan {
+    /// Where that file system is mounted.
+    pub mount: PathBuf,
+    /// The directory of the group.
+    pub group: PathBuf,
+    /// Whose it is.
+    pub kind: GroupKind,
+    /// What is written to its `schemata`, in this order.
+    pub schemata: Vec<Schema>,
+    /// The directory of the container's monitoring group, if it has one.
+    pub monitoring: Option<PathBuf>,
+    /// The field that names the group.
+    pub origin: Origin,
+}
+
+/// Whose a group is (runtime-spec, "IntelRdt").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupKind {
+    /// The container's: made if it is missing, and then removed with the container.
+    Own,
+    /// Everybody's who names it: made if it is missing, and left.
+    Shared,
+    /// Somebody else's: it must be there.
+    Existing,
+}
+
+/// A line of `schemata`: `L3:0=ff;1=f`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// The line.
+    pub line: String,
+    /// Must a shared group that is there already have it, rather than get it?
+    pub compared: bool,
+    /// The field that asks for it.
+    pub origin: Origin,
+}
+
 /// The namespaces of a container.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Namespaces {
@@ -114,9 +160,9 @@ pub struct Namespaces {
     pub join: Vec<JoinedNamespace>,
     /// The ones of a running container, for a further process in it: `CLONE_NEW*` bits.
     pub entered: u64,
-    /// Is the joined or entered user namespace the first to be entered, because the runtime has no right to the others
-    /// outside of it?
-    pub user_first: bool,
+    /// Does a go-between enter the others, because the runtime has no right to them outside of their user namespace, or could
+    /// not return from them?
+    pub by_go_between: bool,
     /// Are the runtime's supplementary groups given up before a joined user namespace is entered, where that would be
     /// denied?
     pub leave_groups: bool,
@@ -196,6 +242,13 @@ pub enum HostOp {
     IoPriority(IoPriority),
     /// sched_setaffinity(2).
     Affinity(NumberSet),
+    /// Write the process to the `tasks` of this group of the resctrl file system.
+    JoinResctrl {
+        /// Where that is mounted.
+        mount: PathBuf,
+        /// The directory of the group.
+        group: PathBuf,
+    },
     /// Move a network device to init's network namespace, with its addresses, and set it up there.
     NetDevice {
         /// Its name here.

@@ -7,14 +7,14 @@ use crate::compile::limit_name;
 use crate::compile::namespaces_name as name_of;
 use crate::scheduling::domain_name;
 use crate::{
-    Attributes, FsOption, Hook, Hooks, HostOp, InRoot, MountPoint, Namespaces, NodeKind, Op, Origin, Plan, RootPlace,
-    Source,
+    Attributes, FsOption, GroupKind, Hook, Hooks, HostOp, InRoot, MountPoint, Namespaces, NodeKind, Op, Origin, Plan,
+    ResctrlPlan, RootPlace, Source,
 };
 
 /// One line of a printed plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Who does it: `cgroup`, `namespace`, `host` or `init`.
+    /// Who does it, or where: `cgroup`, `unit`, `resctrl`, `namespace`, `host`, `init` or `hooks`.
     pub part: &'static str,
     /// What is done, in a word: `mount`, `memory.max`.
     pub verb: String,
@@ -36,6 +36,12 @@ impl Plan {
         } else if self.namespaces.entered == 0 {
             add("cgroup", "make", self.cgroup.path.display().to_string(), &self.cgroup.origin);
         }
+        if let Some(unit) = &self.cgroup.unit {
+            add("unit", "start", unit.name.clone(), &self.cgroup.origin);
+            for property in &unit.properties {
+                add("unit", &property.name, property.value.to_string(), &property.origin);
+            }
+        }
         if !self.cgroup.controllers.is_empty() {
             add("cgroup", "enable", self.cgroup.controllers.join(" "), &Origin::of("linux.resources"));
         }
@@ -48,6 +54,9 @@ impl Plan {
         }
         if let Some(owner) = &self.cgroup.owner {
             add("cgroup", "owner", owner.uid.to_string(), &owner.origin);
+        }
+        if let Some(groups) = &self.resctrl {
+            groups.lines(&mut add);
         }
         for bit in 0..64 {
             if self.namespaces.new & 1 << bit != 0 {
@@ -122,6 +131,24 @@ impl Plan {
     }
 }
 
+impl ResctrlPlan {
+    fn lines(&self, add: &mut impl FnMut(&'static str, &str, String, &Origin)) {
+        let verb = match self.kind {
+            GroupKind::Own => "make",
+            GroupKind::Shared => "make-shared",
+            GroupKind::Existing => "use",
+        };
+        add("resctrl", verb, self.group.display().to_string(), &self.origin);
+        for schema in &self.schemata {
+            add("resctrl", "schemata", schema.line.escape_debug().to_string(), &schema.origin);
+        }
+        if let Some(monitoring) = &self.monitoring {
+            let origin = Origin::of("linux.intelRdt.enableMonitoring");
+            add("resctrl", "monitor", monitoring.display().to_string(), &origin);
+        }
+    }
+}
+
 impl HostOp {
     /// The operation in a word, and what it works on; `own` when it is done to the parent itself.
     fn shown(&self, own: bool) -> (&'static str, String) {
@@ -132,6 +159,7 @@ impl HostOp {
             HostOp::RaiseLimit { resource, hard } => {
                 ("raise", format!("{} to {}", limit_name(*resource), limit(*hard)))
             }
+            HostOp::JoinResctrl { group, .. } => ("resctrl", group.join("tasks").display().to_string()),
             HostOp::Scheduler(scheduler) => ("scheduler", scheduler.to_string()),
             HostOp::IoPriority(priority) => ("io-priority", priority.to_string()),
             HostOp::NetDevice { name, new_name } => ("net-device", format!("{name} as {new_name}")),
@@ -146,6 +174,7 @@ impl Op {
         match self {
             Op::Join(_) => "join",
             Op::EnterContainer(_) => "enter-container",
+            Op::LabelQueues(_) => "label-queues",
             Op::BecomeRoot => "become-root",
             Op::SessionKeyring(_) => "keyring",
             Op::Hostname(_) => "hostname",
@@ -172,7 +201,7 @@ impl Op {
             Op::LsmAttribute { .. } => "lsm-attribute",
             Op::Sysctl { .. } => "sysctl",
             Op::Terminal { .. } => "terminal",
-            Op::MaskedPath(_) => "mask",
+            Op::MaskedPath { .. } => "mask",
             Op::ReadonlyPath(_) => "read-only",
             Op::RootPropagation(_) => "root-propagation",
             Op::ReadonlyRoot => "read-only-root",
@@ -213,7 +242,7 @@ impl Op {
             Op::ChangeRoot | Op::ReadonlyRoot => "/".to_owned(),
             Op::OverlayStage { place, size } if size.is_empty() => place.to_string(),
             Op::OverlayStage { place, size } => format!("{place} size={}", size.to_string_lossy()),
-            Op::SessionKeyring(text) | Op::Hostname(text) | Op::Domainname(text) => show(text),
+            Op::LabelQueues(text) | Op::SessionKeyring(text) | Op::Hostname(text) | Op::Domainname(text) => show(text),
             Op::PrivateParent(path) | Op::OverlayLower(path) | Op::OverlayUpper(path) | Op::OverlayWork(path) => {
                 show(path)
             }
@@ -267,7 +296,11 @@ impl Op {
                 let size = size.map_or(String::new(), |(rows, columns)| format!(" {rows} rows {columns} columns"));
                 format!("{}owner {uid}{size}", if *console { "/dev/console " } else { "" })
             }
-            Op::MaskedPath(path) | Op::ReadonlyPath(path) | Op::MakeDirectory(path) => path.to_string(),
+            Op::MaskedPath { path, label } => format!(
+                "{path}{}",
+                label.as_deref().map_or(String::new(), |label| format!(" labelled {}", show(label)))
+            ),
+            Op::ReadonlyPath(path) | Op::MakeDirectory(path) => path.to_string(),
             Op::Limit { resource, soft, hard } => {
                 format!("{} {} {}", limit_name(*resource), limit(*soft), limit(*hard))
             }
@@ -347,16 +380,20 @@ fn propagation(flags: u64) -> String {
     format!("{}{kind}", if flags & libc::MS_REC != 0 { "r" } else { "" })
 }
 
+/// What an attribute brings along is shown with the attributes.
 fn fs_options(options: &[FsOption]) -> String {
-    options.iter().filter(|option| option.index.is_some()).fold(String::new(), |mut text, option| {
-        text.push(' ');
-        text.push_str(&show(&option.key));
-        if let Some(value) = &option.value {
-            text.push('=');
-            text.push_str(&show(value));
-        }
-        text
-    })
+    options.iter().filter(|option| option.index.is_some() || option.value.is_some()).fold(
+        String::new(),
+        |mut text, option| {
+            text.push(' ');
+            text.push_str(&show(&option.key));
+            if let Some(value) = &option.value {
+                text.push('=');
+                text.push_str(&show(value));
+            }
+            text
+        },
+    )
 }
 
 /// Attributes as the words of mount options, with a prefix for the recursive ones.

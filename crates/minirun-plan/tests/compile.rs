@@ -10,8 +10,8 @@ mod hosts;
 use std::path::Path;
 
 use minirun_plan::{
-    ExecRequest, HostFacts, Op, Plan, Request, RootPlace, RootSource, Spec, Step, compile, compile_exec,
-    compile_resources, is_overlay_root,
+    ExecRequest, HostFacts, Op, Plan, Request, Resctrl, RootPlace, RootSource, Spec, Step, SystemdRequest, compile,
+    compile_exec, compile_resources, compile_schemata, is_overlay_root,
 };
 use serde_json::{Map, Value, json};
 
@@ -56,6 +56,7 @@ fn request() -> Request<'static> {
         preserve_fds: 0,
         listen_fds: 0,
         notify: None,
+        systemd: None,
     }
 }
 
@@ -171,6 +172,7 @@ fn mount_options() {
     for (options, expected) in [
         (&[][..], "mount /m tmpfs [mounts[0]]"),
         (&["defaults"], "mount /m tmpfs [mounts[0]]"),
+        (&["nosuid", "", "nodev"], "mount /m nosuid nodev tmpfs [mounts[0]]"),
         (&["nosuid", "nodev", "noexec"], "mount /m nosuid nodev noexec tmpfs [mounts[0]]"),
         (&["nosuid", "suid"], "mount /m suid tmpfs [mounts[0]]"),
         (&["suid", "nosuid"], "mount /m nosuid tmpfs [mounts[0]]"),
@@ -640,6 +642,59 @@ fn security_modules_are_told_before_init_leaves_the_hosts_files() {
     }
 }
 
+/// A host with SELinux.
+fn selinux() -> HostFacts {
+    HostFacts { selinux: true, ..v2() }
+}
+
+#[test]
+fn what_is_mounted_anew_gets_the_mount_label() {
+    let label = |patch: Value| and(patch, "/linux/mountLabel", json!("u:r:t:s0:c1,c2"));
+    let and_step = |patch: Value, expected: &str| check(label(patch), &selinux(), &[expected]);
+    and_step(mount("/m", "tmpfs", &["size=1k"]), "mount /m tmpfs size=1k context=u:r:t:s0:c1,c2 [mounts[0]]");
+    and_step(mount("/m", "devpts", &["ro"]), "mount /m ro devpts context=u:r:t:s0:c1,c2 [mounts[0]]");
+    and_step(
+        mount("/m", "overlay", &["lowerdir=/a"]),
+        "mount /m overlay lowerdir=/a context=u:r:t:s0:c1,c2 [mounts[0]]",
+    );
+    and_step(mount("/m", "mqueue", &[]), "mount /m mqueue [mounts[0]]");
+    let queues = |patch: Value| and(patch, "/linux/namespaces/-", json!({"type": "ipc"}));
+    let labelled = "label-queues u:r:t:s0:c1,c2 [linux.mountLabel]";
+    let expected = ["new ipc [linux.namespaces]", labelled, "mount /m mqueue [mounts[0]]"];
+    check(label(queues(mount("/m", "mqueue", &[]))), &selinux(), &expected);
+    // Before init becomes another user than their owner.
+    let mapped = and(label(queues(user_namespace())), "/mounts/-", json!({"destination": "/m", "type": "mqueue"}));
+    let verbs: Vec<_> = plan(&mapped, &selinux()).unwrap().init.iter().map(|step| step.op.verb()).take(2).collect();
+    assert_eq!(verbs, ["label-queues", "become-root"]);
+    let quoted = "mount /m tmpfs flags 0x800000 size=1k,context=\\\"u:r:t:s0:c1,c2\\\" [mounts[0]]";
+    and_step(mount("/m", "tmpfs", &["iversion", "size=1k"]), quoted);
+    and_step(mount("/m", "tmpfs", &["context=own"]), "mount /m tmpfs context=own [mounts[0]]");
+    let masked = json!({"/linux/maskedPaths": ["/proc/acpi"]});
+    and_step(masked, "mask /proc/acpi labelled u:r:t:s0:c1,c2 [linux.maskedPaths[0]]");
+    // One superblock for everybody, or for the whole namespace.
+    and_step(mount("/proc", "proc", &[]), "mount /proc proc [mounts[0]]");
+    and_step(mount("/sys", "sysfs", &[]), "mount /sys sysfs [mounts[0]]");
+    let cgroup = and(mount("/c", "cgroup", &[]), "/linux/namespaces/-", json!({"type": "cgroup"}));
+    check(label(cgroup), &selinux(), &["new cgroup [linux.namespaces]", "mount /c cgroup2 [mounts[0]]"]);
+    // What is there already keeps its label.
+    and_step(mount("/m", "bind", &[]), "bind /m from /src [mounts[0]]");
+    and_step(mount("/m", "tmpfs", &["remount", "size=1k"]), "remount /m size=1k [mounts[0]]");
+    let overlay = Op::OverlayRoot {
+        place: RootPlace::OverSlash,
+        options: c"index=off".to_owned(),
+        attributes: Default::default(),
+    };
+    let steps = vec![Step { op: overlay, origin: Default::default() }];
+    let layers = Request { root: RootSource::Overlay(steps), ..request() };
+    let plan_of_layers = plan_for(&layers, &label(json!({})), &selinux()).unwrap();
+    let expected = "overlay / index=off,context=\\\"u:r:t:s0:c1,c2\\\" []";
+    assert!(lines(&plan_of_layers).iter().any(|line| line == expected), "{plan_of_layers}");
+    for (label, text) in [("a\0b", "must not contain a NUL byte"), ("a\"b", "must not contain a quotation mark")] {
+        let problems = plan(&json!({"/linux/mountLabel": label}), &selinux()).unwrap_err();
+        assert_eq!(problems, [format!("linux.mountLabel: {text}")]);
+    }
+}
+
 /// A kernel that knows four capabilities, to keep the lines short.
 fn four_capabilities() -> HostFacts {
     HostFacts { last_capability: 3, bounding: 0b1111, ..v2() }
@@ -808,6 +863,55 @@ fn the_working_directory() {
     refuse(json!({"/process/cwd": ""}), &["process.cwd: Cwd property must not be empty"]);
     refuse(json!({"/process/cwd": "srv"}), &["process.cwd: Cwd must be an absolute path"]);
     refuse(json!({"/process": Value::Null}), &["process: process property must not be empty"]);
+}
+
+/// The system's systemd, for a container whose state is below /run/minirun.
+fn by_systemd(user: bool, cgroup: &'static str) -> Request<'static> {
+    let systemd = SystemdRequest { user, cgroup: Path::new(cgroup), owner: "/run/minirun/ID" };
+    Request { systemd: Some(systemd), ..request() }
+}
+
+#[test]
+fn the_unit_of_the_cgroup() {
+    let patch = json!({
+        "/linux/cgroupsPath": "a-b.slice:cri:web",
+        "/linux/resources": {"pids": {"limit": 7}, "unified": {"memory.oom.group": "1"}},
+        "/annotations": {"org.systemd.property.TimeoutStopSec": "5", "other": "['"},
+    });
+    let plan = compile(&spec(&patch), &v2(), &by_systemd(false, "/")).unwrap();
+    assert_eq!(plan.cgroup.path, Path::new("/a.slice/a-b.slice/cri-web.scope"));
+    let unit = plan.cgroup.unit.as_ref().unwrap();
+    assert_eq!(unit.name, "cri-web.scope");
+    let properties: Vec<String> = unit
+        .properties
+        .iter()
+        .map(|property| format!("{}={} {}", property.name, property.value, property.origin))
+        .collect();
+    for wanted in [
+        "Description=\"minirun container /run/minirun/ID\" linux.cgroupsPath",
+        "Slice=\"a-b.slice\" linux.cgroupsPath",
+        "Delegate=true linux.cgroupsPath",
+        "TimeoutStopUSec=5000000 annotations[\"org.systemd.property.TimeoutStopSec\"]",
+        "OOMPolicy=\"kill\" linux.resources.unified[\"memory.oom.group\"]",
+        "TasksMax=7 linux.resources.pids.limit",
+        "DevicePolicy=\"strict\" linux.resources.devices",
+    ] {
+        assert!(properties.iter().any(|line| line == wanted), "no {wanted} in {properties:#?}");
+    }
+    let user = HostFacts { euid: 1000, initial_user_namespace: true, ..v2() };
+    let plan = compile(&spec(&json!({})), &user, &by_systemd(true, "/user.slice/user@7.service")).unwrap();
+    assert_eq!(plan.cgroup.path, Path::new("/user.slice/user@7.service/user.slice/minirun-ID.scope"));
+    // Without systemd the annotations are nobody's.
+    let patch = json!({"/annotations": {"org.systemd.property.TimeoutStopSec": "['"}});
+    assert!(compile(&spec(&patch), &v2(), &request()).is_ok());
+    for (patch, problem) in [
+        (patch, "annotations[\"org.systemd.property.TimeoutStopSec\"]: \"['\" is not a value in gvariant's text form"),
+        (json!({"/linux/cgroupsPath": "/a"}), "linux.cgroupsPath: expected cgroupsPath to be of format"),
+        (json!({"/linux/cgroupsPath": "a.slice:b:c.slice"}), "linux.cgroupsPath: \"c.slice\" is a slice"),
+    ] {
+        let problems = compile(&spec(&patch), &v2(), &by_systemd(false, "/")).unwrap_err().to_string();
+        assert!(problems.starts_with(problem), "{problems}");
+    }
 }
 
 #[test]
@@ -1178,12 +1282,99 @@ fn other_limits_are_knobs_and_no_device_rules() {
     assert_eq!(knobs.collect::<Vec<_>>(), ["pids.max 7 [linux.resources.pids.limit]"]);
 }
 
+/// A host with Intel RDT.
+fn rdt() -> HostFacts {
+    let info = ["L3", "L3_MON", "MB"].map(str::to_owned).to_vec();
+    HostFacts { resctrl: Resctrl::Mounted { mount: "/sys/fs/resctrl".into(), info }, ..v2() }
+}
+
+#[test]
+fn groups_of_the_resctrl_file_system() {
+    let rdt_of = |value: Value| json!({"/linux/intelRdt": value});
+    // Without a name the group has the container's.
+    let own = [
+        "make /sys/fs/resctrl/ID [linux.intelRdt]",
+        "schemata L3:0=ff;1=f [linux.intelRdt.l3CacheSchema]",
+        "schemata MB:0=20 [linux.intelRdt.memBwSchema]",
+        "schemata L3:1=3 [linux.intelRdt.schemata[0]]",
+        "monitor /sys/fs/resctrl/ID/mon_groups/ID [linux.intelRdt.enableMonitoring]",
+        "resctrl /sys/fs/resctrl/ID/tasks [linux.intelRdt]",
+        "resctrl /sys/fs/resctrl/ID/mon_groups/ID/tasks [linux.intelRdt.enableMonitoring]",
+    ];
+    let all = json!({
+        "schemata": ["L3:1=3"], "memBwSchema": "MB:0=20", "l3CacheSchema": "L3:0=ff;1=f", "enableMonitoring": true,
+    });
+    check(rdt_of(all.clone()), &rdt(), &own);
+    let further = exec(&rdt_of(all), &rdt()).unwrap();
+    assert_eq!(further[..2], own[5..]);
+    assert!(!further.iter().any(|line| line.starts_with("make")), "{further:?}");
+
+    let joins = |group: &str, field: &str| format!("resctrl /sys/fs/resctrl{group}/tasks [linux.intelRdt{field}]");
+    for (value, first, group) in [
+        (json!({}), "make /sys/fs/resctrl/ID [linux.intelRdt]", "/ID"),
+        (json!({"closID": ""}), "make /sys/fs/resctrl/ID [linux.intelRdt]", "/ID"),
+        (json!({"closID": "g"}), "use /sys/fs/resctrl/g [linux.intelRdt.closID]", "/g"),
+        (json!({"closID": "/"}), "use /sys/fs/resctrl [linux.intelRdt.closID]", ""),
+    ] {
+        let field = if first.starts_with("use") { ".closID" } else { "" };
+        check(rdt_of(value), &rdt(), &[first, &joins(group, field)]);
+    }
+    let shared = rdt_of(json!({"closID": "g", "schemata": ["", "MB:0=20"]}));
+    let expected = [
+        "make-shared /sys/fs/resctrl/g [linux.intelRdt.closID]",
+        "schemata MB:0=20 [linux.intelRdt.schemata[1]]",
+        &joins("/g", ".closID"),
+    ];
+    check(shared, &rdt(), &expected);
+    // An older document may have several lines there.
+    let lines = plan(&rdt_of(json!({"l3CacheSchema": "L3:0=f\nMB:0=10\n"})), &rdt()).unwrap().resctrl.unwrap();
+    assert_eq!(lines.schemata.iter().map(|schema| schema.line.as_str()).collect::<Vec<_>>(), ["L3:0=f", "MB:0=10"]);
+}
+
+#[test]
+fn what_resctrl_cannot_do_is_refused() {
+    for (value, expected) in [
+        (json!({"closID": ".."}), "closID: \"..\" is not the name of a group"),
+        (json!({"closID": "a/b"}), "closID: \"a/b\" is not the name of a group"),
+        (json!({"closID": "info"}), "closID: \"info\" is not the name of a group"),
+        (json!({"memBwSchema": "0=10"}), "memBwSchema: \"0=10\" must start with \"MB:\""),
+        (json!({"memBwSchema": "MB:0=1\nMB:1=1"}), "memBwSchema: must not contain a newline"),
+        (json!({"schemata": ["L3:0=1\nL3:1=1"]}), "schemata[0]: must not contain a newline"),
+        (json!({"schemata": ["nothing"]}), "schemata[0]: \"nothing\" is not a schema as in \"L3:0=ff;1=f\""),
+        (json!({"schemata": ["L2:0=1"]}), "schemata[0]: this host's resctrl does not allocate L2: it has L3, MB"),
+    ] {
+        let problems = plan(&json!({"/linux/intelRdt": value}), &rdt()).unwrap_err();
+        assert_eq!(problems[0], format!("linux.intelRdt.{expected}"), "{value}");
+    }
+    let lacking = HostFacts { resctrl: Resctrl::Mounted { mount: "/r".into(), info: Vec::new() }, ..v2() };
+    refuse_on(
+        &lacking,
+        json!({"/linux/intelRdt": {"l3CacheSchema": "L3:0=1", "enableMonitoring": true}}),
+        &[
+            "linux.intelRdt.l3CacheSchema: this host's resctrl does not allocate L3: it has nothing",
+            "linux.intelRdt.enableMonitoring: this host's resctrl cannot monitor: its info has no L3_MON",
+        ],
+    );
+    let unmounted = HostFacts { resctrl: Resctrl::Unmounted, ..v2() };
+    let text = "no resctrl file system is mounted (hint: mount -t resctrl resctrl /sys/fs/resctrl)";
+    refuse_on(&unmounted, json!({"/linux/intelRdt": {}}), &[&format!("linux.intelRdt: {text}")]);
+    let told = |l3_cache, mem_bw, facts: &HostFacts| {
+        let schemata = compile_schemata(l3_cache, mem_bw, &facts.resctrl);
+        schemata.map(|list| list.len()).map_err(|problems| problems.to_string())
+    };
+    assert_eq!(told(Some("L3:0=f"), Some("MB:0=10"), &rdt()), Ok(2));
+    assert_eq!(told(Some("L3:0=f"), None, &unmounted), Err(format!("--l3-cache-schema: {text}")));
+    assert_eq!(
+        told(None, Some("L3:0=f"), &rdt()),
+        Err("--mem-bw-schema: \"L3:0=f\" must start with \"MB:\"".to_owned())
+    );
+}
+
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
-    for (place, value) in [("linux.intelRdt", json!({"closID": "x"})), ("linux.mountLabel", json!("label"))] {
-        let pointer = format!("/{}", place.replace('.', "/"));
-        refuse(json!({pointer: value}), &[&format!("{place}: not supported by this version of minirun")]);
-    }
+    let absent = "linux.intelRdt: this host has no Intel RDT: the kernel has no resctrl file system for its processor";
+    refuse(json!({"/linux/intelRdt": {"closID": "x"}}), &[absent]);
+    refuse(json!({"/linux/mountLabel": "label"}), &["linux.mountLabel: selinux is disabled or not supported"]);
     for version in ["2.0.0", "0.9.0", "10.0.0", "2.0.0-rc.1"] {
         let text = format!("ociVersion: version {version:?} is not supported: 1.0.0 to 1.3.x are");
         refuse(json!({"/ociVersion": version}), &[&text]);
@@ -1241,7 +1432,7 @@ fn everything_wrong_is_told_at_once() {
     refuse(
         json!({"/process/cwd": "tmp", "/process/args": [], "/linux/maskedPaths": ["x"], "/linux/intelRdt": {}}),
         &[
-            "linux.intelRdt: not supported by this version of minirun",
+            "linux.intelRdt: this host has no Intel RDT: the kernel has no resctrl file system for its processor",
             "linux.maskedPaths[0]: \"x\" must be an absolute path",
             "process.cwd: Cwd must be an absolute path",
             "process.args: args must not be empty",

@@ -73,6 +73,7 @@ fn plan(config: Value, facts: &HostFacts) -> Result<Vec<String>, Vec<String>> {
         preserve_fds: 0,
         listen_fds: 0,
         notify: None,
+        systemd: None,
     };
     let plan =
         compile(&spec, facts, &request).map_err(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())?;

@@ -59,7 +59,7 @@ impl Detour {
     /// Enters what init shall be born in.
     fn take(plan: &Plan, opened: &Opened) -> Result<Detour, SpawnError> {
         let mut detour = Detour { back: Vec::new() };
-        if plan.namespaces.user_first {
+        if plan.namespaces.by_go_between {
             return Ok(detour);
         }
         if let Some(container) = &opened.container
@@ -125,7 +125,7 @@ pub(crate) fn bear(
     gate: Gate<'_>,
 ) -> Result<Born, SpawnError> {
     let detour = Detour::take(plan, opened)?;
-    let born = match plan.namespaces.is_joined(libc::CLONE_NEWUSER) || plan.namespaces.user_first {
+    let born = match plan.namespaces.is_joined(libc::CLONE_NEWUSER) || plan.namespaces.by_go_between {
         true => bear_through_a_go_between(plan, opened, cgroup, (ours, theirs), gate),
         false => bear_directly(plan, opened, cgroup, theirs.as_fd(), gate),
     };
@@ -177,8 +177,8 @@ fn clone_failed(plan: &Plan, errno: Errno) -> SpawnError {
     }
 }
 
-/// New namespaces shall belong to the joined user namespace, but whoever enters one cannot return. So a child enters it,
-/// makes init there as its sibling, and ends.
+/// New namespaces shall belong to the joined user namespace, but whoever enters one cannot return; nor can root of a user
+/// namespace return to what belongs to the host. So a child enters them, makes init there as its sibling, and ends.
 fn bear_through_a_go_between(
     plan: &Plan,
     opened: &mut Opened,
@@ -188,7 +188,8 @@ fn bear_through_a_go_between(
 ) -> Result<Born, SpawnError> {
     let user = plan.namespaces.join.iter().find(|joined| joined.kind == libc::CLONE_NEWUSER as u64);
     let origin = user.map_or(Origin::of("linux.namespaces"), |joined| joined.origin.clone());
-    let doing = Doing::new(&origin, "make the container's init in the user namespace".to_owned());
+    let place = if user.is_some() { "the user namespace" } else { "its namespaces" };
+    let doing = Doing::new(&origin, format!("make the container's init in {place}"));
     setsockopt(ours, sockopt::PassCred, &true).map_err(|errno| doing.failed("setsockopt", errno))?;
     let go_between = match sys::clone3(Clone { flags: 0, cgroup }) {
         Ok(Forked::Child) => {
@@ -242,8 +243,9 @@ fn go_between(plan: &Plan, opened: &Opened, record: &mut Record) -> Result<(), F
     if plan.namespaces.leave_groups {
         sys::setgroups(&[]).in_call(Call::Setgroups)?;
     }
-    if plan.namespaces.user_first {
+    if plan.namespaces.by_go_between {
         write_oom_score(plan, record)?;
+        make_time_namespace(plan)?;
         // In its namespaces there may be those who would trace init or read its descriptors.
         make_unreadable()?;
     }
@@ -252,7 +254,7 @@ fn go_between(plan: &Plan, opened: &Opened, record: &mut Record) -> Result<(), F
             sys::setns(fd.as_fd(), libc::CLONE_NEWUSER).in_call(Call::Setns)?;
         }
     }
-    if !plan.namespaces.user_first {
+    if !plan.namespaces.by_go_between {
         return Ok(());
     }
     if let Some(container) = &opened.container {
@@ -266,6 +268,17 @@ fn go_between(plan: &Plan, opened: &Opened, record: &mut Record) -> Result<(), F
         }
     }
     Ok(())
+}
+
+/// A new time namespace is for the children of who makes it, as with the parent.
+fn make_time_namespace(plan: &Plan) -> Result<(), Fault> {
+    if !plan.namespaces.is_new(libc::CLONE_NEWTIME) {
+        return Ok(());
+    }
+    sys::unshare(libc::CLONE_NEWTIME).in_call(Call::Unshare)?;
+    let Some(offsets) = &plan.namespaces.time_offsets else { return Ok(()) };
+    let file = sys::open(c"/proc/self/timens_offsets", libc::O_WRONLY).in_call(Call::Open)?;
+    sys::write(file.as_fd(), offsets.as_bytes()).map(drop).in_call(Call::Write)
 }
 
 /// The score is inherited. `record` is told which step of the parent's this is.

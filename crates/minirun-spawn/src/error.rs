@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::io;
 
-use minirun_plan::{Op, Origin, Plan, Step};
+use minirun_plan::{FsOption, Op, Origin, Plan, Step};
 use minirun_sys::Errno;
 use nix::sys::wait::WaitStatus;
 
@@ -227,6 +227,12 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         (Op::Remount { .. }, Errno::EINVAL) if call == "fspick" => "nothing is mounted there",
         (Op::Terminal { .. }, Errno::ENOENT) => "a devpts must be mounted at /dev/pts",
         (Op::Mount { .. } | Op::ClassicMount { .. }, Errno::ENODEV) => "this kernel has no such file system",
+        (Op::Mount { options, .. }, Errno::EINVAL) if is_labelled(options) => {
+            "the policy of selinux must know linux.mountLabel, and the superblock must be a new one"
+        }
+        (Op::Mount { options, .. }, Errno::EACCES) if is_labelled(options) => {
+            "in a user namespace tmpfs, devpts and overlay alone take linux.mountLabel"
+        }
         (Op::Mount { .. }, Errno::EPERM) => "in a user namespace this may take namespaces of the container's own",
         (Op::Mount { point, .. }, Errno::ENOTDIR | Errno::ELOOP) if point.kind == RealDirectory => {
             "the mount point must be a real directory, not a link"
@@ -254,6 +260,9 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         (Op::PivotRoot, Errno::EINVAL) => "the caller's root is an initial ramdisk or a chroot: use --no-pivot",
         (Op::Device { .. }, Errno::EPERM) => "making nodes takes CAP_MKNOD, and a file system without nodev",
         (Op::DropBounding(_), Errno::EPERM) => "it takes CAP_SETPCAP",
+        (Op::LabelQueues(_), Errno::EINVAL) => "the policy of selinux must know this label",
+        (Op::LabelQueues(_), Errno::EPERM) => "they belong to the user who made the ipc namespace",
+        (Op::LabelQueues(_), Errno::EOPNOTSUPP) => "the policy of selinux must let mqueue be labelled (fs_use_trans)",
         (Op::LsmAttribute { file, .. }, errno) => lsm_hint(file, call, errno),
         (Op::Sysctl { .. }, Errno::ENOENT) => "this kernel has no such parameter",
         (Op::User { .. } | Op::Groups(_) | Op::BecomeRoot, Errno::EINVAL) if call.starts_with("set") => {
@@ -264,6 +273,11 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         }
         _ => "",
     }
+}
+
+/// Does a mount take its label from `linux.mountLabel`, rather than from an option of its own?
+fn is_labelled(options: &[FsOption]) -> bool {
+    options.iter().any(|option| option.key.as_c_str() == c"context" && option.index.is_none())
 }
 
 /// Kernels without a security module differ in what they say of its files.
@@ -293,7 +307,7 @@ impl Doing {
         Doing { origin: Origin::of("container init"), doing: doing.to_owned() }
     }
 
-    fn failure(&self, call: &str, errno: Option<Errno>, detail: &str, hint: &'static str) -> SpawnError {
+    pub(crate) fn failure(&self, call: &str, errno: Option<Errno>, detail: &str, hint: &'static str) -> SpawnError {
         SpawnError::Failed(Box::new(Failure {
             origin: self.origin.clone(),
             doing: self.doing.clone(),

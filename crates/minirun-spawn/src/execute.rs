@@ -176,6 +176,7 @@ impl<'a> Executor<'a> {
         match op {
             Op::Join(i) => self.join(*i),
             Op::EnterContainer(kinds) => self.enter_container(*kinds),
+            Op::LabelQueues(label) => self.label_queues(label),
             Op::BecomeRoot => user::become_root(),
             Op::SessionKeyring(name) => user::session_keyring(name),
             Op::Hostname(name) => sys::sethostname(name).in_call(Call::Sethostname),
@@ -213,7 +214,7 @@ impl<'a> Executor<'a> {
             Op::PivotRoot => self.pivot_root(),
             Op::ChangeRoot => self.change_root(),
             Op::Terminal { size, console, uid } => self.terminal(*size, *console, *uid),
-            Op::MaskedPath(path) => self.mask(path),
+            Op::MaskedPath { path, label } => self.mask(path, label.as_deref()),
             Op::ReadonlyPath(path) => self.make_read_only(path),
             Op::RootPropagation(flags) => root::set_propagation(*flags),
             Op::ReadonlyRoot => self.make_root_read_only(),

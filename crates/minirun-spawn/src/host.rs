@@ -11,6 +11,7 @@ use crate::SpawnError;
 use crate::error::Doing;
 use crate::idmap::map_ids;
 use crate::net_device::{Moved, move_device};
+use crate::resctrl;
 
 /// Stands for the calling process where a pid is expected.
 pub(crate) const MYSELF: i32 = 0;
@@ -28,7 +29,7 @@ const SCHED_DEADLINE: u32 = 6;
 pub(crate) fn host_step(plan: &Plan, step: &HostStep, pid: i32, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
     match &step.op {
         // Written by the process itself, before it became unreadable for this one.
-        HostOp::WriteProc { file: "oom_score_adj", .. } if plan.namespaces.user_first => Ok(()),
+        HostOp::WriteProc { file: "oom_score_adj", .. } if plan.namespaces.by_go_between => Ok(()),
         HostOp::WriteProc { file, value } => {
             let path = format!("/proc/{}/{file}", pid);
             let doing = Doing::new(&step.origin, format!("write {} to {path}", shortened(value.trim_end())));
@@ -74,6 +75,7 @@ pub(crate) fn host_step(plan: &Plan, step: &HostStep, pid: i32, moved: &mut Vec<
             })
         }
         HostOp::NetDevice { name, new_name } => move_device(&step.origin, pid, (name, new_name), moved),
+        HostOp::JoinResctrl { mount, group } => resctrl::join(&step.origin, mount, group, pid),
         HostOp::Affinity(cpus) => {
             let doing = Doing::new(&step.origin, format!("run on CPUs {cpus}"));
             sys::sched_setaffinity(pid, cpus.words()).map_err(|errno| match errno {

@@ -26,6 +26,7 @@ mod net_device;
 mod netlink;
 mod parent;
 mod program;
+pub mod resctrl;
 mod wire;
 
 pub use error::{SpawnError, StartError, words};

@@ -182,7 +182,9 @@ fn give_birth(
     let (ours, theirs) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| Doing::internal("make a channel to init").failed("socketpair", errno))?;
     opened.not_inits.push(ours.as_raw_fd());
-    become_unreadable()?;
+    if !plan.rootless {
+        become_unreadable()?;
+    }
     let mut moved = Vec::new();
     for step in &plan.before_birth {
         attendant.begins(next(), None);
@@ -203,12 +205,9 @@ fn give_birth(
 }
 
 /// Init is a copy of this process, and must not be readable for those in a joined pid namespace, not even before its first
-/// instruction. Where this process is not root it has to write /proc/PID of a readable init, and joins nothing that
-/// belongs to somebody else.
+/// instruction. Where this process is not root of the host it has to write /proc/PID of a readable init, and joins nothing
+/// that belongs to somebody else.
 fn become_unreadable() -> Result<(), SpawnError> {
-    if !nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
     let done = sys::prctl(libc::PR_SET_DUMPABLE, 0, 0);
     done.map(drop).map_err(|errno| Doing::internal("become unreadable").failed("prctl", errno))
 }

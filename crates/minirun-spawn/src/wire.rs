@@ -165,14 +165,14 @@ macro_rules! calls {
 
 calls! {
     Check "", Open "open", Openat2 "openat2", Mkdir "mkdirat", Mknod "mknodat", Symlink "symlinkat", Unlink "unlinkat",
-    Chown "fchownat", Chmod "fchmod", Stat "stat", Statfs "fstatfs", Read "read", Write "write", Getdents "getdents64",
-    Readlink "readlinkat", OpenTree "open_tree", MoveMount "move_mount", Fsopen "fsopen", Fsconfig "fsconfig",
-    Fsmount "fsmount", Fspick "fspick", MountSetattr "mount_setattr", Mount "mount", Umount "umount2",
-    PivotRoot "pivot_root", Chroot "chroot", Chdir "chdir", Fchdir "fchdir", Getcwd "getcwd", Setns "setns",
-    Sethostname "sethostname", Setdomainname "setdomainname", Setrlimit "prlimit64", Setgroups "setgroups",
+    Chown "fchownat", Chmod "fchmod", Stat "stat", Statfs "fstatfs", Setxattr "fsetxattr", Read "read", Write "write",
+    Getdents "getdents64", Readlink "readlinkat", OpenTree "open_tree", MoveMount "move_mount", Fsopen "fsopen",
+    Fsconfig "fsconfig", Fsmount "fsmount", Fspick "fspick", MountSetattr "mount_setattr", Mount "mount",
+    Umount "umount2", PivotRoot "pivot_root", Chroot "chroot", Chdir "chdir", Fchdir "fchdir", Getcwd "getcwd",
+    Setns "setns", Sethostname "sethostname", Setdomainname "setdomainname", Setrlimit "prlimit64", Setgroups "setgroups",
     Setgid "setresgid", Setuid "setresuid", Capset "capset", Prctl "prctl", Keyctl "keyctl", Setsid "setsid",
     Accept "accept4", CloseRange "close_range", Sigaction "rt_sigaction", Execve "execve", Clone "clone3", Dup "dup3", Seek "lseek", Poll "poll", Wait "wait4", Ioctl "ioctl", Fchown "fchown", Sendmsg "sendmsg",
-    SetMempolicy "set_mempolicy", Personality "personality", Seccomp "seccomp",
+    SetMempolicy "set_mempolicy", Personality "personality", Seccomp "seccomp", Unshare "unshare",
 }
 
 /// Why a step failed: a call with its error number, or a check with its words.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use minirun_cgroup::Cgroup;
+use minirun_spawn::resctrl::MadeGroups;
 use serde::{Deserialize, Serialize};
 
 use crate::process::{Identity, Process, boot_id, in_pid_namespace_of};
@@ -26,8 +27,12 @@ pub struct Record {
     /// The container's init, once it is there.
     pub init: Option<Identity>,
     pub cgroup: Option<CgroupRecord>,
+    /// Its group in the resctrl file system, if it has one.
+    pub resctrl: Option<ResctrlRecord>,
     /// Why it has no cgroup.
     pub cgroup_denied: Option<String>,
+    /// The unit of systemd that has the cgroup, if one has. Later commands go by it, not by the command line.
+    pub unit: Option<UnitRecord>,
     /// Removed with its draft when `create` was killed while it wrote.
     pub pid_file: Option<PathBuf>,
     /// Do its processes end with its init?
@@ -49,6 +54,37 @@ pub struct CgroupRecord {
     pub path: PathBuf,
     /// The topmost directory that is made for it; none when it was there before.
     pub made: Option<PathBuf>,
+}
+
+/// The scope that systemd has made for the container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnitRecord {
+    /// The unit's name.
+    pub name: String,
+    /// Is it one of the user's own systemd?
+    pub user: bool,
+}
+
+/// The container's group in the resctrl file system (Intel RDT), and what goes with the container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResctrlRecord {
+    /// Where the file system is mounted.
+    pub mount: PathBuf,
+    /// The group's directory.
+    pub group: PathBuf,
+    /// The same, if it was made for this container alone.
+    pub made: Option<PathBuf>,
+    /// Its monitoring group.
+    pub monitoring: Option<PathBuf>,
+}
+
+impl ResctrlRecord {
+    /// What was made for the container.
+    pub fn made(&self) -> MadeGroups {
+        MadeGroups { group: self.made.clone(), monitoring: self.monitoring.clone() }
+    }
 }
 
 /// The states of the runtime specification, and runc's `paused`.

@@ -63,8 +63,10 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
 fn running_cgroup(call: &Call, found: &Found) -> Result<Option<Cgroup>> {
     match found.status {
         // Init cannot be looked into before it is the container's program (CVE-2016-9962), but by root.
-        Status::Created if !nix::unistd::geteuid().is_root() => {
-            bail!("cannot exec in a container that is not yet started as an ordinary user (hint: start it first)")
+        Status::Created if facts::of_privileges()?.rootless() => {
+            bail!(
+                "cannot exec in a container that is not yet started without being root of the host (hint: start it first)"
+            )
         }
         Status::Created | Status::Running => {}
         Status::Paused if call.has("ignore-paused") => {}
@@ -107,7 +109,7 @@ fn plan_of(call: &Call, id: &str, entry: &Entry, record: &Record) -> Result<(Spe
         preserve_fds: preserved_fds(call)?.total,
         no_new_keyring: record.no_new_keyring,
     };
-    let facts = facts::of_container(record.init.context("the container has no init")?.pid)?;
+    let facts = facts::of_container(record.init.context("the container has no init")?.pid, &spec)?;
     let plan = compile_exec(&spec, &facts, &request).map_err(anyhow::Error::new)?;
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     Ok((spec, plan))

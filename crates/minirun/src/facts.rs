@@ -4,10 +4,10 @@ use std::ffi::CString;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use minirun_cgroup::{CgroupMount, controllers, delegated, locate, own, usable, v1_controllers};
-use minirun_plan::HostFacts;
+use anyhow::{Context as _, Result};
+use minirun_cgroup::{CgroupMount, controllers, delegated, locate, mount_of, own, usable, v1_controllers};
 use minirun_plan::spec::{LinuxNamespaceType, Resources, Spec};
+use minirun_plan::{HostFacts, Resctrl};
 use minirun_sys as sys;
 use minirun_sys::Forked;
 
@@ -17,20 +17,29 @@ use crate::cli::Call;
 pub fn of_privileges() -> Result<HostFacts> {
     let (bounding, last_capability) = bounding_set();
     let (_, permitted, _) = sys::capget()?;
+    let (euid, initial_user_namespace) = (nix::unistd::geteuid().as_raw(), in_initial_user_namespace());
+    // Copying one is the only way to learn it: the owner of a namespace outside of one's own is not told (ioctl_ns(2)).
+    // Other errors than that of who has no right speak of this one mount.
+    let copies = || {
+        let copy = sys::open_tree(sys::working_directory(), c"/", libc::OPEN_TREE_CLONE);
+        !matches!(copy, Err(sys::Errno::EPERM))
+    };
     Ok(HostFacts {
         last_capability,
         bounding: bounding & permitted,
-        euid: nix::unistd::geteuid().as_raw(),
+        euid,
         egid: nix::unistd::getegid().as_raw(),
-        initial_user_namespace: in_initial_user_namespace(),
+        initial_user_namespace,
+        others_mounts: euid == 0 && !initial_user_namespace && !copies(),
         setgroups_denied: denies_setgroups("self"),
         ..HostFacts::default()
     })
 }
 
 /// What the plan of a further process depends on, in the container of this init.
-pub fn of_container(init: i32) -> Result<HostFacts> {
-    Ok(HostFacts { joined_setgroups_denied: denies_setgroups(&init.to_string()), ..of_privileges()? })
+pub fn of_container(init: i32, spec: &Spec) -> Result<HostFacts> {
+    let joined_setgroups_denied = denies_setgroups(&init.to_string());
+    Ok(HostFacts { joined_setgroups_denied, resctrl: resctrl_for(spec)?, ..of_privileges()? })
 }
 
 /// Does this process's user namespace deny setgroups(2)?
@@ -38,20 +47,37 @@ fn denies_setgroups(pid: &str) -> bool {
     std::fs::read(format!("/proc/{pid}/setgroups")).is_ok_and(|text| text.starts_with(b"deny"))
 }
 
-/// What a plan of this configuration depends on. What nobody asks for is not looked up.
-pub fn probe(spec: &Spec, call: &Call) -> Result<(HostFacts, Option<CgroupMount>)> {
+/// What a plan of this configuration depends on. What nobody asks for is not looked up. `systemd` is the cgroup below which
+/// systemd makes those of containers, if it makes them.
+pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFacts, Option<CgroupMount>)> {
     let linux = spec.linux.as_ref();
     let mount = locate()?;
-    let (cgroup_base, cgroup_denied) = match linux.and_then(|linux| linux.cgroups_path.as_deref()) {
-        Some(path) if path.starts_with('/') => (PathBuf::new(), None),
-        path => place_of_cgroups(mount.as_ref(), call, path.is_some_and(|path| !path.is_empty()))?,
+    let path = linux.and_then(|linux| linux.cgroups_path.as_deref());
+    let disabled = call.globals.cgroup_manager() == "disabled";
+    let (cgroup_base, cgroup_denied) = match (systemd, path) {
+        _ if disabled => (own().unwrap_or_default(), Some("--cgroup-manager disabled".to_owned())),
+        (Some(cgroup), _) => (cgroup.strip_prefix("/").unwrap_or(cgroup).to_owned(), None),
+        (None, Some(path)) if path.starts_with('/') => (PathBuf::new(), None),
+        (None, path) => place_of_cgroups(mount.as_ref(), call, path.is_some_and(|path| !path.is_empty()))?,
     };
     let resources = linux.and_then(|linux| linux.resources.as_ref());
     let facts = of_limits(resources, mount.as_ref(), &cgroup_base, cgroup_denied.is_some())?;
     let joined = linux.map_or(&[][..], |linux| &linux.namespaces).iter();
     let joined = joined.filter(|one| one.typ() == LinuxNamespaceType::User).find_map(|one| one.path().as_deref());
     let joined_setgroups_denied = joined.is_some_and(|path| joined_denies_setgroups(path).unwrap_or(false));
-    Ok((HostFacts { cgroup_base, cgroup_denied, joined_setgroups_denied, ..facts }, mount))
+    let labelled = linux.and_then(|linux| linux.mount_label.as_ref()).is_some_and(|label| !label.is_empty());
+    let selinux = labelled && has_file_system("selinuxfs");
+    Ok((
+        HostFacts {
+            cgroup_base,
+            cgroup_denied,
+            joined_setgroups_denied,
+            resctrl: resctrl_for(spec)?,
+            selinux,
+            ..facts
+        },
+        mount,
+    ))
 }
 
 /// Below which cgroup containers get theirs, and why they get none where they may do without one: as in runc, if that is
@@ -168,6 +194,30 @@ fn bounding_set() -> (u64, u32) {
         }
     }
     (mask, 63)
+}
+
+/// Intel RDT, for a configuration that wants it.
+fn resctrl_for(spec: &Spec) -> Result<Resctrl> {
+    let wanted = spec.linux.as_ref().is_some_and(|linux| linux.intel_rdt.is_some());
+    if wanted { resctrl() } else { Ok(Resctrl::Absent) }
+}
+
+/// Intel RDT as this host has it.
+pub fn resctrl() -> Result<Resctrl> {
+    let Some(mount) = mount_of("resctrl")? else {
+        return Ok(if has_file_system("resctrl") { Resctrl::Unmounted } else { Resctrl::Absent });
+    };
+    let info = std::fs::read_dir(mount.join("info")).with_context(|| format!("read {}/info", mount.display()))?;
+    let directories = info.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut info: Vec<String> = directories.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    info.sort();
+    Ok(Resctrl::Mounted { mount, info })
+}
+
+/// Does the kernel have a file system of this type now (/proc/filesystems)? SELinux registers its own if it is enabled.
+fn has_file_system(name: &str) -> bool {
+    let list = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    list.lines().any(|line| line.split_whitespace().last() == Some(name))
 }
 
 /// Huge page sizes in the words of the hugetlb controller: `2MB`, `1GB`.

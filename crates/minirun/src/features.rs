@@ -18,7 +18,7 @@ pub fn features() -> Result<()> {
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": known::capabilities(),
-            "cgroup": { "v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
+            "cgroup": { "v1": false, "v2": true, "systemd": true, "systemdUser": true, "rdma": true },
             "seccomp": {
                 "enabled": true,
                 "actions": ACTIONS.map(|(name, _)| name),
@@ -28,8 +28,8 @@ pub fn features() -> Result<()> {
                 "supportedFlags": FLAGS.map(|(name, _)| name),
             },
             "apparmor": { "enabled": true },
-            "selinux": { "enabled": false },
-            "intelRdt": { "enabled": false },
+            "selinux": { "enabled": true },
+            "intelRdt": { "enabled": true, "schemata": true, "monitoring": true },
             "memoryPolicy": { "modes": modes, "flags": flags },
             "mountExtensions": { "idmap": { "enabled": true } },
             "netDevices": { "enabled": true },
@@ -38,7 +38,7 @@ pub fn features() -> Result<()> {
             "org.minirun.version": env!("CARGO_PKG_VERSION"),
             "org.minirun.overlay-root": "true",
         },
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
     });
     print(&format!("{}\n", serde_json::to_string_pretty(&document)?))
 }

@@ -6,13 +6,16 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
+use minirun_plan::{Knob, ResctrlPlan};
+use minirun_spawn::resctrl::MadeGroups;
 use minirun_spawn::{Attendant, Extras, Gate, Init, Part, SpawnError, Watcher, ask_to_start, spawn};
 use minirun_sys as sys;
+use minirun_systemd::Manager;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
 use crate::agent::Filtered;
 use crate::cli::Call;
-use crate::container::{CgroupRecord, Found, Record, Status};
+use crate::container::{CgroupRecord, Found, Record, ResctrlRecord, Status, UnitRecord};
 use crate::hooks;
 use crate::notify::{self, Notify};
 use crate::pid_file;
@@ -23,15 +26,13 @@ use crate::seal;
 use crate::store::{Entry, GATE, Store};
 use crate::terminal::{Console, arrive, connect_to};
 use crate::trace::{self, doing};
+use crate::unit::{self, Placeholder};
+
+/// The limit of which the scope's first process takes a part.
+const PIDS_MAX: &str = "pids.max";
 
 /// The store that the command line names.
 pub fn store(call: &Call) -> Result<Store> {
-    match call.globals.cgroup_manager() {
-        "cgroupfs" => {}
-        // Without a cgroup nothing says which processes are the container's: kill, pause and delete depend on it.
-        "disabled" => bail!("--cgroup-manager disabled is not supported: a container is found by its cgroup"),
-        _ => bail!("--systemd-cgroup is not supported by this version of minirun"),
-    }
     Store::at(call.globals.path("root"))
 }
 
@@ -77,6 +78,7 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
     let console = Console::of(call, terminal, starter != Starter::Myself { detached: false })?;
     let (console, terminal) = console.split();
     let pidfd_socket = call.path("pidfd-socket").map(connect_to).transpose()?;
+    let manager = unit::reach(&ready.plan.cgroup, ready.user_unit)?;
     let reserving = doing("reserve", || format!("id {id}"), "");
     let entry = store.reserve(id)?;
     drop(reserving);
@@ -86,15 +88,15 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
     };
     let mut steps = trace::Steps::of(&ready.plan);
     let made =
-        carry_out(&entry, &mut record, &ready, (starter, console), &mut steps).and_then(
-            |(init, cgroup)| match complete(&entry, &mut record, &init, (starter, pidfd_socket), &mut steps) {
+        carry_out(&entry, &mut record, &ready, (starter, console, manager), &mut steps).and_then(|(init, cgroup)| {
+            match complete(&entry, &mut record, &init, (starter, pidfd_socket), &mut steps) {
                 Ok(()) => Ok((init, cgroup)),
                 Err(error) => {
                     init.kill();
                     Err(error)
                 }
-            },
-        );
+            }
+        });
     let made = made.and_then(|(init, cgroup)| Ok((init, cgroup, terminal.as_ref().map(arrive).transpose()?)));
     match made {
         Ok((init, cgroup, terminal)) => Ok((entry, Created { record, init, cgroup, terminal, steps })),
@@ -104,11 +106,14 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
 
 fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Record> {
     let spec = &ready.bundle.spec;
+    let unit = ready.plan.cgroup.unit.as_ref();
+    let unit = unit.map(|unit| UnitRecord { name: unit.name.clone(), user: ready.user_unit });
     let cgroup = match ready.plan.cgroup.is_none() {
         true => None,
         false => {
             let (mount, path) = (ready.cgroup_mount.clone(), ready.plan.cgroup.path.clone());
-            let made = Cgroup::first_missing(&mount, &path)?;
+            // What systemd makes it removes.
+            let made = if unit.is_some() { None } else { Cgroup::first_missing(&mount, &path)? };
             Some(CgroupRecord { mount, path, made })
         }
     };
@@ -122,7 +127,9 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         boot_id: boot_id()?.to_owned(),
         init: None,
         cgroup,
+        resctrl: ready.plan.resctrl.as_ref().map(first_groups).transpose()?,
         cgroup_denied: ready.cgroup_denied.clone(),
+        unit,
         pid_file,
         own_pid_namespace: ready.plan.namespaces.is_new(libc::CLONE_NEWPID),
         no_new_keyring: ready.no_new_keyring,
@@ -131,12 +138,18 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
     })
 }
 
+/// What a container will have in the resctrl file system.
+fn first_groups(plan: &ResctrlPlan) -> Result<ResctrlRecord> {
+    let MadeGroups { group: made, monitoring } = MadeGroups::foresee(plan)?;
+    Ok(ResctrlRecord { mount: plan.mount.clone(), group: plan.group.clone(), made, monitoring })
+}
+
 /// Everything that changes the host, in order. Each thing is in the record before it is there.
 fn carry_out(
     entry: &Entry,
     record: &mut Record,
     ready: &Ready,
-    (starter, console): (Starter, Option<OwnedFd>),
+    (starter, console, manager): (Starter, Option<OwnedFd>, Option<Manager>),
     steps: &mut trace::Steps,
 ) -> Result<(Init, Option<Cgroup>)> {
     {
@@ -147,13 +160,17 @@ fn carry_out(
             notify::make_directory(entry)?;
         }
     }
-    let cgroup = make_cgroup(entry, ready)?;
-    let held = cgroup.iter().flat_map(Cgroup::descriptors).chain([entry.fd()]).collect::<Vec<_>>();
+    make_groups(entry, record, ready)?;
+    let (cgroup, placeholder) = make_cgroup(entry, ready, manager)?.unzip();
+    let placeholder = placeholder.flatten();
+    let mut held = cgroup.iter().flat_map(Cgroup::descriptors).chain([entry.fd()]).collect::<Vec<_>>();
+    held.extend(placeholder.as_ref().map(Placeholder::word));
     let extras = Extras { console, not_inits: &held };
     let place = cgroup.as_ref().map(Cgroup::fd);
     let announce_early = matches!(starter, Starter::Myself { .. });
     let clone = doing("clone", || ready.plan.namespaces.to_string(), "linux.namespaces");
-    let mut midwife = Midwife { entry, record, ready, announce_early, clone: Some(clone), steps };
+    let scope = cgroup.as_ref().zip(placeholder.as_ref());
+    let mut midwife = Midwife { entry, record, ready, scope, announce_early, clone: Some(clone), steps };
     let init = match starter {
         Starter::Myself { .. } => spawn(&ready.plan, place, Gate::Parent, extras, &mut midwife),
         Starter::Command => {
@@ -165,21 +182,35 @@ fn carry_out(
     Ok((init, cgroup))
 }
 
-/// The container's cgroup with its limits, if it gets one.
-fn make_cgroup(entry: &Entry, ready: &Ready) -> Result<Option<Cgroup>> {
+/// The container's cgroup with its limits, if it gets one; and what is in it where systemd has made it.
+fn make_cgroup(
+    entry: &Entry,
+    ready: &Ready,
+    manager: Option<Manager>,
+) -> Result<Option<(Cgroup, Option<Placeholder>)>> {
     let plan = &ready.plan.cgroup;
     if plan.is_none() {
         return Ok(None);
     }
-    let cgroup = {
+    let (cgroup, placeholder) = {
         let _make = doing("cgroup", || plan.path.display().to_string(), plan.origin.as_str());
-        let cgroup = Cgroup::create(&ready.cgroup_mount, plan)?;
+        let (cgroup, placeholder) = match plan.unit.as_ref().zip(manager) {
+            None => (Cgroup::create(&ready.cgroup_mount, plan)?, None),
+            Some((unit, manager)) => {
+                let (cgroup, placeholder) = unit::start(manager, unit, &ready.cgroup_mount, plan)?;
+                (cgroup, Some(placeholder))
+            }
+        };
         cgroup.claim(&owner_of(entry))?;
-        cgroup
+        (cgroup, placeholder)
     };
     for knob in &plan.knobs {
-        let _write = doing(&knob.file, || knob.value.clone(), knob.origin.as_str());
-        cgroup.apply(std::slice::from_ref(knob))?;
+        if placeholder.is_some() && knob.file == PIDS_MAX {
+            // The placeholder counts as well, so the limit has to wait for its end.
+            cgroup.write(PIDS_MAX, "max")?;
+            continue;
+        }
+        write_knob(&cgroup, knob)?;
     }
     if let Some(filter) = &plan.devices {
         let _attach = doing("device filter", || format!("{} rules", filter.rules.len()), "linux.resources.devices");
@@ -189,7 +220,27 @@ fn make_cgroup(entry: &Entry, ready: &Ready) -> Result<Option<Cgroup>> {
         let _give = doing("owner", || owner.uid.to_string(), owner.origin.as_str());
         cgroup.delegate(owner)?;
     }
-    Ok(Some(cgroup))
+    Ok(Some((cgroup, placeholder)))
+}
+
+fn write_knob(cgroup: &Cgroup, knob: &Knob) -> Result<()> {
+    let _write = doing(&knob.file, || knob.value.clone(), knob.origin.as_str());
+    Ok(cgroup.apply(std::slice::from_ref(knob))?)
+}
+
+/// The container's groups in the resctrl file system, if it gets some.
+fn make_groups(entry: &Entry, record: &mut Record, ready: &Ready) -> Result<()> {
+    let (Some(plan), Some(known)) = (&ready.plan.resctrl, &mut record.resctrl) else { return Ok(()) };
+    let _make = doing("resctrl", || plan.group.display().to_string(), plan.origin.as_str());
+    let foreseen = known.made();
+    let mut made = foreseen.clone();
+    let answer = made.make(plan);
+    if made != foreseen {
+        // Somebody else was faster: it is not the container's to remove.
+        (known.made, known.monitoring) = (made.group, made.monitoring);
+        record.save(entry)?;
+    }
+    Ok(answer?)
 }
 
 /// Stands by while init is made.
@@ -197,6 +248,8 @@ struct Midwife<'a> {
     entry: &'a Entry,
     record: &'a mut Record,
     ready: &'a Ready,
+    /// The cgroup that systemd has made, and who is in it before init.
+    scope: Option<(&'a Cgroup, &'a Placeholder)>,
     /// May the container be known before it is ready? Where this process starts it itself, nobody else can act on it in
     /// between, for it holds the lock.
     announce_early: bool,
@@ -219,6 +272,7 @@ impl Attendant for Midwife<'_> {
     fn born(&mut self, init: &Init) -> Result<(), String> {
         self.steps.pause();
         self.clone = None;
+        self.leave_to_init().map_err(|error| format!("{error:#}"))?;
         if !self.announce_early {
             return Ok(());
         }
@@ -229,6 +283,21 @@ impl Attendant for Midwife<'_> {
         let plan = &self.ready.plan;
         hooks::before_pivot(&plan.hooks, self.record, init.pid, init.pidfd.as_fd(), plan.namespaces.kinds())
             .map_err(|error| format!("{error:#}"))
+    }
+}
+
+impl Midwife<'_> {
+    /// Ends what was in the cgroup before init, and writes the limit that it stood in the way of.
+    fn leave_to_init(&self) -> Result<()> {
+        let Some((cgroup, placeholder)) = self.scope else { return Ok(()) };
+        placeholder.end();
+        self.ready
+            .plan
+            .cgroup
+            .knobs
+            .iter()
+            .filter(|knob| knob.file == PIDS_MAX)
+            .try_for_each(|knob| write_knob(cgroup, knob))
     }
 }
 

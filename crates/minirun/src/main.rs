@@ -32,6 +32,7 @@ mod store;
 mod template;
 mod terminal;
 mod trace;
+mod unit;
 mod update;
 
 use std::process::ExitCode;

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use minirun_plan::{Op, Plan, Problems, Request, compile};
+use minirun_plan::{Op, Plan, Problems, Request, SystemdRequest, compile};
 
 use crate::bundle::Bundle;
 use crate::cli::Call;
 use crate::facts;
+use crate::lifecycle::store;
 use crate::trace::doing;
+use crate::unit;
 
 /// A bundle with its plan, ready to be carried out.
 pub struct Ready {
@@ -21,6 +23,8 @@ pub struct Ready {
     pub no_new_keyring: bool,
     /// May the container say when it is ready?
     pub notify: bool,
+    /// Is the systemd that makes the cgroup, if one does, the user's own?
+    pub user_unit: bool,
 }
 
 /// Reads a bundle and compiles it: nothing is changed anywhere.
@@ -32,7 +36,8 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
     drop(reading);
     let probing = doing("look", || "at the host".to_owned(), "");
     let mut problems = bundle.problems.clone();
-    let (facts, mount) = facts::probe(&bundle.spec, call)?;
+    let driver = unit::driver(call)?;
+    let (facts, mount) = facts::probe(&bundle.spec, call, driver.as_ref().map(|driver| driver.cgroup.as_path()))?;
     let root = bundle.root().unwrap_or_else(|found| {
         problems.append(found);
         minirun_plan::RootSource::Overlay(Vec::new())
@@ -45,6 +50,10 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
         _ => String::new(),
     };
     let notify = notify.map(Path::to_string_lossy);
+    let owner = match &driver {
+        Some(_) => store(call)?.place_of(id).to_string_lossy().into_owned(),
+        None => String::new(),
+    };
     let request = Request {
         id,
         root_path: &root_path,
@@ -55,6 +64,11 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
         preserve_fds: preserved.total,
         listen_fds: preserved.sockets,
         notify: notify.as_deref(),
+        systemd: driver.as_ref().map(|driver| SystemdRequest {
+            user: driver.user,
+            cgroup: &driver.cgroup,
+            owner: &owner,
+        }),
     };
     let plan = match compile(&bundle.spec, &facts, &request) {
         Ok(plan) if problems.is_empty() => plan,
@@ -73,6 +87,7 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
         plan,
         no_new_keyring: call.has("no-new-keyring"),
         notify: notify.is_some(),
+        user_unit: driver.as_ref().is_some_and(|driver| driver.user),
     })
 }
 

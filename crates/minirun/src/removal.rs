@@ -5,16 +5,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
+use minirun_plan::Resctrl;
+use minirun_plan::spec::Linux;
 use minirun_sys as sys;
 
 use crate::cli::Call;
-use crate::container::{CgroupRecord, Found, Record, Status};
+use crate::container::{CgroupRecord, Found, Record, ResctrlRecord, Status};
 use crate::facts;
 use crate::hooks;
 use crate::lifecycle::store;
 use crate::pid_file;
 use crate::store::{Entry, Store};
 use crate::trace::doing;
+use crate::unit;
 
 /// How long `delete` waits for processes to die and the cgroup to empty.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -74,14 +77,28 @@ fn break_in(store: &Store, id: &str) -> Result<()> {
 /// What a damaged record must have said about the cgroup: the configuration places it, or the id does.
 fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
     let spec: Option<minirun_plan::Spec> = entry.read_config().ok().and_then(|text| serde_json::from_slice(&text).ok());
-    let named = spec.and_then(|spec| spec.linux?.cgroups_path).filter(|path| !path.is_empty());
+    let linux = spec.and_then(|spec| spec.linux);
+    let named = linux.as_ref().and_then(|linux| linux.cgroups_path.clone()).filter(|path| !path.is_empty());
+    let unit = unit::guess(named.as_deref().unwrap_or_default(), id);
     let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?;
     let path = match named {
         Some(path) => Some(Path::new("/").join(path)),
         None => facts::default_cgroup(&mount, id)?.ok(),
     };
     let cgroup = path.map(|path| CgroupRecord { mount: mount.path, path, made: None });
-    Ok(Record { id: id.to_owned(), cgroup, ..Record::default() })
+    let resctrl = groups_of(linux.as_ref(), id)?;
+    Ok(Record { id: id.to_owned(), cgroup, unit, resctrl, ..Record::default() })
+}
+
+/// What it must have said about the resctrl file system: a group without a name of its own has the container's.
+fn groups_of(linux: Option<&Linux>, id: &str) -> Result<Option<ResctrlRecord>> {
+    let Some(rdt) = linux.and_then(|linux| linux.intel_rdt.as_ref()) else { return Ok(None) };
+    let Resctrl::Mounted { mount, .. } = facts::resctrl()? else { return Ok(None) };
+    let named = rdt.clos_id.as_deref().filter(|name| !name.is_empty());
+    let group = mount.join(named.unwrap_or(id).trim_start_matches('/'));
+    let monitoring = rdt.enable_monitoring.then(|| group.join("mon_groups").join(id));
+    let made = named.is_none().then(|| group.clone());
+    Ok(Some(ResctrlRecord { mount, group, made, monitoring }))
 }
 
 /// Kills what is left of a container and removes everything that it has on the host. Success means that nothing is left.
@@ -95,6 +112,9 @@ pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process:
         }
     }
     remove_cgroup(&entry, record, deadline)?;
+    if let (Some(unit), Some(known)) = (&record.unit, &record.cgroup) {
+        unit::remove(&entry, unit, known, deadline)?;
+    }
     if let Some(init) = &init
         && !init.wait(PATIENCE.as_millis() as u16)?
     {
@@ -102,6 +122,9 @@ pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process:
     }
     if let Some(path) = &record.pid_file {
         let _not_there = std::fs::remove_file(pid_file::draft(path, &record.id));
+    }
+    if let Some(groups) = &record.resctrl {
+        groups.made().remove().context("remove the container's resctrl group")?;
     }
     let hooks = record.hooks_after_create.then(|| entry.read_config().and_then(|text| hooks::of_config(&text)));
     entry.remove()?;

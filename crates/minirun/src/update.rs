@@ -5,13 +5,15 @@ use std::io::Read as _;
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::{Cgroup, locate};
 use minirun_plan::spec::{Objects, Resources};
-use minirun_plan::{Knob, compile_resources};
+use minirun_plan::{Knob, compile_resources, compile_schemata};
+use minirun_spawn::resctrl::{self, Former};
 use serde_json::{Map, Value, json};
 
 use crate::cli::Call;
-use crate::container::{Found, Status};
+use crate::container::{Found, ResctrlRecord, Status, UnitRecord};
 use crate::facts;
 use crate::lifecycle::find;
+use crate::unit;
 
 /// Carries out `minirun update`: all of the limits, or none.
 pub fn update(call: &Call) -> Result<()> {
@@ -29,12 +31,39 @@ pub fn update(call: &Call) -> Result<()> {
     let resources: Resources = serde_path_to_error::deserialize(Objects(&asked))
         .map_err(|error| anyhow!("{}: {}", error.path(), error.inner()))?;
     check_usage(&resources, &cgroup)?;
+    let groups = found.record.resctrl;
     let rootless = facts::of_privileges()?.rootless();
     let base = found.record.cgroup.filter(|_| rootless).map(|cgroup| cgroup.path).unwrap_or_default();
     let facts = facts::of_limits(Some(&resources), locate()?.as_ref(), &base, false)?;
     let plan = compile_resources(&resources, &facts).map_err(anyhow::Error::new)?;
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    apply_or_restore(&cgroup, &plan.cgroup.knobs)
+    let former = change_schemata(call, groups.as_ref())?;
+    change_limits(&cgroup, found.record.unit.as_ref(), &plan.cgroup.knobs).map_err(|error| {
+        match former.map_or(Ok(()), |former| former.restore()) {
+            Ok(()) => error,
+            Err(undo) => anyhow!("{error:#}; and restoring the former schemata: {undo}"),
+        }
+    })
+}
+
+/// Writes the knobs, and the properties that say the same where systemd has made the cgroup.
+fn change_limits(cgroup: &Cgroup, unit: Option<&UnitRecord>, knobs: &[Knob]) -> Result<()> {
+    let Some(unit) = unit else { return apply_or_restore(cgroup, knobs, None) };
+    // systemd first: it writes its files itself, and rounds what the knobs then say exactly.
+    let former = unit::update(unit, cgroup, knobs)?;
+    apply_or_restore(cgroup, knobs, Some(&former))
+}
+
+/// Gives the container's resctrl group the schemata of the command line, if there are some.
+fn change_schemata(call: &Call, groups: Option<&ResctrlRecord>) -> Result<Option<Former>> {
+    let given = |option: &str| call.text(option).filter(|text| !text.is_empty());
+    let (l3_cache, mem_bw) = (given("l3-cache-schema"), given("mem-bw-schema"));
+    if l3_cache.is_none() && mem_bw.is_none() {
+        return Ok(None);
+    }
+    let groups = groups.context("updating a non-existent Intel RDT configuration is not supported")?;
+    let schemata = compile_schemata(l3_cache.as_deref(), mem_bw.as_deref(), &facts::resctrl()?)?;
+    Ok(Some(resctrl::change(&groups.mount, &groups.group, &schemata)?))
 }
 
 fn read_resources(call: &Call, source: &str) -> Result<Value> {
@@ -54,11 +83,6 @@ fn read_resources(call: &Call, source: &str) -> Result<Value> {
 
 /// The options as the configuration would have them.
 fn from_options(call: &Call) -> Result<Value> {
-    for (option, field) in [("l3-cache-schema", "L3 cache schema"), ("mem-bw-schema", "memory bandwidth schema")] {
-        if call.has(option) {
-            bail!("--{option}: updating a non-existent Intel RDT configuration is not supported ({field})");
-        }
-    }
     for option in ["kernel-memory", "kernel-memory-tcp"] {
         if call.has(option) {
             log::warn!("--{option} is ignored: the kernel has no such limit any more");
@@ -157,13 +181,14 @@ fn check_usage(resources: &Resources, cgroup: &Cgroup) -> Result<()> {
     if usage >= limit { Err(anyhow!("rejecting memory limit {limit} <= usage {usage}")) } else { Ok(()) }
 }
 
-/// Writes the knobs; if one fails, those before it get their old values back.
-fn apply_or_restore(cgroup: &Cgroup, knobs: &[Knob]) -> Result<()> {
+/// Writes the knobs; if one fails, those before it get their old values back. Where systemd has written all of them, what
+/// was before that counts.
+fn apply_or_restore(cgroup: &Cgroup, knobs: &[Knob], former: Option<&unit::Former>) -> Result<()> {
     let mut before = Vec::new();
     for knob in knobs {
         before.push((knob.file.clone(), cgroup.read(&knob.file)?));
         if let Err(error) = cgroup.apply(std::slice::from_ref(knob)) {
-            let restored = restore(cgroup, &before);
+            let restored = former.map_or_else(|| restore(cgroup, &before), |former| former.restore(cgroup));
             return Err(match restored {
                 Ok(()) => error.into(),
                 Err(undo) => anyhow!("{error}; and restoring the former limits: {undo:#}"),

@@ -45,6 +45,7 @@ const VERBS: &[Verb] = &[
     Verb("terminal", "", |_| terminal()),
     Verb("snoop", "PATH", |words| snoop(words.first().map_or("", String::as_str))),
     Verb("stat", "PATH...", |paths| each(paths, stat)),
+    Verb("label", "PATH...", |paths| each(paths, label)),
     Verb("read", "PATH...", |paths| each(paths, |path| fs::read_to_string(path))),
     Verb("open", "PATH...", |paths| each(paths, open)),
     Verb("write", "PATH [TEXT]", write),
@@ -356,6 +357,17 @@ fn stat(path: &str) -> Report {
     let mode = data.mode() & 0o7777;
     let owner = format!("uid={}\ngid={}\n", data.uid(), data.gid());
     Ok(format!("type={kind}\nmode={mode:04o}\nrdev={major}:{minor}\n{owner}size={}\n{target}", data.size()))
+}
+
+/// The label of a file for SELinux, itself and not what a link leads to.
+fn label(path: &str) -> Report {
+    let (name, mut label) = (CString::new(path)?, [0u8; 256]);
+    // SAFETY: both names end with a NUL byte, and the buffer outlives the call.
+    let length = Errno::result(unsafe {
+        libc::lgetxattr(name.as_ptr(), c"security.selinux".as_ptr(), label.as_mut_ptr().cast(), label.len())
+    })?;
+    let text = String::from_utf8_lossy(&label[..length as usize]);
+    Ok(format!("label={}", text.trim_end_matches('\0')))
 }
 
 /// Opens for reading and, separately, for writing.

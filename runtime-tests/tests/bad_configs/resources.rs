@@ -1,8 +1,8 @@
-//! `linux.resources` and `linux.cgroupsPath`: wrong on any host, whatever its controllers.
+//! `linux.resources`, `linux.intelRdt` and `linux.cgroupsPath`: wrong on any host, whatever its controllers.
 
 use serde_json::json;
 
-use crate::{Bad, CRUN, NONE, RUNC, bad};
+use crate::{BOTH, Bad, CRUN, NONE, RUNC, bad};
 
 pub fn rows() -> Vec<Bad> {
     vec![
@@ -200,6 +200,12 @@ pub fn rows() -> Vec<Bad> {
             json!({"devices": [{"allow": false, "minor": 4_294_967_296u64, "access": "r"}]}),
             RUNC,
         ),
+        bad("linux.intelRdt.closID", "/linux/intelRdt", json!({"closID": 7}), CRUN),
+        bad("linux.intelRdt.closID", "/linux/intelRdt", json!({"closID": ".."}), CRUN),
+        bad("linux.intelRdt.closID", "/linux/intelRdt", json!({"closID": "info"}), BOTH),
+        bad("linux.intelRdt.memBwSchema", "/linux/intelRdt", json!({"memBwSchema": "0=10"}), CRUN),
+        bad("linux.intelRdt.schemata[0]", "/linux/intelRdt", json!({"schemata": ["L3:0=f\nL3:1=f"]}), BOTH),
+        bad("linux.intelRdt.enableMonitoring", "/linux/intelRdt", json!({"enableMonitoring": "yes"}), BOTH),
         bad("linux.cgroupsPath", "/linux/cgroupsPath", json!("/"), RUNC),
         bad("linux.cgroupsPath", "/linux/cgroupsPath", json!("/a/../../b"), RUNC),
         bad("linux.cgroupsPath", "/linux/cgroupsPath", json!("a\0b"), NONE),

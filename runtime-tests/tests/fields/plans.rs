@@ -91,6 +91,7 @@ fn lines(patch: &Value) -> Vec<String> {
         preserve_fds: 0,
         listen_fds: 0,
         notify: None,
+        systemd: None,
     };
     match compile(&spec, &facts(), &request) {
         Ok(plan) => {

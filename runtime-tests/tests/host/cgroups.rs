@@ -50,6 +50,38 @@ fn cgroups_made_inside_go_with_the_container() {
     assert!(!directory.exists());
 }
 
+/// `podman run --cgroups=disabled`.
+#[test]
+fn none_is_made_where_none_is_wanted() {
+    const DISABLED: &[&str] = &["--cgroup-manager", "disabled"];
+    fails_on(&[("runc", "it has only --systemd-cgroup")], || {
+        let (bundle, directory) = placed("-disabled");
+        let container = bundle.globals(DISABLED).create();
+        container.start();
+        let of = |process: &str| fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap();
+        assert_eq!(of(&container.pid().to_string()), of("self"));
+        assert!(!directory.exists());
+        // The calls that come later do not say so again.
+        assert_eq!(container.exec(&[], &["/bin/echo", "here"]).success(), "here\n");
+        assert_eq!(container.status(), "running");
+        let message = container.call(&["pause"], &[]).failure();
+        assert!(
+            !container.bundle().runtime().is_minirun() || message.contains("--cgroup-manager disabled"),
+            "{message}"
+        );
+        container.call(&["delete", "-f"], &[]).success();
+        container.bundle().assert_nothing_left();
+    });
+    fails_on(&[("crun", "1.8.1 runs it without the limit")], || {
+        let limit = |config: &mut serde_json::Value| config["linux"]["resources"] = json!({"pids": {"limit": 10}});
+        let message = Bundle::base().globals(DISABLED).with(limit).refused();
+        assert!(
+            !runtime_tests::Runtime::from_env().is_minirun() || message.contains("--cgroup-manager disabled"),
+            "{message}"
+        );
+    });
+}
+
 #[test]
 fn a_path_that_climbs_stays_below_the_root() {
     for climb in ["../..", "/../../..", "a/../../../b"] {

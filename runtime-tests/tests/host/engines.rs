@@ -17,6 +17,8 @@ mod conmon;
 mod containerd;
 #[path = "engines/crio.rs"]
 mod crio;
+#[path = "engines/shapes.rs"]
+mod shapes;
 #[path = "engines/words.rs"]
 mod words;
 

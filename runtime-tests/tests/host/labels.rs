@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use runtime_tests::{Bundle, fails_on};
+use serde_json::Value;
 
 /// A profile in the kernel's own binary form that allows and logs everything (security/apparmor/policy_unpack.c).
 fn complaining_profile(name: &str) -> Vec<u8> {
@@ -88,12 +89,21 @@ fn a_further_process_has_the_profile_that_it_asks_for() {
     }
 }
 
-/// No kernel of these tests has a policy; with one, this label would be unknown to it.
+/// No kernel of these tests has a policy; with one, these labels would be unknown to it.
 #[test]
 fn an_selinux_label_that_cannot_be_had_is_refused() {
-    let bundle = Bundle::base().with(|config| config["process"]["selinuxLabel"] = "no:such:label".into());
-    fails_on(&[("crun", "1.8.1 is built without it and ignores the label")], || {
-        let message = bundle.refused();
-        assert!(message.contains("selinux"), "{message}");
-    });
+    let fields: [fn(&mut Value); 2] = [
+        |config| config["process"]["selinuxLabel"] = "no:such:label".into(),
+        |config| config["linux"]["mountLabel"] = "no:such:label".into(),
+    ];
+    for field in fields {
+        let bundle = Bundle::base().with(field);
+        fails_on(&[("crun", "1.8.1 is built without it and ignores the label")], || {
+            let message = bundle.refused();
+            assert!(
+                !bundle.runtime().is_minirun() || message.contains("selinux is disabled or not supported"),
+                "{message}"
+            );
+        });
+    }
 }

@@ -77,6 +77,17 @@ impl DeviceRule {
             && (self.minor.is_none() || self.minor == other.minor)
     }
 
+    /// Does this take back all that the other, an earlier one, has said?
+    pub(crate) fn undoes(&self, other: &DeviceRule) -> bool {
+        self.covers(other) && self.access & other.access == other.access
+    }
+
+    /// The letters of this access: `rwm`.
+    pub(crate) fn letters(access: u8) -> String {
+        let letters = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')].into_iter();
+        letters.filter(|(bit, _)| access & bit != 0).map(|(_, letter)| letter).collect()
+    }
+
     /// Is there a device and an access that both are about?
     fn meets(&self, other: &DeviceRule) -> bool {
         let meet = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
@@ -105,10 +116,7 @@ impl fmt::Display for DeviceRule {
             _ => "a",
         })?;
         write!(f, " {}:{} ", number(self.major), number(self.minor))?;
-        [(READ, "r"), (WRITE, "w"), (MKNOD, "m")]
-            .iter()
-            .filter(|(bit, _)| self.access & bit != 0)
-            .try_for_each(|(_, letter)| f.write_str(letter))
+        f.write_str(&DeviceRule::letters(self.access))
     }
 }
 

@@ -31,7 +31,12 @@ pub fn compile_hooks(given: &spec::Hooks, problems: &mut Problems) -> Hooks {
 /// The point at which the parent runs the first three lists: everything is mounted, nothing is hidden yet.
 pub(super) fn await_hooks(draft: &mut Draft<'_>) {
     if draft.hooks.before_pivot() {
-        let readable = draft.facts.euid != 0 && draft.namespaces.is_new(libc::CLONE_NEWUSER);
+        let alone = match draft.facts.euid {
+            // In a user namespace that it shares, others cannot see init from their own pid namespaces.
+            0 => draft.namespaces.is_new(libc::CLONE_NEWUSER) || draft.namespaces.is_new(libc::CLONE_NEWPID),
+            _ => draft.namespaces.is_new(libc::CLONE_NEWUSER),
+        };
+        let readable = draft.facts.rootless() && alone;
         draft.step(Op::AwaitHooks { readable }, Origin::of("hooks"));
     }
 }

@@ -164,6 +164,10 @@ impl MountOptions {
 
 /// What a word means, and whether it is the recursive form of an attribute.
 fn meaning_of(word: &str) -> Option<(Meaning, bool)> {
+    if word.is_empty() {
+        // Podman gives one where it had something to leave out.
+        return Some((Meaning::Nothing, false));
+    }
     let look_up = |word: &str| WORDS.iter().find(|(name, _)| *name == word).map(|(_, meaning)| *meaning);
     if let Some(meaning) = look_up(word) {
         return Some((meaning, false));

@@ -1,9 +1,9 @@
 //! The root file system, `mounts`, and the views of it that the container must not have.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use super::mount_options::{MountOptions, NODEV, NOEXEC, NOSUID, RDONLY};
-use super::{Draft, RootSource, namespaces};
+use super::{Draft, RootSource, labels, namespaces};
 use crate::spec::{Linux, Mount, Spec};
 use crate::{Attributes, FsOption, IdMaps, InRoot, MountPoint, Op, Origin, PointKind, RootPlace, Source, Step};
 
@@ -67,7 +67,10 @@ pub(super) fn root(draft: &mut Draft<'_>, linux: &Linux) {
             let source = draft.source(&path, true, &origin);
             draft.step(Op::BindRoot(source, place), origin);
         }
-        RootSource::Overlay(steps) => draft.init.extend(steps.into_iter().map(|step| placed(step, &place))),
+        RootSource::Overlay(steps) => {
+            let label = draft.mount_label.clone();
+            draft.init.extend(steps.into_iter().map(|step| placed(step, &place, label.as_deref())));
+        }
     }
 }
 
@@ -84,9 +87,12 @@ fn root_place(draft: &mut Draft<'_>) -> RootPlace {
     RootPlace::At(draft.c_string(&path, &origin))
 }
 
-fn placed(mut step: Step, at: &RootPlace) -> Step {
+fn placed(mut step: Step, at: &RootPlace, label: Option<&CStr>) -> Step {
     if let Op::OverlayStage { place, .. } | Op::OverlayRoot { place, .. } = &mut step.op {
         *place = at.clone();
+    }
+    if let (Op::OverlayRoot { options, .. }, Some(label)) = (&mut step.op, label) {
+        labels::add_context(options, label);
     }
     step
 }
@@ -175,7 +181,7 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
     }
     if typ == "sysfs"
         && options.bind.is_none()
-        && draft.in_user_namespace()
+        && draft.below_initial_user_namespace()
         && !draft.namespaces.has(libc::CLONE_NEWNET)
     {
         return host_sysfs(draft, mount, origin, point(PointKind::RealDirectory, &options), options);
@@ -211,6 +217,7 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
         let op = Op::Remount { options: Vec::new(), bind: true, point: last };
         delayed.push(Step { op, origin: origin.field("options") });
     }
+    labels::label_mount(draft, typ, &mut options);
     let filesystem = draft.c_string(typ, &origin.field("type"));
     let source = mount.source.as_ref().map_or(typ.to_owned(), |source| source.to_string_lossy().into_owned());
     let source = draft.c_string(&source, &origin.field("source"));
@@ -424,7 +431,10 @@ pub(super) fn views(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
                 }
                 Some(target) if target.path().is_empty() => draft.problem(&origin, "cannot be the root"),
                 Some(target) if place == "linux.readonlyPaths" => draft.step(Op::ReadonlyPath(target), origin),
-                Some(target) => draft.step(Op::MaskedPath(target), origin),
+                Some(path) => {
+                    let label = draft.mount_label.clone();
+                    draft.step(Op::MaskedPath { path, label }, origin);
+                }
                 None => draft.problem(&origin, "must not contain a NUL byte"),
             }
         }

@@ -67,9 +67,16 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
     }
     user_namespace(draft, linux);
     if draft.namespaces.is_joined(libc::CLONE_NEWUSER) {
-        draft.namespaces.user_first = draft.facts.euid != 0;
         draft.namespaces.leave_groups = must_leave_groups(draft);
     }
+    draft.namespaces.by_go_between = match draft.facts.euid {
+        0 => {
+            let away = !draft.namespaces.join.is_empty() || draft.namespaces.is_new(libc::CLONE_NEWTIME);
+            // Root of a user namespace has no right to return to namespaces of the host.
+            away && !draft.facts.initial_user_namespace
+        }
+        _ => draft.namespaces.is_joined(libc::CLONE_NEWUSER),
+    };
     time_offsets(draft, linux);
     if draft.in_user_namespace() {
         draft.step(Op::BecomeRoot, Origin::of("linux.namespaces (user)"));
@@ -90,11 +97,14 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
 pub(super) fn enter_container(draft: &mut Draft<'_>, linux: &Linux) {
     let kinds = linux.namespaces.iter().fold(0, |kinds, namespace| kinds | kind_of(namespace.typ()) as u64);
     let user = kinds & libc::CLONE_NEWUSER as u64;
-    draft.namespaces.user_first = user != 0 && draft.facts.euid != 0;
+    draft.namespaces.by_go_between = draft.facts.rootless() && (user != 0 || draft.facts.euid == 0);
     if user != 0 && must_leave_groups(draft) {
-        draft.step(Op::Groups(Vec::new()), Origin::of("process.user.additionalGids"));
+        match draft.namespaces.by_go_between {
+            true => draft.namespaces.leave_groups = true,
+            false => draft.step(Op::Groups(Vec::new()), Origin::of("process.user.additionalGids")),
+        }
     }
-    let rest = if draft.namespaces.user_first { kinds & !user } else { kinds };
+    let rest = if draft.namespaces.by_go_between { kinds & !user } else { kinds };
     draft.step(Op::EnterContainer(rest), Origin::of("linux.namespaces"));
     if user != 0 {
         draft.step(Op::BecomeRoot, Origin::of("linux.namespaces (user)"));

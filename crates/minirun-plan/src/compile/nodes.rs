@@ -43,7 +43,7 @@ struct Node {
 
 /// In a user namespace device nodes cannot be made (mknod(2)): the host's are mounted instead, while they can be seen.
 pub(super) fn host_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
-    if !draft.in_user_namespace() {
+    if !draft.below_initial_user_namespace() {
         return;
     }
     for node in all_nodes(draft, spec, linux) {
@@ -58,7 +58,7 @@ pub(super) fn host_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
 
 /// Nodes and links that init makes once the root is the container's, so that no path can lead out of it.
 pub(super) fn own_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
-    let pipes_only = draft.in_user_namespace();
+    let pipes_only = draft.below_initial_user_namespace();
     for Node { path, kind, device, mode, uid, gid, origin } in all_nodes(draft, spec, linux) {
         if kind == NodeKind::Fifo || !pipes_only {
             draft.step(Op::Device { path, kind, device, mode, uid, gid }, origin);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use minirun_plan::HostFacts;
+use minirun_plan::{HostFacts, Resctrl};
 use serde::Deserialize;
 
 /// A file of `rootfs-fixtures`.
@@ -42,6 +42,9 @@ struct Host {
     cgroup_denied: Option<String>,
     #[serde(default)]
     setgroups_denied: bool,
+    /// Is SELinux enabled in the kernel?
+    #[serde(default)]
+    selinux: bool,
     initial_user_namespace: bool,
 }
 
@@ -71,6 +74,9 @@ pub fn host(name: &str) -> HostFacts {
         egid: host.egid,
         setgroups_denied: host.setgroups_denied,
         joined_setgroups_denied: false,
+        resctrl: Resctrl::Absent,
+        selinux: host.selinux,
         initial_user_namespace: host.initial_user_namespace,
+        others_mounts: false,
     }
 }

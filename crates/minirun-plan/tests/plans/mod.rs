@@ -65,6 +65,7 @@ fn plan_of(bundle: &Path, root_of: RootOf) -> Option<String> {
             preserve_fds: number("--preserve-fds") + listen_fds,
             listen_fds,
             notify: None,
+            systemd: None,
         };
         compile(&spec, &facts, &request)
     });

@@ -172,7 +172,7 @@ impl Executor<'_> {
         let place = self.place_of(point, directory)?;
         let onto_directory = sys::fstat(place.fd.as_fd()).in_call(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
         if onto_directory && !directory {
-            return Err(Fault::check("not a directory: the source is a file, the mount point is a directory"));
+            return Err(Fault::check("not a directory: the source is a file, the mount point a directory"));
         }
         if let Some((i, all)) = idmap {
             let attr = sys::MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };
@@ -200,6 +200,16 @@ impl Executor<'_> {
         };
         sys::move_mount(mount.as_fd(), place.fd.as_fd()).in_call(Call::MoveMount)?;
         set_the_rest(mount.as_fd(), point)
+    }
+
+    /// The label of mqueue, by a mount of it that goes again.
+    pub(crate) fn label_queues(&mut self, label: &CStr) -> Result<(), Fault> {
+        let context = sys::fsopen(c"mqueue").in_call(Call::Fsopen)?;
+        let mount = self.create(context.as_fd(), 0)?;
+        // The descriptor of a mount stands for a path alone, and attributes need more.
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+        let root = sys::openat2(mount.as_fd(), c".", flags, 0, 0).in_call(Call::Openat2)?;
+        sys::set_xattr(root.as_fd(), c"security.selinux", label.to_bytes()).in_call(Call::Setxattr)
     }
 
     /// Changes what is mounted at a place already.

@@ -1,5 +1,6 @@
 //! What the container must not read or write although it is there: masked and read-only paths, verified afterwards.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use minirun_plan::InRoot;
@@ -45,10 +46,10 @@ impl Executor<'_> {
         if flags & libc::ST_RDONLY != 0 { Ok(()) } else { Err(Fault::check("it can still be written")) }
     }
 
-    pub(crate) fn mask(&mut self, path: &InRoot) -> Result<(), Fault> {
+    pub(crate) fn mask(&mut self, path: &InRoot, label: Option<&CStr>) -> Result<(), Fault> {
         let Some(place) = self.open_if_there(path)? else { return Ok(()) };
         let directory = sys::fstat(place.as_fd()).in_call(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-        if directory { self.mask_directory(path, place) } else { self.mask_file(path, place) }
+        if directory { self.mask_directory(path, label, place) } else { self.mask_file(path, place) }
     }
 
     fn mask_file(&mut self, path: &InRoot, place: OwnedFd) -> Result<(), Fault> {
@@ -67,12 +68,15 @@ impl Executor<'_> {
     }
 
     /// All masked directories share one file system: each superblock costs memory (a Kubernetes node masks hundreds).
-    fn mask_directory(&mut self, path: &InRoot, place: OwnedFd) -> Result<(), Fault> {
+    fn mask_directory(&mut self, path: &InRoot, label: Option<&CStr>, place: OwnedFd) -> Result<(), Fault> {
         let empty = match &self.masks.empty {
             Some(first) => clone_of(first.as_fd(), false)?,
             None => {
                 let context = sys::fsopen(c"tmpfs").in_call(Call::Fsopen)?;
                 sys::fsconfig_set(context.as_fd(), c"ro", None).in_call(Call::Fsconfig)?;
+                if let Some(label) = label {
+                    sys::fsconfig_set(context.as_fd(), c"context", Some(label)).in_call(Call::Fsconfig)?;
+                }
                 self.create(context.as_fd(), libc::MOUNT_ATTR_RDONLY as u64)?
             }
         };

@@ -8,6 +8,7 @@ mod limits;
 mod maps;
 mod places;
 mod program;
+mod resctrl;
 mod sharing;
 mod surroundings;
 mod view;
@@ -77,6 +78,7 @@ pub fn check(dir: &Path, call: &Call, host: &[Row]) -> Result<Vec<Row>> {
     needs_of_host(&mut findings, &ready, host);
     surroundings::check(&mut findings);
     limits::check(&mut findings, &ready.cgroup_mount);
+    resctrl::check(&mut findings);
     identity::check(&mut findings);
     sharing::check(&mut findings);
     places::check(&mut findings);
@@ -130,7 +132,9 @@ fn needs(ready: &Ready) -> Vec<(Origin, String)> {
             Op::Bind { point, .. } | Op::Mount { point, .. } if !point.recursive.is_empty() => {
                 need(&step.origin, "mounts.recursive");
             }
-            Op::OverlayRoot { options, .. } if options.to_bytes().ends_with(b"userxattr") => {
+            Op::OverlayRoot { options, .. }
+                if options.to_bytes().split(|byte| *byte == b',').any(|word| word == b"userxattr") =>
+            {
                 need(&step.origin, "mounts.overlay-userxattr");
             }
             Op::OverlayRoot { .. } => need(&step.origin, "mounts.overlay"),

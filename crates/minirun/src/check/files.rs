@@ -78,11 +78,11 @@ fn huge_pages() -> Row {
     }
 }
 
-/// Not needed, but often asked for: an engine that is set to it cannot be served.
+/// Not needed, but often asked for.
 fn systemd() -> Row {
-    let (name, matters) = ("files.cgroup-driver", "--systemd-cgroup is refused: set the engine to cgroupfs");
+    let (name, matters) = ("files.cgroup-driver", "--systemd-cgroup needs systemd as the host's first process");
     let seen = match Path::new("/run/systemd/system").exists() {
-        true => "cgroupfs; systemd runs here",
+        true => "cgroupfs or systemd",
         false => "cgroupfs; systemd does not run here",
     };
     Row::ok(name, seen, matters)

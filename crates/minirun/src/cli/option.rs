@@ -56,9 +56,10 @@ pub const GLOBALS: &[Opt] = &[
         "cgroup-manager",
         "WHO",
         MANAGERS,
-        "only cgroupfs is supported: cgroups are managed through their file system",
+        "who makes the cgroup of a new container: cgroupfs, through its files; systemd, as a scope; disabled, nobody: it has no \
+         limits, and stays in the caller's (default: cgroupfs)",
     ),
-    flag("systemd-cgroup", "--cgroup-manager systemd, which is not supported"),
+    flag("systemd-cgroup", "--cgroup-manager systemd; linux.cgroupsPath is SLICE:PREFIX:NAME then"),
     choice(
         "rootless",
         "BOOL",

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Bench, Contestant, Result, Sample, reap_orphans, take};
+use super::{Bench, Contestant, Result};
+use crate::figures::Sample;
+use crate::turn::{reap_orphans, take};
 
 const COUNT: usize = 1000;
 

@@ -103,27 +103,37 @@ pub fn rows() -> Vec<Row> {
         row(
             &["linux.intelRdt.closID"],
             json!({"/linux/intelRdt": {"closID": "g"}}),
-            &["refused: linux.intelRdt: not supported by this version of minirun"],
+            &[
+                "refused: linux.intelRdt: this host has no Intel RDT: the kernel has no resctrl file system for its processor",
+            ],
         ),
         row(
             &["linux.intelRdt.schemata[0]"],
             json!({"/linux/intelRdt": {"schemata": ["L3:0=f"]}}),
-            &["refused: linux.intelRdt: not supported by this version of minirun"],
+            &[
+                "refused: linux.intelRdt: this host has no Intel RDT: the kernel has no resctrl file system for its processor",
+            ],
         ),
         row(
             &["linux.intelRdt.l3CacheSchema"],
             json!({"/linux/intelRdt": {"l3CacheSchema": "L3:0=f"}}),
-            &["refused: linux.intelRdt: not supported by this version of minirun"],
+            &[
+                "refused: linux.intelRdt: this host has no Intel RDT: the kernel has no resctrl file system for its processor",
+            ],
         ),
         row(
             &["linux.intelRdt.memBwSchema"],
             json!({"/linux/intelRdt": {"memBwSchema": "MB:0=10"}}),
-            &["refused: linux.intelRdt: not supported by this version of minirun"],
+            &[
+                "refused: linux.intelRdt: this host has no Intel RDT: the kernel has no resctrl file system for its processor",
+            ],
         ),
         row(
             &["linux.intelRdt.enableMonitoring"],
             json!({"/linux/intelRdt": {"enableMonitoring": true}}),
-            &["refused: linux.intelRdt: not supported by this version of minirun"],
+            &[
+                "refused: linux.intelRdt: this host has no Intel RDT: the kernel has no resctrl file system for its processor",
+            ],
         ),
         row(
             &["linux.memoryPolicy.mode"],
@@ -166,7 +176,7 @@ pub fn rows() -> Vec<Row> {
         row(
             &["linux.mountLabel"],
             json!({"/linux/mountLabel": "system_u:object_r:t:s0:c1,c2"}),
-            &["refused: linux.mountLabel: not supported by this version of minirun"],
+            &["refused: linux.mountLabel: selinux is disabled or not supported"],
         ),
         row(
             &["linux.personality.domain"],

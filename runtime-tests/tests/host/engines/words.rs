@@ -108,13 +108,15 @@ fn the_shapes_are_runcs() {
     });
 }
 
-/// dockerd adds the hint that somebody mounted a directory onto a file.
+/// dockerd adds the hint that somebody mounted a directory onto a file. What says that something `is a directory` it takes
+/// for the program.
 #[test]
 fn a_directory_on_a_file_is_told_as_such() {
     for (destination, source) in [("/etc/passwd", "/etc"), ("/etc", "/etc/passwd")] {
         let message = Bundle::base().mount(destination, "bind", source, &["bind"]).refused();
         let message = message.to_lowercase();
         assert!(message.contains("not a directory") && message.contains(&destination[1..]), "{message}");
+        assert!(!message.contains("is a directory"), "{message}");
     }
 }
 

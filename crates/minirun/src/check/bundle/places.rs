@@ -100,7 +100,45 @@ impl Walk<'_, '_> {
             Op::Terminal { .. } => self.terminal(origin),
             Op::FindProgram(candidates) => self.program(origin, candidates),
             Op::RunHook(i) => self.hook_inside(*i),
-            _ => {}
+            // Tried by the other parts of this check.
+            Op::Sysctl { .. }
+            | Op::Limit { .. }
+            | Op::Groups(_)
+            | Op::User { .. }
+            | Op::Capabilities { .. }
+            | Op::DropBounding(_)
+            | Op::MemoryPolicy(_)
+            | Op::Personality(_)
+            | Op::LsmAttribute { .. }
+            | Op::Seccomp { .. }
+            | Op::Join(_)
+            | Op::PivotRoot
+            | Op::SessionKeyring(_) => {}
+            // Nothing of this host or of the bundle can make these fail that does not make others fail.
+            Op::EnterContainer(_)
+            | Op::LabelQueues(_)
+            | Op::BecomeRoot
+            | Op::Hostname(_)
+            | Op::Domainname(_)
+            | Op::LoopbackUp
+            | Op::Propagation(_)
+            | Op::PrivateParent(_)
+            | Op::OverlayStage { .. }
+            | Op::AwaitHooks { .. }
+            | Op::Symlink { .. }
+            | Op::ChangeRoot
+            | Op::MaskedPath { .. }
+            | Op::ReadonlyPath(_)
+            | Op::RootPropagation(_)
+            | Op::ReadonlyRoot
+            | Op::EnterDirectoryAsUser(_)
+            | Op::Umask(_)
+            | Op::FindHome(_)
+            | Op::NoNewPrivileges
+            | Op::OwnStreams(..)
+            | Op::CloseDescriptors { .. }
+            | Op::AwaitStart
+            | Op::Execute => {}
         }
     }
 
@@ -151,7 +189,7 @@ impl Walk<'_, '_> {
                 problem(self.findings, format!("{shown} is a file, and a directory is needed there"), advice)
             }
             Ok(Found::File { metadata, .. }) if !directory && metadata.is_dir() => {
-                let seen = format!("not a directory: the source is a file, the mount point {shown} is a directory");
+                let seen = format!("not a directory: the source is a file, the mount point {shown} a directory");
                 problem(self.findings, seen, "name a file as destination")
             }
             Ok(Found::File { inside, .. } | Found::Made(inside)) => Some(inside),

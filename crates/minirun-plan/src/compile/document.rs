@@ -1,12 +1,11 @@
-//! Fields that minirun knows and does not apply: each is refused by name, because a container without a confinement that
-//! was asked for is not the container that was asked for.
+//! The document as a whole: its version and its annotations.
 
 use super::Draft;
 use crate::Origin;
-use crate::spec::{Linux, Spec};
+use crate::spec::Spec;
 
-/// Adds a problem for each field that is set and not supported.
-pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+/// Refuses a version that is another than this one's, and annotations without a name.
+pub(super) fn document(draft: &mut Draft<'_>, spec: &Spec) {
     let origin = Origin::of("ociVersion");
     match major(&spec.oci_version) {
         Some(1) => {}
@@ -18,9 +17,6 @@ pub(super) fn refuse_unsupported(draft: &mut Draft<'_>, spec: &Spec, linux: &Lin
     if spec.annotations.iter().flatten().any(|(key, _)| key.is_empty()) {
         draft.problem(&Origin::of("annotations").key(""), "a key must not be empty");
     }
-    let mut refuse = refuser(draft);
-    refuse(linux.intel_rdt.is_some(), "linux.intelRdt");
-    refuse(given(&linux.mount_label), "linux.mountLabel");
 }
 
 /// The first number of a semantic version (semver.org, 2.0.0); none when the text is none.
@@ -29,16 +25,4 @@ fn major(version: &str) -> Option<u64> {
     let core = version.split(['-', '+']).next()?;
     let numbers: Option<Vec<u64>> = core.split('.').map(number).collect();
     numbers.filter(|numbers| numbers.len() == 3)?.first().copied()
-}
-
-fn refuser<'d>(draft: &'d mut Draft<'_>) -> impl FnMut(bool, &'static str) + 'd {
-    |set, place| {
-        if set {
-            draft.problem(&Origin::of(place), "not supported by this version of minirun");
-        }
-    }
-}
-
-fn given(text: &Option<String>) -> bool {
-    text.as_ref().is_some_and(|text| !text.is_empty())
 }

@@ -1,0 +1,296 @@
+//! The scope that systemd makes for a container: the properties that say the same as the cgroup's files, so that systemd
+//! writes the same values when it writes them again (`systemctl daemon-reload`).
+//!
+//! The properties are made from the knobs, not from the configuration, so that what `update` changes or takes back goes
+//! the same way. What systemd has no property for it does not touch.
+
+mod gvariant;
+
+use std::collections::BTreeMap;
+
+use super::Draft;
+use super::devices::{BLOCK, CHAR, DeviceFilter, DeviceRule};
+use crate::{CgroupPlan, Expect, Knob, Origin, Property, Value};
+
+/// What begins the name of an annotation that sets a property: runc's invention.
+const ANNOTATION: &str = "org.systemd.property.";
+/// No limit, and the like, in properties that are numbers.
+const INFINITY: u64 = u64::MAX;
+/// What the runtime says itself, because the container's life depends on it.
+const OWN: [&str; 7] =
+    ["PIDs", "Slice", "Delegate", "Description", "CollectMode", "DefaultDependencies", "RemainAfterExit"];
+
+/// For whom a unit is, as its `Description` has it: by this a unit is known as ours.
+pub fn unit_description(owner: &str) -> String {
+    format!("minirun container {owner}")
+}
+
+/// Fills in the properties of the scope. The knobs have to be there.
+pub(super) fn unit(draft: &mut Draft<'_>, slice: &str, annotations: Option<&BTreeMap<String, String>>) {
+    let Some(request) = draft.request.systemd else { return };
+    let origin = draft.cgroup.origin.clone();
+    let own = |name: &str, value| Property { name: name.to_owned(), value, origin: origin.clone() };
+    let mut properties = vec![
+        own("Description", Value::string(unit_description(request.owner))),
+        own("Slice", Value::string(slice)),
+        own("Delegate", Value::Bool(true)),
+        own("DefaultDependencies", Value::Bool(false)),
+        own("CollectMode", Value::string("inactive-or-failed")),
+    ];
+    for name in ["MemoryAccounting", "CPUAccounting", "IOAccounting", "TasksAccounting"] {
+        properties.push(own(name, Value::Bool(true)));
+    }
+    for (key, text) in annotations.into_iter().flatten() {
+        if let Some(name) = key.strip_prefix(ANNOTATION) {
+            let origin = Origin::of("annotations").key(key);
+            match annotated(name, text) {
+                Ok((name, value)) => properties.push(Property { name, value, origin }),
+                Err(text) => draft.problem(&origin, text),
+            }
+        }
+    }
+    properties.extend(oom_policy(&draft.cgroup));
+    properties.extend(unit_properties(&draft.cgroup.knobs));
+    if draft.facts.euid == 0 && draft.facts.initial_user_namespace {
+        properties.extend(devices(draft.cgroup.devices.as_ref()));
+    }
+    if let Some(unit) = &mut draft.cgroup.unit {
+        unit.properties = properties;
+    }
+}
+
+/// The property that an annotation sets. Times have other names on D-Bus than in unit files, and are microseconds.
+fn annotated(name: &str, text: &str) -> Result<(String, Value), String> {
+    if name.len() < 3 || !name.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return Err("this is not the name of a property: letters are, three or more".to_owned());
+    }
+    let value =
+        gvariant::parse(text).map_err(|why| format!("{text:?} is not a value in gvariant's text form: {why}"))?;
+    if OWN.contains(&name) {
+        return Err("the runtime sets this property itself".to_owned());
+    }
+    match name.strip_suffix("Sec").filter(|stem| !stem.is_empty() && !stem.ends_with('U')) {
+        Some(stem) => Ok((format!("{stem}USec"), microseconds(&value)?)),
+        None => Ok((name.to_owned(), value)),
+    }
+}
+
+fn microseconds(seconds: &Value) -> Result<Value, String> {
+    const MILLION: u64 = 1_000_000;
+    let whole = match *seconds {
+        Value::Byte(number) => Some(number.into()),
+        Value::Int16(number) => u64::try_from(number).ok(),
+        Value::Uint16(number) => Some(number.into()),
+        Value::Int32(number) => u64::try_from(number).ok(),
+        Value::Uint32(number) => Some(number.into()),
+        Value::Int64(number) => u64::try_from(number).ok(),
+        Value::Uint64(number) => Some(number),
+        Value::Double(number) if (0.0..1e12).contains(&number) => return Ok(Value::Uint64((number * 1e6) as u64)),
+        _ => None,
+    };
+    let time = whole.and_then(|whole| whole.checked_mul(MILLION));
+    time.map(Value::Uint64).ok_or_else(|| format!("{seconds} is not a number of seconds"))
+}
+
+/// What shall happen when a process was killed for want of memory, which systemd wants to know at the start.
+fn oom_policy(cgroup: &CgroupPlan) -> Option<Property> {
+    let knob = cgroup.knobs.iter().rfind(|knob| knob.file == "memory.oom.group")?;
+    let policy = if knob.value.trim() == "1" { "kill" } else { "continue" };
+    Some(Property { name: "OOMPolicy".to_owned(), value: Value::string(policy), origin: knob.origin.clone() })
+}
+
+/// The properties that say what these knobs say; of those with the same name the last one holds.
+pub fn unit_properties(knobs: &[Knob]) -> Vec<Property> {
+    let mut found = Found(Vec::new());
+    for knob in knobs {
+        found.knob(knob);
+    }
+    found.0
+}
+
+struct Found(Vec<Property>);
+
+impl Found {
+    fn set(&mut self, name: &str, value: Value, origin: &Origin) {
+        self.0.retain(|property| property.name != name);
+        self.0.push(Property { name: name.to_owned(), value, origin: origin.clone() });
+    }
+
+    /// Sets the entry of one device in a property of type `a(st)`.
+    fn set_of_device(&mut self, name: &str, device: &str, number: u64, origin: &Origin) {
+        let path = Value::String(format!("/dev/block/{device}"));
+        let entry = Value::Struct(vec![path.clone(), Value::Uint64(number)]);
+        let known = self.0.iter_mut().find(|property| property.name == name);
+        match known.map(|property| &mut property.value) {
+            Some(Value::Array(_, entries)) => {
+                entries.retain(|entry| !matches!(entry, Value::Struct(members) if members.first() == Some(&path)));
+                entries.push(entry);
+            }
+            _ => self.set(name, Value::Array("(st)".to_owned(), vec![entry]), origin),
+        }
+    }
+
+    fn knob(&mut self, knob: &Knob) {
+        let (value, origin) = (knob.value.trim(), &knob.origin);
+        let number = match knob.file.as_str() {
+            "memory.min" => "MemoryMin",
+            "memory.low" => "MemoryLow",
+            "memory.high" => "MemoryHigh",
+            "memory.max" => "MemoryMax",
+            "memory.swap.max" => "MemorySwapMax",
+            "memory.zswap.max" => "MemoryZSwapMax",
+            "pids.max" => "TasksMax",
+            "cpu.weight" => "CPUWeight",
+            "cpu.max" => return self.bandwidth(value, origin),
+            // The weight of an idle cgroup is 0 in systemd's words; one that is not idle has the default or another.
+            "cpu.idle" if value == "1" => return self.set("CPUWeight", Value::Uint64(0), origin),
+            "cpu.idle" => return self.set("CPUWeight", Value::Uint64(INFINITY), origin),
+            "cpuset.cpus" => return self.list("AllowedCPUs", value, origin),
+            "cpuset.mems" => return self.list("AllowedMemoryNodes", value, origin),
+            "io.weight" => return self.weight(value, |weight| weight, origin),
+            "io.bfq.weight" => return self.weight(value, io_weight_of_bfq, origin),
+            "io.max" => return self.throttle(value, origin),
+            _ => return,
+        };
+        if let Some(value) = bytes_of(value) {
+            self.set(number, Value::Uint64(value), origin);
+        }
+    }
+
+    /// `cpu.max`. systemd counts in whole percents of a processor, and keeps no others over a reload: rounded up, so that
+    /// what lives in the cgroup may have all that was asked for.
+    fn bandwidth(&mut self, value: &str, origin: &Origin) {
+        const PERCENT: u128 = 10_000;
+        let mut words = value.split_whitespace();
+        let (Some(quota), period) = (words.next(), words.next().unwrap_or("100000")) else { return };
+        let Some(period) = period.parse::<u64>().ok().filter(|period| *period > 0) else { return };
+        let per_second = match quota.parse::<u64>() {
+            Ok(quota) => {
+                let exact = u128::from(quota) * 1_000_000 / u128::from(period);
+                u64::try_from(exact.div_ceil(PERCENT) * PERCENT).unwrap_or(INFINITY)
+            }
+            Err(_) if quota == "max" => INFINITY,
+            Err(_) => return,
+        };
+        self.set("CPUQuotaPeriodUSec", Value::Uint64(period), origin);
+        self.set("CPUQuotaPerSecUSec", Value::Uint64(per_second), origin);
+    }
+
+    /// A list of CPUs or memory nodes, as a mask with the lowest numbers in the first byte.
+    fn list(&mut self, name: &str, list: &str, origin: &Origin) {
+        /// More than any kernel has.
+        const MOST: usize = 1 << 16;
+        let mut mask: Vec<u8> = Vec::new();
+        for part in list.split(',').filter(|part| !part.is_empty()) {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (Ok(first), Ok(last)) = (first.trim().parse::<usize>(), last.trim().parse::<usize>()) else { return };
+            if last >= MOST {
+                return;
+            }
+            mask.resize(mask.len().max(last / 8 + 1), 0);
+            (first..=last).for_each(|number| mask[number / 8] |= 1 << (number % 8));
+        }
+        self.set(name, Value::Array("y".to_owned(), mask.into_iter().map(Value::Byte).collect()), origin);
+    }
+
+    /// `default 100`, or `8:0 100` for a device.
+    fn weight(&mut self, line: &str, map: fn(u64) -> u64, origin: &Origin) {
+        let (whose, weight) = line.split_once(' ').unwrap_or(("default", line));
+        match weight.trim().parse::<u64>() {
+            Ok(weight) if whose == "default" => self.set("IOWeight", Value::Uint64(map(weight)), origin),
+            Ok(weight) => self.set_of_device("IODeviceWeight", whose, map(weight), origin),
+            Err(_) => {}
+        }
+    }
+
+    /// `8:0 rbps=1048576 wiops=max`.
+    fn throttle(&mut self, line: &str, origin: &Origin) {
+        let mut words = line.split_whitespace();
+        let Some(device) = words.next() else { return };
+        for (key, value) in words.filter_map(|word| word.split_once('=')) {
+            let name = match key {
+                "rbps" => "IOReadBandwidthMax",
+                "wbps" => "IOWriteBandwidthMax",
+                "riops" => "IOReadIOPSMax",
+                "wiops" => "IOWriteIOPSMax",
+                _ => continue,
+            };
+            if let Some(value) = bytes_of(value) {
+                self.set_of_device(name, device, value, origin);
+            }
+        }
+    }
+}
+
+/// A number as cgroup files take it: `max`, or digits with a unit of which each is 1024 times the one before.
+fn bytes_of(text: &str) -> Option<u64> {
+    if text == "max" {
+        return Some(INFINITY);
+    }
+    let shift = match text.bytes().last()?.to_ascii_uppercase() {
+        b'K' => 10,
+        b'M' => 20,
+        b'G' => 30,
+        b'T' => 40,
+        b'P' => 50,
+        b'E' => 60,
+        _ => 0,
+    };
+    let digits = if shift == 0 { text } else { &text[..text.len() - 1] };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+/// The `IOWeight` of which systemd makes this weight of bfq: 1 to 100 stay, from there to 1000 it goes to 10000.
+fn io_weight_of_bfq(weight: u64) -> u64 {
+    if weight <= 100 { weight } else { 100 + (weight - 100) * 11 }
+}
+
+/// The rules of the devices in systemd's words. It has no rules that deny and fewer patterns, and the kernel asks
+/// systemd's filter and ours: systemd's may allow more than the rules, never less.
+fn devices(filter: Option<&DeviceFilter>) -> [Property; 2] {
+    let origin = Origin::of("linux.resources.devices");
+    let mut allowed: Vec<(String, u8)> = Vec::new();
+    let rules = filter.map_or(&[][..], |filter| &filter.rules);
+    for (i, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.allow) {
+        if rules[i + 1..].iter().any(|later| !later.allow && later.undoes(rule)) {
+            continue;
+        }
+        for (_, name) in [(CHAR, "char"), (BLOCK, "block")].into_iter().filter(|(kind, _)| rule.kinds & kind != 0) {
+            let pattern = pattern_of(rule, name);
+            match allowed.iter_mut().find(|(known, _)| *known == pattern) {
+                Some((_, access)) => *access |= rule.access,
+                None => allowed.push((pattern, rule.access)),
+            }
+        }
+    }
+    let entry = |(pattern, access): (String, u8)| {
+        Value::Struct(vec![Value::String(pattern), Value::String(DeviceRule::letters(access))])
+    };
+    let policy = if filter.is_some() { "strict" } else { "auto" };
+    let entries = allowed.into_iter().map(entry).collect();
+    [("DevicePolicy", Value::string(policy)), ("DeviceAllow", Value::Array("(ss)".to_owned(), entries))]
+        .map(|(name, value)| Property { name: name.to_owned(), value, origin: origin.clone() })
+}
+
+fn pattern_of(rule: &DeviceRule, kind: &str) -> String {
+    match (rule.major, rule.minor) {
+        (Some(major), Some(minor)) => format!("/dev/{kind}/{major}:{minor}"),
+        (Some(major), None) => format!("{kind}-{major}"),
+        (None, _) => format!("{kind}-*"),
+    }
+}
+
+/// What an interface file holds now as knobs, for the properties that say so.
+pub fn knobs_of(file: &str, text: &str, origin: &Origin) -> Vec<Knob> {
+    let knob = |line: &str| Knob {
+        file: file.to_owned(),
+        value: line.to_owned(),
+        expect: Expect::Readable,
+        origin: origin.clone(),
+    };
+    if text.trim().is_empty() { vec![knob("")] } else { text.lines().map(knob).collect() }
+}
+
+#[cfg(test)]
+#[path = "unit/tests.rs"]
+mod tests;

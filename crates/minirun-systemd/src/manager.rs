@@ -1,0 +1,421 @@
+//! systemd's manager object: the few of its methods that a runtime calls (org.freedesktop.systemd1(5)).
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use minirun_plan::{Property, Value};
+
+use crate::address::{Address, candidates};
+use crate::connection::{Connection, PATIENCE};
+use crate::error::Cause;
+use crate::message::{ERROR, Message, Method, RETURN, SIGNAL};
+use crate::wire::Writer;
+use crate::{Error, Result};
+
+const NAME: &str = "org.freedesktop.systemd1";
+const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const SCOPE: &str = "org.freedesktop.systemd1.Scope";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+/// Takes the place of a job of the unit that conflicts.
+const REPLACE: &str = "replace";
+
+/// How long systemd may be away, which it is while it executes itself anew (`systemctl daemon-reexec`).
+const RESTART: Duration = Duration::from_secs(10);
+
+/// A connection to an instance of systemd.
+#[derive(Debug)]
+pub struct Manager {
+    connection: Connection,
+    /// Where it may be reached again.
+    candidates: Vec<Address>,
+    /// The job that is waited for is known by its path only when the answer has come; its end may come before.
+    ended: Vec<Job>,
+    /// The unit whose jobs are listened for.
+    unit: String,
+}
+
+/// A job that has ended.
+#[derive(Debug)]
+struct Job {
+    path: String,
+    result: String,
+}
+
+/// What is known of a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// `Description`: for whom it was made.
+    pub description: String,
+    /// `ControlGroup`: the path of its cgroup from the root of the hierarchy; empty when it has none now.
+    pub cgroup: String,
+}
+
+impl Manager {
+    /// Connects to the system's instance, or to that of this user.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens, on any of the sockets; or somebody does and does not answer.
+    pub fn connect(user: bool) -> Result<Manager> {
+        let deadline = Instant::now() + PATIENCE;
+        let failed = |cause| Error::new(if user { "ask the user's systemd" } else { "ask systemd" }, cause);
+        let candidates = candidates(user, |name| std::env::var_os(name).filter(|value| !value.is_empty()));
+        Manager::at(&candidates, deadline, RESTART, None).map_err(failed)
+    }
+
+    /// Connects, once more and again where systemd goes away meanwhile, or has gone away for this cause; for so long at
+    /// most.
+    fn at(
+        candidates: &[Address],
+        deadline: Instant,
+        restart: Duration,
+        gone: Option<Cause>,
+    ) -> std::result::Result<Manager, Cause> {
+        let start = Instant::now();
+        let mut first = gone;
+        loop {
+            let cause = match Manager::try_at(candidates, deadline) {
+                Ok(manager) => return Ok(manager),
+                Err(cause) => cause,
+            };
+            let restarts = first.is_some() || is_restart(&cause);
+            let cause = first.take().unwrap_or(cause);
+            if !restarts || start.elapsed() >= restart {
+                return Err(cause);
+            }
+            first = Some(cause);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn try_at(candidates: &[Address], deadline: Instant) -> std::result::Result<Manager, Cause> {
+        let (connection, is_bus) = Connection::open(candidates, deadline)?;
+        let candidates = candidates.to_vec();
+        let mut manager = Manager { connection, candidates, ended: Vec::new(), unit: String::new() };
+        if is_bus {
+            manager.greet(deadline)?;
+        }
+        Ok(manager)
+    }
+
+    /// Does something that may be done twice: once more where systemd goes away meanwhile.
+    fn twice<T>(
+        &mut self,
+        deadline: Instant,
+        act: impl Fn(&mut Manager) -> std::result::Result<T, Cause>,
+    ) -> std::result::Result<T, Cause> {
+        match act(self) {
+            Err(cause) if is_restart(&cause) => {
+                *self = Manager::at(&self.candidates, deadline, RESTART, Some(cause))?;
+                act(self)
+            }
+            answer => answer,
+        }
+    }
+
+    /// A bus gives every client a name, and signals only to those who ask. systemd sends them to the bus only while
+    /// somebody has asked for that.
+    fn greet(&mut self, deadline: Instant) -> std::result::Result<(), Cause> {
+        let bus = |name| Method {
+            destination: "org.freedesktop.DBus",
+            path: "/org/freedesktop/DBus",
+            interface: "org.freedesktop.DBus",
+            name,
+        };
+        self.call(bus("Hello"), "", Writer::default(), deadline)?;
+        let mut rule = Writer::default();
+        rule.string(&format!(
+            "type='signal',sender='{NAME}',interface='{MANAGER}',member='JobRemoved',path='{MANAGER_PATH}'"
+        ));
+        self.call(bus("AddMatch"), "s", rule, deadline)?;
+        self.call(manager("Subscribe"), "", Writer::default(), deadline)?;
+        Ok(())
+    }
+
+    /// Makes a unit that lasts until its processes have ended, and waits until it runs (`StartTransientUnit`).
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, its job does not end well, or not in time. [`Error::is_refusal`] tells a unit that is there
+    /// (`UnitExists`).
+    pub fn start(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let failed = |cause| Error::new(format!("start unit {unit}"), cause);
+        let start = |manager: &mut Manager| manager.try_start(unit, properties, deadline);
+        match start(self) {
+            // It may have come as far as making the unit, and keeps what it was doing.
+            Err(cause) if is_restart(&cause) => {
+                *self = Manager::at(&self.candidates, deadline, RESTART, Some(cause)).map_err(failed)?;
+                match start(self).map_err(failed) {
+                    Err(error) if error.is_refusal("UnitExists") && self.is_such(unit, properties)? => {
+                        self.wait_until_active(unit, deadline).map_err(failed)
+                    }
+                    answer => answer,
+                }
+            }
+            answer => answer.map_err(failed),
+        }
+    }
+
+    fn try_start(&mut self, unit: &str, properties: &[Property], deadline: Instant) -> std::result::Result<(), Cause> {
+        let mut arguments = Writer::default();
+        arguments.string(unit);
+        arguments.string(REPLACE);
+        write_properties(&mut arguments, properties);
+        // No units besides this one.
+        arguments.array(8, |_| {});
+        self.job(unit, manager("StartTransientUnit"), ("ssa(sv)a(sa(sv))", arguments), deadline)
+    }
+
+    /// Is the unit of this name the one that these properties describe?
+    fn is_such(&mut self, unit: &str, properties: &[Property]) -> Result<bool> {
+        let scope = self.scope(unit)?;
+        let description = properties.iter().find(|property| property.name == "Description");
+        Ok(scope.zip(description).is_some_and(|(scope, property)| Value::String(scope.description) == property.value))
+    }
+
+    fn wait_until_active(&mut self, unit: &str, deadline: Instant) -> std::result::Result<(), Cause> {
+        loop {
+            let path = self.unit_path(unit, deadline)?;
+            match self.property(&path, UNIT, "ActiveState", deadline)?.as_str() {
+                "active" => return Ok(()),
+                "activating" => std::thread::sleep(Duration::from_millis(50)),
+                other => return Err(Cause::Job(other.to_owned())),
+            }
+        }
+    }
+
+    fn unit_path(&mut self, unit: &str, deadline: Instant) -> std::result::Result<String, Cause> {
+        let mut arguments = Writer::default();
+        arguments.string(unit);
+        let answer = self.call(manager("GetUnit"), "s", arguments, deadline)?;
+        Ok(answer.body().string().map_err(Cause::Malformed)?.to_owned())
+    }
+
+    /// Stops a unit and waits for its end. One that is not there is stopped (`StopUnit`, `ResetFailedUnit`).
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, its job does not end well, or not in time.
+    pub fn stop(&mut self, unit: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let stopped = self.twice(deadline, |this| {
+            let mut arguments = Writer::default();
+            arguments.string(unit);
+            arguments.string(REPLACE);
+            this.job(unit, manager("StopUnit"), ("ss", arguments), deadline)
+        });
+        match stopped {
+            Ok(()) => self.forget(unit),
+            Err(cause) => match Error::new(format!("stop unit {unit}"), cause) {
+                error if is_gone(&error) => Ok(()),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Lets systemd forget that a unit has failed, so that its name is free again (`ResetFailedUnit`).
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, or does not answer in time. That there is no such unit is no error.
+    pub fn forget(&mut self, unit: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let answer = self.twice(deadline, |this| {
+            let mut arguments = Writer::default();
+            arguments.string(unit);
+            this.call(manager("ResetFailedUnit"), "s", arguments, deadline)
+        });
+        match answer.map_err(|cause| Error::new(format!("reset unit {unit}"), cause)) {
+            Err(error) if !is_gone(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes properties of a unit for as long as it lasts (`SetUnitProperties`). When this returns they are in its
+    /// cgroup's files.
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, and changes none of them; or it does not answer in time.
+    pub fn set(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let failed = |cause| Error::new(format!("set properties of unit {unit}"), cause);
+        let set = |this: &mut Manager| {
+            let mut arguments = Writer::default();
+            arguments.string(unit);
+            // Not beyond the next boot.
+            arguments.bool(true);
+            write_properties(&mut arguments, properties);
+            this.call(manager("SetUnitProperties"), "sba(sv)", arguments, deadline)?;
+            // systemd answers first and writes then, before it takes the next message.
+            this.property(MANAGER_PATH, MANAGER, "Version", deadline).map(drop)
+        };
+        self.twice(deadline, set).map_err(failed)
+    }
+
+    /// What is known of a scope; none when there is no such unit.
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, or does not answer in time.
+    pub fn scope(&mut self, unit: &str) -> Result<Option<Scope>> {
+        let deadline = Instant::now() + PATIENCE;
+        let found = self.twice(deadline, |this| {
+            let path = this.unit_path(unit, deadline)?;
+            let description = this.property(&path, UNIT, "Description", deadline)?;
+            let cgroup = this.property(&path, SCOPE, "ControlGroup", deadline)?;
+            Ok(Scope { description, cgroup })
+        });
+        match found.map_err(|cause| Error::new(format!("look at unit {unit}"), cause)) {
+            Ok(scope) => Ok(Some(scope)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The cgroup of this instance itself, below which its units' cgroups are; empty for the root.
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, or does not answer in time.
+    pub fn cgroup(&mut self) -> Result<PathBuf> {
+        let answer = self.property(MANAGER_PATH, MANAGER, "ControlGroup", Instant::now() + PATIENCE);
+        answer.map(PathBuf::from).map_err(|cause| Error::new("look at systemd's own cgroup", cause))
+    }
+
+    /// The number of this version of systemd: 257.
+    ///
+    /// # Errors
+    ///
+    /// systemd refuses, or does not answer in time.
+    pub fn version(&mut self) -> Result<u32> {
+        let answer = self.property(MANAGER_PATH, MANAGER, "Version", Instant::now() + PATIENCE);
+        let text = answer.map_err(|cause| Error::new("look at systemd's version", cause))?;
+        // "257.9-1~deb13u1", "v245.4"
+        let digits: String =
+            text.trim_start_matches('v').chars().take_while(|letter| letter.is_ascii_digit()).collect();
+        Ok(digits.parse().unwrap_or(0))
+    }
+
+    /// A property that is a string.
+    fn property(
+        &mut self,
+        path: &str,
+        interface: &str,
+        name: &str,
+        deadline: Instant,
+    ) -> std::result::Result<String, Cause> {
+        let mut arguments = Writer::default();
+        arguments.string(interface);
+        arguments.string(name);
+        let method = Method { destination: NAME, path, interface: PROPERTIES, name: "Get" };
+        let answer = self.call(method, "ss", arguments, deadline)?;
+        Ok(answer.body().string_variant().map_err(Cause::Malformed)?.to_owned())
+    }
+
+    /// Calls what makes a job, and waits for the end of that.
+    fn job(
+        &mut self,
+        unit: &str,
+        method: Method<'_>,
+        (signature, arguments): (&str, Writer),
+        deadline: Instant,
+    ) -> std::result::Result<(), Cause> {
+        self.ended.clear();
+        unit.clone_into(&mut self.unit);
+        let answer = self.call(method, signature, arguments, deadline)?;
+        let job = answer.body().string().map_err(Cause::Malformed)?.to_owned();
+        loop {
+            match self.ended.iter().find(|ended| ended.path == job) {
+                Some(ended) if ended.result == "done" => return Ok(()),
+                Some(ended) => return Err(Cause::Job(ended.result.clone())),
+                None => {
+                    let message = self.connection.next(deadline)?;
+                    self.hear(&message)?;
+                }
+            }
+        }
+    }
+
+    /// Calls a method and waits for the answer.
+    fn call(
+        &mut self,
+        method: Method<'_>,
+        signature: &str,
+        arguments: Writer,
+        deadline: Instant,
+    ) -> std::result::Result<Message, Cause> {
+        let serial = self.connection.call(method, signature, arguments, deadline)?;
+        loop {
+            let message = self.connection.next(deadline)?;
+            match message.kind {
+                RETURN if message.reply_to == Some(serial) => return Ok(message),
+                ERROR if message.reply_to == Some(serial) => {
+                    let text = match message.signature.starts_with('s') {
+                        true => message.body().string().map_err(Cause::Malformed)?.to_owned(),
+                        false => message.error.clone(),
+                    };
+                    return Err(Cause::Refused { name: message.error, text });
+                }
+                _ => self.hear(&message)?,
+            }
+        }
+    }
+
+    /// Remembers the end of a job of our unit.
+    fn hear(&mut self, message: &Message) -> std::result::Result<(), Cause> {
+        if message.kind != SIGNAL
+            || message.member != "JobRemoved"
+            || message.interface != MANAGER
+            || message.signature != "uoss"
+        {
+            return Ok(());
+        }
+        let mut body = message.body();
+        let mut read = || {
+            body.u32()?;
+            Ok((body.string()?, body.string()?, body.string()?))
+        };
+        let (path, unit, result) = read().map_err(Cause::Malformed)?;
+        if unit == self.unit {
+            self.ended.push(Job { path: path.to_owned(), result: result.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+fn manager(name: &str) -> Method<'_> {
+    Method { destination: NAME, path: MANAGER_PATH, interface: MANAGER, name }
+}
+
+/// Is this what is heard while systemd executes itself anew?
+fn is_restart(cause: &Cause) -> bool {
+    match cause {
+        Cause::Broken(..) => true,
+        Cause::Refused { name, .. } => {
+            ["NoReply", "Disconnected", "NameHasNoOwner"].iter().any(|end| name.ends_with(end))
+        }
+        _ => false,
+    }
+}
+
+fn is_gone(error: &Error) -> bool {
+    error.is_refusal("NoSuchUnit")
+}
+
+fn write_properties(writer: &mut Writer, properties: &[Property]) {
+    writer.array(8, |writer| {
+        for property in properties {
+            writer.align(8);
+            writer.string(&property.name);
+            writer.variant(&property.value);
+        }
+    });
+}
+
+#[cfg(test)]
+#[path = "manager/tests.rs"]
+mod tests;

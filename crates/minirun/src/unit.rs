@@ -1,0 +1,220 @@
+//! The systemd cgroup driver: the container's cgroup is that of a scope, a unit that systemd makes for it.
+//!
+//! A scope begins with a process in it and ends with its last one. So a placeholder, which does nothing but wait, is the
+//! first; init is born into the cgroup as everywhere, and then the placeholder ends. When this process is killed
+//! meanwhile, so is either of them, and systemd collects the scope.
+
+use std::cell::Cell;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+use minirun_cgroup::Cgroup;
+use minirun_plan::{CgroupPlan, Knob, Origin, Property, UnitPlan, Value, knobs_of, unit_description, unit_properties};
+use minirun_sys as sys;
+use minirun_sys::Forked;
+use minirun_systemd::{Cause, Manager};
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+
+use crate::cli::Call;
+use crate::container::{CgroupRecord, UnitRecord};
+use crate::facts;
+use crate::removal::{add_undo, owner_of};
+use crate::store::Entry;
+use crate::trace::doing;
+
+/// From this version on a scope has the property `OOMPolicy`.
+const OOM_POLICY_SINCE: u32 = 253;
+
+/// The systemd that shall make the cgroup.
+pub struct Driver {
+    /// Is it this user's own?
+    pub user: bool,
+    /// The cgroup below which its units are.
+    pub cgroup: PathBuf,
+}
+
+/// What the command line says about the driver; a user's own systemd is asked where it is.
+pub fn driver(call: &Call) -> Result<Option<Driver>> {
+    if call.globals.cgroup_manager() != "systemd" {
+        return Ok(None);
+    }
+    let user = facts::of_privileges()?.rootless();
+    let cgroup = if user { Manager::connect(user)?.cgroup()? } else { PathBuf::from("/") };
+    Ok(Some(Driver { user, cgroup }))
+}
+
+/// The unit that a container of which only the configuration is left may have: what it says as systemd's driver reads it.
+/// Only one that was made for the container is ever touched.
+pub fn guess(cgroups_path: &str, id: &str) -> Option<UnitRecord> {
+    if !Path::new("/run/systemd/system").exists() {
+        return None;
+    }
+    let user = facts::of_privileges().ok()?.rootless();
+    let (_, name, _) = minirun_plan::scope_of(cgroups_path, id, user).ok()?;
+    Some(UnitRecord { name, user })
+}
+
+/// A process in a scope that has no other yet.
+pub struct Placeholder {
+    pid: i32,
+    /// A word here, or its end, ends the process.
+    word: OwnedFd,
+    ended: Cell<bool>,
+}
+
+impl Placeholder {
+    fn new() -> Result<Placeholder> {
+        let (theirs, word) = pipe2(OFlag::O_CLOEXEC).context("pipe")?;
+        match sys::clone3(sys::Clone::default()).context("make the scope's first process")? {
+            Forked::Parent { pid, .. } => Ok(Placeholder { pid, word, ended: Cell::new(false) }),
+            Forked::Child => {
+                sys::abandon(word.as_fd());
+                // A signal may interrupt it; anything else is the end.
+                while sys::read(theirs.as_fd(), &mut [0]) == Err(sys::Errno::EINTR) {}
+                sys::exit(0)
+            }
+        }
+    }
+
+    /// What no other process may keep open.
+    pub fn word(&self) -> BorrowedFd<'_> {
+        self.word.as_fd()
+    }
+
+    /// Ends it: there is another process in the scope.
+    pub fn end(&self) {
+        if !self.ended.replace(true) {
+            let _ended_already = sys::write(self.word.as_fd(), b"\n");
+            let _reaped_already = sys::wait(self.pid);
+        }
+    }
+}
+
+impl Drop for Placeholder {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Reaches the systemd that a plan needs, if it needs one: before there is a trace of the container to be undone.
+pub fn reach(plan: &CgroupPlan, user: bool) -> Result<Option<Manager>> {
+    plan.unit.as_ref().map(|_| Ok(Manager::connect(user)?)).transpose()
+}
+
+/// Has systemd make the scope of a plan, and opens its cgroup. The placeholder has to live until init is there.
+pub fn start(mut manager: Manager, unit: &UnitPlan, mount: &Path, plan: &CgroupPlan) -> Result<(Cgroup, Placeholder)> {
+    let placeholder = Placeholder::new()?;
+    let mut properties = unit.properties.clone();
+    if properties.iter().any(|property| property.name == "OOMPolicy") && manager.version()? < OOM_POLICY_SINCE {
+        properties.retain(|property| property.name != "OOMPolicy");
+    }
+    let pids = Value::Array("u".to_owned(), vec![Value::Uint32(placeholder.pid as u32)]);
+    properties.push(Property { name: "PIDs".to_owned(), value: pids, origin: plan.origin.clone() });
+    match manager.start(&unit.name, &properties) {
+        // One that has failed, without any process, takes the name until it is forgotten.
+        Err(error) if error.is_refusal("UnitExists") => {
+            manager.forget(&unit.name)?;
+            manager.start(&unit.name, &properties)?;
+        }
+        answer => answer?,
+    }
+    let scope = manager.scope(&unit.name)?.with_context(|| format!("unit {} ended at once", unit.name))?;
+    if Path::new(&scope.cgroup) != plan.path {
+        bail!("unit {} has the cgroup {:?}, not {:?}", unit.name, scope.cgroup, plan.path.display());
+    }
+    Ok((Cgroup::adopt(mount, plan)?, placeholder))
+}
+
+/// Stops a container's scope if it is there, and removes what its cgroup holds. A unit of the same name that is not the
+/// container's stays as it is.
+pub fn remove(entry: &Entry, unit: &UnitRecord, known: &CgroupRecord, deadline: Instant) -> Result<()> {
+    let _stop = doing("unit", || format!("stop {}", unit.name), "");
+    let mut manager = match Manager::connect(unit.user) {
+        Ok(manager) => manager,
+        // Without systemd there are no units, and the cgroup was removed through its files.
+        Err(error) if matches!(error.cause, Cause::Unreachable(_)) => {
+            log::warn!("unit {}: {error}", unit.name);
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let Some(scope) = manager.scope(&unit.name)? else { return Ok(()) };
+    if scope.description != unit_description(&owner_of(entry)) {
+        return Ok(());
+    }
+    let cgroup = match scope.cgroup.as_str() {
+        "" | "/" => None,
+        path => Cgroup::open(&known.mount, Path::new(path))?,
+    };
+    if let Some(cgroup) = &cgroup {
+        cgroup.kill()?;
+        if !cgroup.wait_empty(deadline)? {
+            bail!("processes of the container are still there: {:?}", cgroup.pids()?);
+        }
+    }
+    manager.stop(&unit.name)?;
+    // systemd removes the cgroups that it finds empty; what it leaves is the container's.
+    Ok(cgroup.map_or(Ok(()), |cgroup| cgroup.remove(None))?)
+}
+
+/// Sets the properties that say what these knobs say, and answers with what takes that back.
+pub fn update(unit: &UnitRecord, cgroup: &Cgroup, knobs: &[Knob]) -> Result<Former> {
+    let (mut before, mut files) = (Vec::new(), Vec::new());
+    let origin = Origin::of("linux.resources");
+    let mut said = Vec::new();
+    for knob in knobs {
+        let mut remember = |file: &str| -> Result<String> {
+            let text = cgroup.read(file)?.unwrap_or_default();
+            if !text.is_empty() {
+                before.extend(knobs_of(file, &text, &origin));
+                files.push((file.to_owned(), text.clone()));
+            }
+            Ok(text)
+        };
+        let now = remember(&knob.file)?;
+        // To be idle is a weight in systemd's words, and a cgroup that is not idle keeps the weight that it has.
+        if knob.file == "cpu.idle" && now.trim() == "0" {
+            remember("cpu.weight")?;
+            if knob.value == "0" {
+                continue;
+            }
+        }
+        said.push(knob.clone());
+    }
+    // systemd writes it with every other property of the cpu controller, and rounds (unit_properties).
+    let bandwidth = cgroup.read("cpu.max")?;
+    files.extend(bandwidth.clone().map(|text| ("cpu.max".to_owned(), text)));
+    let former = Former { unit: unit.clone(), properties: unit_properties(&before), files };
+    set(unit, &unit_properties(&said))?;
+    match bandwidth.map_or(Ok(()), |text| cgroup.write("cpu.max", text.trim())) {
+        Ok(()) => Ok(former),
+        Err(error) => Err(add_undo(error.into(), former.restore(cgroup))),
+    }
+}
+
+/// What the properties and the files were before an update.
+pub struct Former {
+    unit: UnitRecord,
+    properties: Vec<Property>,
+    files: Vec<(String, String)>,
+}
+
+impl Former {
+    /// Sets them again. systemd writes files that were not reached, and rounds, so that all are written again.
+    pub fn restore(&self, cgroup: &Cgroup) -> Result<()> {
+        set(&self.unit, &self.properties)?;
+        let lines = self.files.iter().rev().flat_map(|(file, text)| text.lines().map(move |line| (file, line)));
+        lines.into_iter().try_for_each(|(file, line)| Ok(cgroup.write(file, line)?))
+    }
+}
+
+fn set(unit: &UnitRecord, properties: &[Property]) -> Result<()> {
+    if properties.is_empty() {
+        return Ok(());
+    }
+    let _set = doing("unit", || format!("set {} properties of {}", properties.len(), unit.name), "linux.resources");
+    Manager::connect(unit.user)?.set(&unit.name, properties).map_err(|error| anyhow!(error))
+}

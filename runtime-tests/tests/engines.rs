@@ -1,0 +1,19 @@
+//! Container engines with the runtime under test, on a machine that has them and systemd (`make test-engines`).
+//! A test that takes minutes is ignored, for a run by hand. The engines are set up by what docs/engines.md tells.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
+
+#[path = "engines/boxes.rs"]
+mod boxes;
+#[path = "engines/buildah.rs"]
+mod buildah;
+#[path = "engines/calls.rs"]
+mod calls;
+#[path = "engines/docker.rs"]
+mod docker;
+#[path = "engines/document.rs"]
+mod document;
+#[path = "engines/machine.rs"]
+mod machine;
+#[path = "engines/podman.rs"]
+mod podman;

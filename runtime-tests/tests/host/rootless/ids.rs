@@ -1,0 +1,141 @@
+//! Ids that were granted to the user, groups, and user namespaces that are joined.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+
+use runtime_tests::{Bundle, User, fails_on};
+use serde_json::json;
+
+use super::{CRUN, RUNC, mine, of_ids, running, words};
+
+#[test]
+fn granted_ids_are_mapped_by_the_helpers() {
+    let bundle = of_ids(User::with_ids()).sh("cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups");
+    let seen = bundle.run().success();
+    let (first, count) = (User::granted().0.to_string(), User::granted().1.to_string());
+    let own = User::id().to_string();
+    let map = ["0", &own, "1", "1", &first, &count];
+    assert_eq!(words(&seen), [&map[..], &map[..], &["allow"][..]].concat());
+    bundle.assert_nothing_left();
+}
+
+#[test]
+fn another_user_of_the_container_has_a_granted_id() {
+    let bundle = of_ids(User::with_ids()).writable();
+    let bundle = bundle.with(|config| config["process"]["user"] = json!({"uid": 33, "gid": 44}));
+    let bundle = bundle.sh("touch /tmp/made; id -u; id -g");
+    assert_eq!(words(&bundle.run().success()), ["33", "44"]);
+    let made = fs::metadata(bundle.rootfs().join("tmp/made")).unwrap();
+    assert_eq!((made.uid(), made.gid()), (User::granted().0 + 32, User::granted().0 + 43));
+}
+
+#[test]
+fn the_helpers_refusal_is_told_with_what_to_do() {
+    let bundle = of_ids(User::with_ids().but_only(10));
+    let message = bundle.refused();
+    assert!(message.contains("not allowed"), "{message}");
+    if bundle.runtime().is_minirun() {
+        assert!(message.contains("linux.uidMappings: map the ids by newuidmap: uid range [1-65537)"), "{message}");
+        assert!(message.contains("(/etc/subuid must grant these users to the caller)"), "{message}");
+    }
+}
+
+#[test]
+fn a_missing_helper_is_told_with_what_to_do() {
+    fails_on(&[(CRUN, "1.8.1 falls back to a map of one id, which is another container")], || {
+        let bundle = of_ids(User::with_ids());
+        let mut create = bundle.command_for("create", &[]);
+        let message = bundle.finish(create.env("PATH", "/nonexistent")).failure();
+        assert!(message.contains("newuidmap") || message.contains("mapping tool not present"), "{message}");
+        bundle.assert_nothing_left();
+        assert!(!bundle.runtime().is_minirun() || message.contains("package uidmap"), "{message}");
+    });
+}
+
+/// CVE-2018-7169, and the like: a group of the caller's may be one that denies.
+#[test]
+fn additional_groups_are_refused_where_setgroups_is_denied() {
+    let wanted = json!({"uid": 0, "gid": 0, "additionalGids": [5]});
+    fails_on(&[(CRUN, "1.8.1 runs it without the groups")], || {
+        let bundle = mine().with(|config| config["process"]["user"] = wanted.clone());
+        let message = bundle.refused();
+        assert!(message.contains("cannot set any additional groups in a rootless container"), "{message}");
+        assert!(!bundle.runtime().is_minirun() || message.contains("process.user.additionalGids: "), "{message}");
+    });
+}
+
+#[test]
+fn additional_groups_are_those_asked_for_where_ids_were_granted() {
+    let peers = [(RUNC, "1.1 refuses them in every rootless container"), (CRUN, "1.8.1 sets none")];
+    fails_on(&peers, || {
+        let user = User::with_ids().in_groups(&[4, 27]);
+        let bundle = of_ids(user).with(|config| {
+            config["process"]["user"] = json!({"uid": 0, "gid": 0, "additionalGids": [5, 6]});
+        });
+        let container = running(bundle.probe("pause"));
+        let groups = |text: &str| text.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap().trim().to_owned();
+        for seen in [
+            container.exec(&[], &["/bin/cat", "/proc/self/status"]).success(),
+            container.exec(&[], &["/bin/cat", "/proc/1/status"]).success(),
+        ] {
+            assert_eq!(groups(&seen), "5 6");
+        }
+    });
+}
+
+/// Root that joins a namespace which denies setgroups comes without groups: CVE-2022-2989 and its kin.
+#[test]
+fn root_brings_no_groups_into_a_namespace_that_denies_them() {
+    let first = running(mine());
+    let path = format!("/proc/{}/ns/user", first.pid());
+    let bundle = Bundle::base().of_user(User::plain());
+    let bundle = bundle.namespace("user", Some(json!({"type": "user", "path": path})));
+    let bundle = bundle.with(|config| {
+        config["linux"].as_object_mut().unwrap().remove("uidMappings");
+        config["linux"].as_object_mut().unwrap().remove("gidMappings");
+    });
+    let bundle = bundle.args(&["/bin/cat", "/proc/self/status"]);
+    // Called by root, with groups.
+    bundle.write();
+    let call = |words: &[&str]| {
+        let mut command = bundle.runtime().bare();
+        let groups = || Ok(nix::unistd::setgroups(&[4, 27].map(nix::unistd::Gid::from_raw))?);
+        // SAFETY: between fork and exec the closure makes one system call.
+        unsafe { command.args(words).pre_exec(groups) };
+        bundle.finish(&mut command)
+    };
+    fails_on(&[(RUNC, "1.1 keeps the caller's groups"), (CRUN, "1.8.1 keeps the caller's groups")], || {
+        let state = bundle.state_root();
+        let words =
+            ["--root", state.to_str().unwrap(), "run", "--bundle", bundle.path().to_str().unwrap(), bundle.id()]
+                .map(str::to_owned);
+        let seen = call(&words.iter().map(String::as_str).collect::<Vec<_>>()).success();
+        let groups = seen.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap();
+        assert_eq!(groups.trim(), "", "{seen}");
+    });
+    let state = first.bundle().state_root();
+    if first.bundle().runtime().is_minirun() {
+        let words = ["--root", state.to_str().unwrap(), "exec", first.bundle().id(), "/bin/cat", "/proc/self/status"];
+        let seen = call(&words).success();
+        assert_eq!(seen.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap().trim(), "", "{seen}");
+    }
+}
+
+#[test]
+fn the_users_other_containers_namespaces_can_be_joined() {
+    let first = running(mine());
+    let entry =
+        |kind: &str, file: &str| Some(json!({"type": kind, "path": format!("/proc/{}/ns/{file}", first.pid())}));
+    let second = mine().namespace("user", entry("user", "user")).namespace("ipc", entry("ipc", "ipc"));
+    let second = second
+        .namespace("uts", entry("uts", "uts"))
+        .with(|config| drop(config.as_object_mut().unwrap().remove("hostname")));
+    let bundle = second.probe("namespaces");
+    let seen = bundle.run().success();
+    for file in ["user", "ipc", "uts"] {
+        let link = fs::read_link(format!("/proc/{}/ns/{file}", first.pid())).unwrap();
+        assert!(seen.contains(&format!("{file}={}", link.display())), "{seen}");
+    }
+    bundle.assert_nothing_left();
+}
