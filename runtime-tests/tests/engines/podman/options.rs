@@ -1,6 +1,6 @@
 //! Options of `podman run` that need something of the runtime, and what a person is told when it fails.
 
-use runtime_tests::{fails_on, may_fail_on};
+use runtime_tests::fails_on;
 
 use super::{Caller, ROOT, USER};
 
@@ -112,26 +112,4 @@ fn a_program_that_cannot_run_has_the_status_of_a_shell() {
         });
     }
     assert_eq!(USER.sh(&format!("{run} sh -c 'exit 9'")).status, 9);
-}
-
-/// What cannot be done is refused before anything runs, in words that say what to change.
-#[test]
-#[ignore = "long"]
-fn what_fails_is_told() {
-    let run = "podman run --rm --network none";
-    let rows = [
-        (format!("{run} --device-cgroup-rule 'c 1:3 rw' --sysctl net.ipv4.nosuch=1 box true"), "nosuch"),
-        (format!("{run} --workdir /etc/passwd box true"), "/etc/passwd"),
-        (format!("{run} --volume /etc:/etc/passwd box true"), "not a directory"),
-    ];
-    for (script, words) in rows {
-        let output = ROOT.sh(&script);
-        assert!(output.status != 0 && output.stderr.to_lowercase().contains(words), "{script}\n{}", output.stderr);
-        assert_eq!(output.stderr.trim().lines().count(), 1, "{}", output.stderr);
-    }
-    may_fail_on(&[("runc", "supports it"), ("crun", "supports it")], || {
-        let message = ROOT.sh("podman run --detach --name frozen --network none box sleep 1000
-                               podman container checkpoint frozen; status=$?; podman rm --force --time 0 frozen; exit $status");
-        assert!(message.status != 0 && message.stderr.contains("checkpoint"), "{message:?}");
-    });
 }

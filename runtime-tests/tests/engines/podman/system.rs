@@ -54,7 +54,7 @@ mkdir -p $root
 cd $root
 mkdir -p usr/bin usr/lib dev proc sys run tmp var/log/journal var/lib root
 for link in bin sbin lib lib64; do ln -s usr/$link $link; done
-(cd / && tar -c usr/lib/systemd usr/lib/tmpfiles.d usr/lib/sysusers.d usr/lib/x86_64-linux-gnu/systemd usr/lib64 \
+(cd / && tar -c usr/lib/systemd usr/lib/tmpfiles.d usr/lib/sysusers.d usr/lib/x86_64-linux-gnu/systemd \
     usr/share/dbus-1 usr/bin/systemctl usr/bin/systemd-run usr/bin/systemd-tmpfiles usr/bin/journalctl usr/bin/busybox \
     usr/bin/dbus-* etc/passwd etc/group etc/shadow etc/nsswitch.conf usr/lib/os-release) | tar -x
 ln -s ../usr/lib/os-release etc/os-release
