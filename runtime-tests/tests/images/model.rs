@@ -26,7 +26,7 @@ fn parents(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(end, _)| &path[..end])
 }
 
-fn below<'a>(path: &'a str, of: &str) -> bool {
+fn below(path: &str, of: &str) -> bool {
     path.strip_prefix(of).is_some_and(|rest| rest.starts_with('/'))
 }
 
