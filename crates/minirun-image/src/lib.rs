@@ -12,24 +12,24 @@
 
 mod apply;
 mod archive;
+mod changes;
 mod convert;
 mod digest;
 mod document;
 mod error;
 mod files;
 mod image;
-
 mod reference;
 mod stack;
 mod store;
 mod stream;
 pub mod tar;
-
 mod unpack;
 mod users;
 mod workers;
 
 pub use apply::{Applied, Applier, Marks};
+pub use changes::{Change, Changed, Root, Source};
 pub use convert::{Network, Settings, Upper, Volume, convert};
 pub use digest::{Digest, Hasher};
 pub use document::{Configuration, Descriptor, Execution, Index, Manifest, Platform};

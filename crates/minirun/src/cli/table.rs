@@ -27,6 +27,7 @@ pub const COMMANDS: &[Command] = &[
     life::UPDATE,
     looking::EVENTS,
     image::BUNDLE,
+    image::DIFF,
     image::IMAGE,
     host::FEATURES,
     host::SPEC,

@@ -50,6 +50,24 @@ pub const BUNDLE: Command = Command {
     passes_on: false,
 };
 
+pub const DIFF: Command = Command {
+    name: "diff",
+    group: Group::Images,
+    usage: "BUNDLE/ | ID",
+    arguments: (1, 1),
+    takes: &[Kind::Container],
+    help: "List what a container has changed in its root, which must be a stack of layers: A for what was added, C for what \
+           was changed, D for what was deleted.",
+    details: "An argument with a slash is a bundle, of which a container may run or not; any other is the id of a \
+              container.\nThe rules are those of docker diff: type, permissions, owner, size, time and capabilities count, \
+              and a directory is changed when something in it is. What is in volumes and other mounts is no part of the \
+              root.\nWhere changes are kept in memory (bundle --upper-size) they are there as long as the container's init.",
+    exit: ORDINARY,
+    example: "sudo minirun diff web",
+    options: &[],
+    passes_on: false,
+};
+
 /// What `image` can do.
 pub const ACTIONS: &[&str] = &["ls", "rm", "prune", "verify"];
 
