@@ -1,6 +1,8 @@
 //! `minirun bundle` and `minirun image`: images, the store of their layers, and the bundles that are made from them; `minirun
-//! diff`: what their containers have changed.
+//! diff` and `minirun commit`: what their containers have changed.
 
+mod commit;
+mod frozen;
 mod listing;
 mod progress;
 mod resources;
@@ -22,6 +24,7 @@ use crate::store::has_runtime_directory;
 use crate::template;
 use progress::Bar;
 
+pub use commit::commit;
 pub use listing::image;
 pub use subject::diff;
 

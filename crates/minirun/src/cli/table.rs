@@ -28,6 +28,7 @@ pub const COMMANDS: &[Command] = &[
     looking::EVENTS,
     image::BUNDLE,
     image::DIFF,
+    image::COMMIT,
     image::IMAGE,
     host::FEATURES,
     host::SPEC,
