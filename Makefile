@@ -77,11 +77,15 @@ test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
 	@runtime-tests/install-packages libseccomp2
 	cargo test --workspace --exclude runtime-tests
 
-# MINIRUN_RUNTIME=runc make test-host runs the same suites against another runtime; steps, fields, installed and images
-# are about minirun alone.
+# What the suites about minirun alone look with: shells, manual pages, and writers and readers of images.
+witnesses = fish groff man-db mandoc zsh attr libarchive-tools libcap2-bin skopeo umoci zstd
+
+# MINIRUN_RUNTIME=runc make test-host runs the same suites against another runtime; steps, fields, installed, images and
+# commits are about minirun alone.
 test-host: build probe ## containers on this kernel, as root
-	@$(sudo) runtime-tests/install-packages busybox-static procps uidmap $(if $(MINIRUN_RUNTIME),,fish groff man-db mandoc zsh attr libarchive-tools skopeo umoci zstd)
-	@programs=$$(runtime-tests/test-programs host bad_configs torture $(if $(MINIRUN_RUNTIME),,steps fields installed images)) || exit; \
+	@$(sudo) runtime-tests/install-packages busybox-static procps uidmap $(if $(MINIRUN_RUNTIME),,$(witnesses))
+	@programs=$$(runtime-tests/test-programs host bad_configs torture \
+		$(if $(MINIRUN_RUNTIME),,steps fields installed images commits)) || exit; \
 	for program in $$programs; do \
 		$(sudo) env MINIRUN_RUNTIME=$(or $(MINIRUN_RUNTIME),$(minirun)) MINIRUN_PROBE=$(probe) \
 			runtime-tests/private-cgroup2 $$program $(ARGS) || exit; \

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use minirun_sys as sys;
 use minirun_sys::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmod, makedev, mkdirat, mknodat, utimensat};
+use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, makedev, mkdirat, mknodat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
 
@@ -44,6 +44,28 @@ impl Marks {
             Marks::Trusted => c"trusted.overlay.opaque",
             Marks::User => c"user.overlay.opaque",
         }
+    }
+
+    fn whiteout(self) -> &'static CStr {
+        match self {
+            Marks::Trusted => c"trusted.overlay.whiteout",
+            Marks::User => c"user.overlay.whiteout",
+        }
+    }
+
+    /// The mark of a directory: `y` if it hides those beneath it, `x` if there may be absences by attribute in it.
+    pub(crate) fn of(self, directory: &OwnedFd) -> Option<u8> {
+        let mut mark = [0];
+        sys::get_xattr(directory.as_fd(), self.opaque(), &mut mark).ok().filter(|length| *length == 1).map(|_| mark[0])
+    }
+
+    /// Is it what overlayfs takes for the absence of a file: a device 0:0, or an empty file with an attribute?
+    pub(crate) fn is_absence(self, directory: &OwnedFd, name: &CStr, found: &FileStat) -> bool {
+        if kind_of(found) != SFlag::S_IFREG || found.st_size != 0 || self.of(directory) != Some(b'x') {
+            return is_whiteout(found);
+        }
+        let opened = openat(directory, name, OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty());
+        opened.is_ok_and(|file| sys::get_xattr(file.as_fd(), self.whiteout(), &mut [0]).is_ok())
     }
 }
 

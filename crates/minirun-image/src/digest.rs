@@ -72,6 +72,19 @@ impl fmt::Debug for Digest {
     }
 }
 
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Digest, D::Error> {
+        let text = String::deserialize(from)?;
+        Digest::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 /// Takes bytes and gives their digest. The processor's own instructions are used where it has them.
 #[derive(Debug, Clone, Default)]
 pub struct Hasher(Sha256);

@@ -186,13 +186,18 @@ fn read_blob(files: &Files, descriptor: &Descriptor) -> Result<Vec<u8>> {
 
 /// Is it an OCI image layout of a version that is known? (image-layout.md)
 fn check_layout(files: &Files) -> Result<()> {
+    let text = read_small(files, "oci-layout").map_err(|error| error.within("it is no OCI image layout"))?;
+    check_version(&text)
+}
+
+/// The same of what its file `oci-layout` holds.
+pub(crate) fn check_version(text: &[u8]) -> Result<()> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Layout {
         image_layout_version: String,
     }
-    let text = read_small(files, "oci-layout").map_err(|error| error.within("it is no OCI image layout"))?;
-    let layout: Layout = parse(&text, "oci-layout")?;
+    let layout: Layout = parse(text, "oci-layout")?;
     match layout.image_layout_version.starts_with("1.") {
         true => Ok(()),
         false => {

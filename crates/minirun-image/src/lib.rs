@@ -12,29 +12,34 @@
 
 mod apply;
 mod archive;
+mod changes;
+mod commit;
 mod convert;
 mod digest;
 mod document;
 mod error;
 mod files;
 mod image;
-
+mod pack;
 mod reference;
 mod stack;
 mod store;
 mod stream;
 pub mod tar;
-
+mod target;
 mod unpack;
 mod users;
 mod workers;
 
 pub use apply::{Applied, Applier, Marks};
+pub use changes::{Change, Changed, Root, Source};
+pub use commit::{Amendment, Base, Committed, Compression};
 pub use convert::{Network, Settings, Upper, Volume, convert};
 pub use digest::{Digest, Hasher};
 pub use document::{Configuration, Descriptor, Execution, Index, Manifest, Platform};
 pub use error::{ImageError, Result};
 pub use image::{Image, Layer};
+pub use pack::Ids;
 pub use reference::{Reference, Transport};
 pub use stack::Stack;
 pub use store::{BundleRecord, Facts, Lock, Removed, Store, Stored, StoredImage};

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
 
 use minirun_sys as sys;
 use nix::fcntl::{AtFlags, OFlag, openat};
@@ -14,7 +15,7 @@ use nix::unistd::{Gid, Uid, fchown, fchownat, symlinkat};
 
 use crate::apply::Marks;
 use crate::error::{Doing as _, ImageError, Result};
-use crate::files::{c_string, is_whiteout, kind_of, names_in, open_directory, open_file, read_all, shown, stat_at};
+use crate::files::{c_string, kind_of, names_in, open_directory, open_file, read_all, shown, stat_at};
 use crate::store::Stored;
 
 /// How many symbolic links a path may lead through (path_resolution(7)).
@@ -36,10 +37,10 @@ struct Opened {
 }
 
 /// A directory of one layer, which is the one with this number from the top.
-type Part = (usize, OwnedFd);
+pub(crate) type Part = (usize, OwnedFd);
 
 /// What a stack has at a path.
-enum Seen {
+pub(crate) enum Seen {
     /// The directories that are merged there, top first.
     Directory(Vec<Part>),
     /// Something else: the directory that it lies in, and its name.
@@ -63,6 +64,30 @@ impl Stack {
             }
         }
         Ok(Stack { layers: opened, marks })
+    }
+
+    /// Opens directories that are layers, top first.
+    ///
+    /// # Errors
+    /// One cannot be opened.
+    pub(crate) fn of_directories(paths: &[PathBuf], marks: Marks) -> Result<Stack> {
+        let open = |path: &PathBuf| {
+            let name = c_string(path.as_os_str().as_encoded_bytes())?;
+            let root = sys::open(&name, libc::O_DIRECTORY).doing(|| format!("open layer {}", path.display()))?;
+            Ok(Opened { root, implied: BTreeSet::new() })
+        };
+        Ok(Stack { layers: paths.iter().map(open).collect::<Result<_>>()?, marks })
+    }
+
+    /// Where overlayfs has its marks in them.
+    pub(crate) fn marks(&self) -> Marks {
+        self.marks
+    }
+
+    /// What is merged at the root, top first.
+    pub(crate) fn root(&self) -> Result<Vec<Part>> {
+        let parts = self.layers.iter().enumerate();
+        parts.map(|(number, layer)| Ok((number, layer.root.try_clone().doing(|| "dup")?))).collect()
     }
 
     /// Directories that would show the attributes of a layer that has no entry for them, and hide those of one that has:
@@ -177,10 +202,7 @@ impl Stack {
 
     /// What is at these names, no link among those before the last.
     fn see(&self, names: &[impl AsRef<[u8]>]) -> Result<Seen> {
-        let mut merged = Vec::with_capacity(self.layers.len());
-        for (number, layer) in self.layers.iter().enumerate() {
-            merged.push((number, layer.root.try_clone().doing(|| "dup")?));
-        }
+        let mut merged = self.root()?;
         for (index, name) in names.iter().enumerate() {
             match self.step(&merged, &c_string(name.as_ref())?)? {
                 Seen::Directory(below) => merged = below,
@@ -192,20 +214,19 @@ impl Stack {
     }
 
     /// One name further.
-    fn step(&self, merged: &[Part], name: &CStr) -> Result<Seen> {
+    pub(crate) fn step(&self, merged: &[Part], name: &CStr) -> Result<Seen> {
         let mut below: Vec<Part> = Vec::new();
         for (number, directory) in merged {
             let Some(found) = stat_at(directory, name).doing(|| "stat")? else { continue };
             let kind = kind_of(&found);
             if kind != SFlag::S_IFDIR {
-                if below.is_empty() && !is_whiteout(&found) {
+                if below.is_empty() && !self.marks.is_absence(directory, name, &found) {
                     return Ok(Seen::Other(directory.try_clone().doing(|| "dup")?, name.to_owned(), kind));
                 }
                 break;
             }
             let opened = open_directory(directory, name).doing(|| "open")?;
-            let mut mark = [0];
-            let opaque = sys::get_xattr(opened.as_fd(), self.marks.opaque(), &mut mark).is_ok() && mark == *b"y";
+            let opaque = self.marks.of(&opened) == Some(b'y');
             below.push((*number, opened));
             if opaque {
                 break;

@@ -1,4 +1,4 @@
-//! Reads tar archives: ustar, with the extensions of pax (POSIX.1-2008) and of GNU that image tools write.
+//! Reads and writes tar archives: ustar, with the extensions of pax (POSIX.1-2008) and of GNU that image tools write.
 //!
 //! Own code, because an archive may be hostile: everything that is kept has a limit, what is malformed is an error instead of
 //! being skipped, and what two readers would understand differently (sizes of entries without content, sparse files, data
@@ -6,14 +6,18 @@
 
 mod header;
 mod pax;
+mod write;
 
 use std::ffi::CString;
 use std::io::{Read, Sink, Write};
 
 use crate::error::{Doing as _, ImageError, Result};
 
-use header::{BLOCK, Block, Type};
+pub(crate) use header::BLOCK;
+use header::{Block, Type};
 use pax::Extended;
+pub use write::Writer;
+pub(crate) use write::header_of;
 
 /// How many bytes of extension headers one entry may have.
 const MOST_EXTENSION: u64 = 1 << 20;
@@ -67,6 +71,13 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An entry of which nothing else is known.
+    pub(crate) fn of(kind: Kind) -> Entry {
+        let (path, link, attributes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mode, uid, gid, size, modified, device, offset) = (0, 0, 0, 0, (0, 0), (0, 0), 0);
+        Entry { kind, path, link, mode, uid, gid, size, modified, device, attributes, offset }
+    }
+
     /// Is there a file for it in the directory of its layer? Whiteouts, and what AUFS keeps for itself, have none.
     pub fn is_made(&self) -> bool {
         self.path.split(|byte| *byte == b'/').all(|name| !name.starts_with(b".wh."))
@@ -118,6 +129,11 @@ impl<R: Read, K: Write> Reader<R, K> {
     /// Where that is written to.
     pub fn kept(&mut self) -> &mut K {
         &mut self.kept
+    }
+
+    /// The same, when nothing more is read.
+    pub fn into_kept(self) -> K {
+        self.kept
     }
 
     /// The next entry; what is left of the content of the one before is skipped. None is the end of the archive, and then

@@ -7,6 +7,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use minirun_sys as sys;
 use minirun_sys::{Clone, Errno, Forked};
 use nix::fcntl::OFlag;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::apply::Marks;
 use crate::error::{Doing as _, ImageError, Result};
@@ -63,6 +65,20 @@ impl Workers {
             (false, Ok(length)) if length > 0 => Err(ImageError::new(text)),
             _ => Err(ImageError::new("the process that worked on the store has died")),
         }
+    }
+
+    /// Has this done, and gives its answer, which must be short: the pipe that it goes through must have room for it.
+    pub(crate) fn ask<T: Serialize + DeserializeOwned>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let (mut heard, teller) = std::io::pipe().doing(|| "pipe2")?;
+        let said = &teller;
+        self.run(move || {
+            let answer = serde_json::to_vec(&work()?).doing(|| "answer")?;
+            (&mut &*said).write_all(&answer).doing(|| "answer")
+        })?;
+        drop(teller);
+        let mut answer = Vec::new();
+        heard.read_to_end(&mut answer).doing(|| "read the answer")?;
+        crate::document::parse(&answer, "answer")
     }
 
     /// Starts a process that does this and ends. It dies with the caller.

@@ -127,6 +127,21 @@ impl LayerStack {
         }
     }
 
+    /// The read-only layers, top first.
+    pub fn lower(&self) -> impl Iterator<Item = &Path> {
+        self.lower.iter().map(|layer| layer.path.as_path())
+    }
+
+    /// Where changes go; none means a tmpfs that dies with the container.
+    pub fn upper(&self) -> Option<&Path> {
+        self.upper.as_ref().map(|(upper, _)| upper.path.as_path())
+    }
+
+    /// Does the overlay keep its marks in `user.*` attributes?
+    pub fn userxattr(&self) -> bool {
+        self.userxattr
+    }
+
     /// The steps that make this stack the root file system.
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::with_capacity(self.lower.len() + 4);

@@ -385,6 +385,11 @@ pub fn get_xattr(fd: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> Result<u
     check(syscall!(SYS_fgetxattr, fd.as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr(), buffer.len())).map(|n| n as usize)
 }
 
+/// flistxattr(2): how many bytes of names, each with its NUL, were put into `buffer`; ERANGE if it is too short for them.
+pub fn list_xattr(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    check(syscall!(SYS_flistxattr, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())).map(|n| n as usize)
+}
+
 // ---------------------------------------------------------------------------------------------- terminals and sockets
 
 /// `TIOCSPTLCK`: lets the slave of a pseudo-terminal be opened (ioctl_tty(2)).

@@ -48,20 +48,34 @@ impl Bundle {
             }
             _ => anyhow!(error).context(format!("read {}", path.display())),
         })?;
+        Bundle::of_text(dir, text).with_context(|| path.display().to_string())
+    }
+
+    /// The bundle in a directory, with the configuration that it had at some time.
+    pub fn of_text(dir: PathBuf, text: Vec<u8>) -> Result<Bundle> {
         let (spec, problems) = match spec::read(&text) {
             Ok(spec) => (spec, Problems::new()),
-            Err(_) => mend::mend(&text).with_context(|| path.display().to_string())?,
+            Err(_) => mend::mend(&text)?,
         };
         Ok(Bundle { dir, text, spec, problems })
     }
 
+    /// Does the container have a user namespace?
+    pub fn has_user_namespace(&self) -> bool {
+        let namespaces = self.spec.linux.as_ref().map_or(&[][..], |linux| &linux.namespaces);
+        namespaces.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::User)
+    }
+
+    /// The layers of the root, if a mount at `/` makes it an overlay.
+    pub fn layers(&self) -> Option<Result<LayerStack, Problems>> {
+        let overlay = self.spec.mounts.iter().enumerate().find(|(_, mount)| is_overlay_root(mount));
+        overlay.map(|(index, mount)| LayerStack::parse(mount, index, &self.dir, self.has_user_namespace()))
+    }
+
     /// What the root file system is made of: an overlay if a mount at `/` says so, else `root.path`.
     pub fn root(&self) -> Result<RootSource, Problems> {
-        let overlay = self.spec.mounts.iter().enumerate().find(|(_, mount)| is_overlay_root(mount));
-        if let Some((index, mount)) = overlay {
-            let namespaces = self.spec.linux.as_ref().map_or(&[][..], |linux| &linux.namespaces);
-            let userns = namespaces.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::User);
-            return LayerStack::parse(mount, index, &self.dir, userns).map(|stack| RootSource::Overlay(stack.steps()));
+        if let Some(layers) = self.layers() {
+            return layers.map(|stack| RootSource::Overlay(stack.steps()));
         }
         let origin = Origin::of("root.path");
         let mut problems = Problems::new();

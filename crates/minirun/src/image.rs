@@ -1,9 +1,13 @@
-//! `minirun bundle` and `minirun image`: images, the store of their layers, and the bundles that are made from them.
+//! `minirun bundle` and `minirun image`: images, the store of their layers, and the bundles that are made from them; `minirun
+//! diff` and `minirun commit`: what their containers have changed.
 
+mod commit;
+mod frozen;
 mod listing;
 mod progress;
 mod resources;
 mod settings;
+mod subject;
 
 use std::fs::{DirBuilder, File};
 use std::io::Write as _;
@@ -20,7 +24,9 @@ use crate::store::has_runtime_directory;
 use crate::template;
 use progress::Bar;
 
+pub use commit::commit;
 pub use listing::image;
+pub use subject::diff;
 
 /// Carries out `minirun bundle`.
 pub fn bundle(call: &Call) -> Result<()> {
@@ -68,14 +74,16 @@ fn open_store(call: &Call) -> Result<Store> {
             data.context("neither XDG_DATA_HOME nor HOME is set (hint: --store DIR)")?.join("minirun")
         }
     };
-    let workers = match nix::unistd::geteuid().is_root() {
-        true => Workers::of_root(),
-        false => {
-            let maps = Maps::of_caller();
-            Workers::mapped(Box::new(move |pid| maps.write(pid).map_err(|error| format!("{error:#}"))))
-        }
-    };
-    Ok(Store::open(&path, workers)?)
+    Ok(Store::open(&path, workers())?)
+}
+
+/// Processes that may read and make files of all ids.
+fn workers() -> Workers {
+    if nix::unistd::geteuid().is_root() {
+        return Workers::of_root();
+    }
+    let maps = Maps::of_caller();
+    Workers::mapped(Box::new(move |pid| maps.write(pid).map_err(|error| format!("{error:#}"))))
 }
 
 fn limits(call: &Call) -> Result<Limits> {

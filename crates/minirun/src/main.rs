@@ -93,6 +93,8 @@ fn carry_out(call: &Call) -> Result<ExitCode> {
         "plan" => done(plan::plan(call)),
         "bundle" => done(image::bundle(call)),
         "image" => done(image::image(call)),
+        "diff" => done(image::diff(call)),
+        "commit" => done(image::commit(call)),
         "check" => check::check(call),
         other => anyhow::bail!("unknown command {other:?}"),
     }

@@ -12,18 +12,18 @@ use flate2::read::GzDecoder;
 use minirun_sys as sys;
 use nix::sys::stat::{FileStat, SFlag, makedev};
 
-use super::{HEADERS, Store, name_of};
+use super::{HEADERS, Store, Stored, name_of};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, kind_of, names_in, open_directory, open_file, shown, stat_at};
 use crate::tar::{Entry, Kind, Reader};
 
 /// Takes the archive while it is put together.
-#[derive(Default)]
-struct Archive(Hasher);
+struct Archive<W>(Hasher, W);
 
-impl Write for Archive {
+impl<W: Write> Write for Archive<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.1.write_all(bytes)?;
         self.0.update(bytes);
         Ok(bytes.len())
     }
@@ -34,6 +34,17 @@ impl Write for Archive {
 }
 
 impl Store {
+    /// Writes a layer's archive, byte by byte as it was; by a process to whom all files in it may belong.
+    pub(crate) fn restore<W: Write>(&self, layer: &Stored, out: W) -> Result<W> {
+        let directory = open_directory(&self.layers, &name_of(&layer.diff_id)).doing(|| "open")?;
+        let kept = open_file(directory.as_fd(), HEADERS)?;
+        let root = open_directory(&directory, c"root").doing(|| "open root")?;
+        match put_together(&root, kept, layer.facts.devices > 0, out)? {
+            (found, out) if found == layer.diff_id => Ok(out),
+            (found, _) => Err(ImageError::new(format!("the digest of its content is {found}"))),
+        }
+    }
+
     /// Verifies a layer.
     ///
     /// # Errors
@@ -48,7 +59,7 @@ impl Store {
         let root = open_directory(&directory, c"root").doing(|| "open root")?;
         self.workers.run(|| {
             let lacks_devices = layer.facts.devices > 0;
-            let found = put_together(&root, kept, lacks_devices)?;
+            let (found, _) = put_together(&root, kept, lacks_devices, std::io::sink())?;
             if found != *diff_id {
                 return Err(ImageError::new(format!("the digest of its content is {found}")));
             }
@@ -60,9 +71,9 @@ impl Store {
     }
 }
 
-/// Puts an archive together, and compares what it says with what is there. Its digest.
-fn put_together(root: &OwnedFd, kept: File, lacks_devices: bool) -> Result<Digest> {
-    let mut reader = Reader::of_kept(GzDecoder::new(kept), Archive::default());
+/// Puts an archive together, and compares what it says with what is there. Its digest, and where it was written.
+fn put_together<W: Write>(root: &OwnedFd, kept: File, lacks_devices: bool, out: W) -> Result<(Digest, W)> {
+    let mut reader = Reader::of_kept(GzDecoder::new(kept), Archive(Hasher::default(), out));
     while let Some(entry) = reader.next_entry()? {
         if !entry.is_made() {
             continue;
@@ -70,10 +81,11 @@ fn put_together(root: &OwnedFd, kept: File, lacks_devices: bool) -> Result<Diges
         compare(root.as_fd(), &entry, lacks_devices, reader.kept())
             .map_err(|error| error.within(shown(&entry.path)))?;
     }
-    Ok(std::mem::take(&mut reader.kept().0).finish())
+    let Archive(hasher, out) = reader.into_kept();
+    Ok((hasher.finish(), out))
 }
 
-fn compare(root: BorrowedFd<'_>, entry: &Entry, lacks_devices: bool, archive: &mut Archive) -> Result<()> {
+fn compare(root: BorrowedFd<'_>, entry: &Entry, lacks_devices: bool, archive: &mut impl Write) -> Result<()> {
     let (parent, name) = place(root, &entry.path)?;
     let Some(found) = stat_at(&parent, &name).doing(|| "stat")? else {
         return match entry.kind {

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::Kind;
+use super::{Entry, Kind};
 use crate::error::{ImageError, Result};
 
 /// Everything in an archive comes in multiples of this.
-pub(super) const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 const PATH: Range<usize> = 0..100;
 const MODE: Range<usize> = 100..108;
@@ -21,6 +21,11 @@ const MAGIC: Range<usize> = 257..265;
 const MAJOR: Range<usize> = 329..337;
 const MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..500;
+
+/// What a header has room for: bytes of a path or link, and numbers of its shorter and longer fields.
+pub(super) const MOST_TEXT: usize = 100;
+pub(super) const MOST_SHORT: u64 = 0o7777777;
+pub(super) const MOST_LONG: u64 = 0o77777777777;
 
 /// What a header is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +167,33 @@ impl Block {
             })
             .ok_or_else(malformed)
     }
+}
+
+/// The header of an entry of a type. What it has no room for is cut off, and stands in a header before it.
+pub(super) fn block(entry: &Entry, kind: u8) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    let mut put = |field: Range<usize>, text: &[u8]| {
+        let length = text.len().min(field.len());
+        block[field][..length].copy_from_slice(&text[..length]);
+    };
+    put(PATH, &entry.path);
+    put(LINK, &entry.link);
+    let short = |number: u32| format!("{:07o}", u64::from(number).min(MOST_SHORT)).into_bytes();
+    let long = |number: u64| format!("{:011o}", number.min(MOST_LONG)).into_bytes();
+    for (field, number) in [(MODE, entry.mode), (UID, entry.uid), (GID, entry.gid)] {
+        put(field, &short(number));
+    }
+    put(SIZE, &long(entry.size));
+    put(MODIFIED, &long(u64::try_from(entry.modified.0).unwrap_or(0)));
+    put(MAGIC, b"ustar\x0000");
+    let (major, minor) = entry.device;
+    put(MAJOR, &short(major));
+    put(MINOR, &short(minor));
+    put(TYPE..TYPE + 1, &[kind]);
+    put(CHECKSUM, &[b' '; 8]);
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[CHECKSUM][..7].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    block
 }
 
 /// A text that ends with its field or before the first NUL.

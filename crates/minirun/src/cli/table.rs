@@ -27,6 +27,8 @@ pub const COMMANDS: &[Command] = &[
     life::UPDATE,
     looking::EVENTS,
     image::BUNDLE,
+    image::DIFF,
+    image::COMMIT,
     image::IMAGE,
     host::FEATURES,
     host::SPEC,

@@ -2,7 +2,7 @@
 
 use super::ORDINARY;
 use crate::cli::command::{Command, Group, Kind, Opt};
-use crate::cli::option::{choice, directory, flag, number, text};
+use crate::cli::option::{choice, directory, flag, number, short, text};
 
 const STORE: Opt = directory(
     "store",
@@ -46,6 +46,51 @@ pub const BUNDLE: Command = Command {
         text("device-read-iops", "DEVICE:RATE", "operations per second; may be given again"),
         text("device-write-iops", "DEVICE:RATE", "the same for writing"),
         number("layer-size", "SIZE", "how large a layer may be (default: 64g, and 100 times its blob above 256m)"),
+    ],
+    passes_on: false,
+};
+
+pub const DIFF: Command = Command {
+    name: "diff",
+    group: Group::Images,
+    usage: "ID|BUNDLE/",
+    arguments: (1, 1),
+    takes: &[Kind::Container],
+    help: "List what a container has changed in its root, which must be a stack of layers: A for what was added, C for what \
+           was changed, D for what was deleted.",
+    details: "An argument with a slash is a bundle, of which a container may run or not; any other is the id of a \
+              container.\nThe rules are those of docker diff: type, permissions, owner, size, time and capabilities count, \
+              and a directory is changed when something in it is. What is in volumes and other mounts is no part of the \
+              root.\nWhere changes are kept in memory (bundle --upper-size) they are there as long as the container's init.",
+    exit: ORDINARY,
+    example: "sudo minirun diff web",
+    options: &[],
+    passes_on: false,
+};
+
+pub const COMMIT: Command = Command {
+    name: "commit",
+    group: Group::Images,
+    usage: "[OPTIONS] ID|BUNDLE/ IMAGE",
+    arguments: (2, 2),
+    takes: &[Kind::Container, Kind::File],
+    help: "Make an image of what a container has changed: a layer on top of the image that its bundle was made from. The new \
+           image's ID is printed.",
+    details: "An argument with a slash is a bundle, of which a container may run or not; any other is the id of a \
+              container. A running one stands still while its changes are read.\nIMAGE is oci:PATH[:TAG], a new image layout \
+              or one that gets another image, or a new oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]. It appears in \
+              one go, when it is whole.\nThe same changes make the same layer; with SOURCE_DATE_EPOCH, seconds since 1970, in \
+              the environment, the same image. What is in volumes and other mounts is no part of it, and sockets are left \
+              out.\n--change takes CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR, as a Dockerfile \
+              has them.",
+    exit: ORDINARY,
+    example: "sudo minirun commit --message 'with a page' web oci:web:changed",
+    options: &[
+        short('a', text("author", "WHO", "who made it")),
+        short('m', text("message", "TEXT", "why it was made")),
+        short('c', text("change", "INSTRUCTION", "change how the image is run: USER www-data; may be given again")),
+        choice("compress", "HOW", &["gzip", "none"], "the new layer's compression (default: gzip)"),
+        flag("no-pause", "do not stop the container while its changes are read"),
     ],
     passes_on: false,
 };

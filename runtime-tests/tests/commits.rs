@@ -1,0 +1,15 @@
+//! What a container has changed, and images that are made of it: read by umoci, skopeo and GNU tar, and by minirun itself.
+//! Needs root and a cgroup2 mount.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
+
+#[path = "commits/commit.rs"]
+mod commit;
+#[path = "commits/diff.rs"]
+mod diff;
+#[path = "commits/home.rs"]
+mod home;
+#[path = "commits/refused.rs"]
+mod refused;
+#[path = "commits/running.rs"]
+mod running;
