@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::archive::Files;
 use crate::changes::{Root, Source};
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use crate::document::{Configuration, Descriptor, Manifest, parse};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::pack::{Ids, Packer};
 use crate::reference::{Reference, Transport};
 use crate::store::{BundleRecord, Store, Stored};
-use crate::stream::{Expected, Limits, pour};
+use crate::stream::{Limits, matches, pour};
 use crate::target::Target;
 use crate::workers::Workers;
 use blob::{Compressed, Written};
@@ -187,9 +187,14 @@ impl<'a> Base<'a> {
             (true, Some(known)) => {
                 let mut out = Compressed::new(file.try_clone().doing(|| "dup")?, compression);
                 let blob = self.blob(known)?.ok_or_else(|| self.lost())?;
-                let expected = Expected { blob: Some(known.digest()?), diff_id: layer.diff_id };
                 let limits = Limits::of_size(u64::MAX);
-                pour(blob, &expected, &limits, &mut |bytes| out.write_all(bytes).doing(|| "write"), &mut |_| {})?;
+                let mut content = Hasher::default();
+                let mut copy = |bytes: &[u8]| {
+                    content.update(bytes);
+                    out.write_all(bytes).doing(|| "write")
+                };
+                pour(blob, Some(known.digest()?), &limits, &mut copy, &mut |_| {})?;
+                matches("content", layer.diff_id, content.finish())?;
                 let written = out.finish()?;
                 file.flush().doing(|| "write")?;
                 written

@@ -149,7 +149,8 @@ pub(crate) fn pour(
     }
 }
 
-fn matches(what: &str, expected: Digest, found: Digest) -> Result<()> {
+/// Is this the digest that was expected?
+pub(crate) fn matches(what: &str, expected: Digest, found: Digest) -> Result<()> {
     if expected == found {
         return Ok(());
     }
