@@ -1,0 +1,105 @@
+//! Namespaces, their maps, clocks and network devices.
+
+use serde_json::{Value, json};
+
+use super::{and, check, namespaces, new_namespace, plan, refs, refuse, user_namespace, v2};
+
+#[test]
+fn network_devices() {
+    let devices = |devices: Value| and(namespaces(&["mount", "pid", "network"]), "/linux/netDevices", devices);
+    let own = new_namespace("network");
+    let expected = [
+        &own[0],
+        "net-device a as a [linux.netDevices[\"a\"]]",
+        "net-device b as eth%d [linux.netDevices[\"b\"]]",
+        "net-device c as eth%d [linux.netDevices[\"c\"]]",
+        &own[1],
+    ];
+    check(devices(json!({"a": {}, "b": {"name": "eth%d"}, "c": {"name": "eth%d"}})), &v2(), &expected);
+    let text = "linux.netDevices: unable to move network devices without a private network namespace";
+    refuse(json!({"/linux/netDevices": {"a": {}}}), &[text]);
+    let text = "linux.netDevices[\"b\"].name: two devices are to be named \"a\"";
+    refuse(devices(json!({"a": {}, "b": {"name": "a"}})), &[text]);
+}
+
+#[test]
+fn new_and_joined_namespaces() {
+    for kind in ["network", "ipc", "uts", "cgroup", "time"] {
+        let new = new_namespace(kind);
+        check(json!({"/linux/namespaces/-": {"type": kind}}), &v2(), &refs(&new));
+        check(json!({"/linux/namespaces/-": {"type": kind, "path": ""}}), &v2(), &refs(&new));
+        let line = format!("join {kind} /ns [linux.namespaces[2].path]");
+        // Init enters some of them itself.
+        let steps = if matches!(kind, "time" | "cgroup") { 2 } else { 1 };
+        let expected = vec![line.as_str(); steps];
+        check(json!({"/linux/namespaces/-": {"type": kind, "path": "/ns"}}), &v2(), &expected);
+        refuse(
+            json!({"/linux/namespaces/-": {"type": kind, "path": "ns"}}),
+            &["linux.namespaces[2].path: ns must be an absolute path"],
+        );
+        refuse(
+            json!({"/linux/namespaces/-": {"type": kind, "path": "/n\0s"}}),
+            &["linux.namespaces[2].path: must not contain a NUL byte"],
+        );
+    }
+    let duplicate = |kind: &str| format!("linux.namespaces[2].type: duplicate namespace type {kind:?}");
+    refuse(json!({"/linux/namespaces/-": {"type": "pid"}}), &[&duplicate("pid")]);
+    refuse(json!({"/linux/namespaces/-": {"type": "mount", "path": "/ns"}}), &[&duplicate("mount")]);
+    const NO_MOUNT: &str = "linux.namespaces: a mount namespace is needed: without one the container would change the \
+                            host's mounts";
+    refuse(namespaces(&["pid"]), &[NO_MOUNT]);
+    refuse(json!({"/linux": Value::Null}), &[NO_MOUNT]);
+}
+
+#[test]
+fn id_maps() {
+    let maps = |maps: Value| and(user_namespace(), "/linux/uidMappings", maps);
+    let one = |container: u32, host: u32, size: u32| json!({"containerID": container, "hostID": host, "size": size});
+    for (list, expected) in [
+        (json!([]), "linux.uidMappings: a new user namespace needs at least one mapping"),
+        (json!([one(0, 0, 0)]), "linux.uidMappings[0].size: 0 is out of range"),
+        (json!([one(u32::MAX, 0, 2)]), "linux.uidMappings[0].size: 2 is out of range"),
+        (json!([one(0, u32::MAX, 2)]), "linux.uidMappings[0].size: 2 is out of range"),
+        (json!([one(0, 10, 5), one(4, 20, 5)]), "linux.uidMappings[1]: overlaps element 0"),
+        (json!([one(0, 10, 5), one(5, 14, 5)]), "linux.uidMappings[1]: overlaps element 0"),
+    ] {
+        refuse(maps(list), &[expected]);
+    }
+    let shown = |patch: &Value, verb: &str| {
+        let plan = plan(patch, &v2()).unwrap();
+        plan.lines().into_iter().find(|line| line.verb == verb).map(|line| line.subject)
+    };
+    assert_eq!(shown(&maps(json!([one(5, 15, 5), one(0, 10, 5)])), "uid_map").unwrap(), "5 15 5, 0 10 5");
+    assert_eq!(shown(&user_namespace(), "setgroups"), None, "root on the host keeps setgroups");
+    let needed = "id mappings need a user namespace in linux.namespaces";
+    refuse(
+        json!({"/linux/uidMappings": [one(0, 1, 1)], "/linux/gidMappings": [one(0, 1, 1)]}),
+        &[&format!("linux.uidMappings: {needed}"), &format!("linux.gidMappings: {needed}")],
+    );
+    // Engines send the maps of the namespace that is joined; it has them already.
+    let joined = and(user_namespace(), "/linux/namespaces/2/path", json!("/ns"));
+    assert_eq!(shown(&joined, "uid_map"), None);
+}
+
+#[test]
+fn clocks() {
+    let offsets = |offsets: Value| and(namespaces(&["mount", "pid", "time"]), "/linux/timeOffsets", offsets);
+    for (clock, offset, expected) in [
+        ("monotonic", json!({"secs": 5}), "clocks monotonic 5 0 [linux.timeOffsets]"),
+        ("boottime", json!({"secs": -5, "nanosecs": 999_999_999}), "clocks boottime -5 999999999 [linux.timeOffsets]"),
+        ("boottime", json!({}), "clocks boottime 0 0 [linux.timeOffsets]"),
+    ] {
+        check(offsets(json!({clock: offset})), &v2(), &["new time [linux.namespaces]", expected]);
+    }
+    refuse(
+        offsets(json!({"realtime": {"secs": 1}, "monotonic": {"nanosecs": 1_000_000_000}})),
+        &[
+            "linux.timeOffsets[\"monotonic\"].nanosecs: 1000000000 is not below 1000000000",
+            "linux.timeOffsets[\"realtime\"]: unknown clock: monotonic and boottime are known",
+        ],
+    );
+    let needed = "linux.timeOffsets: clock offsets need a new time namespace in linux.namespaces";
+    refuse(json!({"/linux/timeOffsets": {"monotonic": {"secs": 1}}}), &[needed]);
+    let joined = and(offsets(json!({"monotonic": {"secs": 1}})), "/linux/namespaces/2/path", json!("/ns"));
+    refuse(joined, &[needed]);
+}
