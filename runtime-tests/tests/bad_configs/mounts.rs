@@ -63,12 +63,6 @@ pub fn rows() -> Vec<Bad> {
             NONE,
         ),
         bad(
-            "mounts[0].options[0]",
-            "/mounts",
-            json!([{"destination": "/mnt", "type": "tmpfs", "options": [""]}]),
-            NONE,
-        ),
-        bad(
             "mounts[0].options",
             "/mounts",
             json!([{"destination": "/mnt", "type": "bind", "source": "/tmp", "options": ["bind", "size=1"]}]),
