@@ -81,6 +81,7 @@ impl<'a> Base<'a> {
             store.layer(&digest)?.ok_or_else(|| ImageError::new(format!("layer {digest} is not in the store any more")))
         };
         let layers = record.layers.iter().map(stored).collect::<Result<_>>()?;
+        // The image may be gone since: what it does not give any more is put together from the store.
         let reference = Reference::parse(&record.reference).ok();
         let source = reference.and_then(|reference| match reference.transport {
             Transport::Oci => Files::in_directory(&reference.path).ok(),
