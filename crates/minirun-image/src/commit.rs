@@ -250,7 +250,7 @@ fn end(target: &mut Target, written: &Written, transport: Transport) -> Result<V
 /// Docker's media types have their own names for the same.
 fn media_type(known: &str) -> &'static str {
     match known {
-        _ if known.contains("zstd") => "application/vnd.oci.image.layer.v1.tar+zstd",
+        _ if known.contains("zstd") => Compression::Zstd.media_type(),
         _ if known.contains("gzip") => Compression::Gzip.media_type(),
         _ => Compression::None.media_type(),
     }

@@ -63,6 +63,30 @@ fn the_same_changes_make_the_same_layer() {
 }
 
 #[test]
+fn every_compression_holds_the_same() {
+    let home = Home::new();
+    home.changed("web");
+    // More than one frame, of what can be compressed and what cannot.
+    home.sh("{ yes | head -c 2000000; head -c 1000000 /dev/urandom; seq 300000; } >web/upper/large");
+    let of = |image: &str| home.inspect(image)["rootfs"]["diff_ids"].clone();
+    home.commit(&[], "web/", "oci:gzip:tag");
+    for (how, first) in [("gzip", "1f8b"), ("zstd", "28b52ffd"), ("none", "")] {
+        home.commit(&["--compress", how], "web/", &format!("oci:{how}:tag"));
+        assert_eq!(of(&format!("oci:{how}:tag")), of("oci:gzip:tag"), "{how}");
+        // skopeo decompresses what it writes as directories, and compares the content with its digest.
+        home.sh(&format!("rm -rf copy; skopeo copy -q --dest-decompress oci:{how}:tag dir:copy"));
+        let largest = format!("ls -S {how}/blobs/sha256/* | head -n 1");
+        let beginning = home.sh(&format!("head -c 4 $({largest}) | od -An -tx1 | tr -d ' \\n'"));
+        assert!(beginning.starts_with(first), "{how}: {beginning}");
+        let (store, bundle) = (format!("store-{how}"), format!("of-{how}"));
+        home.call(&["bundle", "--store", &store, &format!("oci:{how}:tag"), &bundle]).success();
+        assert_eq!(home.shown(&bundle), home.shown("of-gzip"), "{how}");
+    }
+    let size = |how: &str| home.sh(&format!("cat {how}/blobs/sha256/* | wc -c")).trim().parse::<u64>().unwrap();
+    assert!(size("zstd") < size("none") * 3 / 4, "{} of {}", size("zstd"), size("none"));
+}
+
+#[test]
 fn every_form_is_read_by_others() {
     let home = Home::new();
     home.changed("web");

@@ -50,6 +50,7 @@ fn freeze(call: &Call, found: Option<&Found>) -> Result<Option<Frozen>> {
 fn amendment(call: &Call) -> Result<Amendment> {
     let compression = match call.text("compress").as_deref() {
         Some("none") => Compression::None,
+        Some("zstd") => Compression::Zstd,
         _ => Compression::Gzip,
     };
     Ok(Amendment {

@@ -89,7 +89,7 @@ pub const COMMIT: Command = Command {
         short('a', text("author", "WHO", "who made it")),
         short('m', text("message", "TEXT", "why it was made")),
         short('c', text("change", "INSTRUCTION", "change how the image is run: USER www-data; may be given again")),
-        choice("compress", "HOW", &["gzip", "none"], "the new layer's compression (default: gzip)"),
+        choice("compress", "HOW", &["gzip", "zstd", "none"], "the new layer's compression (default: gzip)"),
         flag("no-pause", "do not stop the container while its changes are read"),
     ],
     passes_on: false,
