@@ -1,6 +1,6 @@
 //! The system calls that minirun makes, one thin wrapper each, and its allocator.
 //!
-//! All unsafe code of the workspace stands in this crate: `calls.rs` and the files beside it talk to the kernel, `alloc.rs` to the allocator
+//! All unsafe code of the workspace stands in this crate: the files of `calls` talk to the kernel, `alloc.rs` to the allocator
 //! interface. A wrapper takes C strings and descriptors, makes one call, and returns the kernel's answer; it decides
 //! nothing, allocates nothing and logs nothing, so that all of them may be used between `clone3` and `execve`.
 //!
@@ -8,12 +8,10 @@
 
 mod alloc;
 mod calls;
-mod scheduling;
 
 pub use alloc::{Bump, forbid_allocation};
 pub use calls::*;
 pub use nix::errno::Errno;
-pub use scheduling::*;
 
 /// What a system call returned, or its error number.
 pub type Result<T> = std::result::Result<T, Errno>;

@@ -1,7 +1,7 @@
 //! What a process gets of the processors, of memory nodes and of disks.
 
+use super::{check, syscall};
 use crate::Result;
-use crate::calls::{check, syscall};
 
 /// `struct sched_attr` of sched_setattr(2); times are in nanoseconds.
 #[repr(C)]

@@ -1,0 +1,163 @@
+//! Files and directories: opened, made, changed, asked about, with their extended attributes.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+
+use super::{check, check_fd, syscall};
+use crate::{Errno, Result};
+
+/// openat2(2), Linux 5.6. `flags` gets `O_CLOEXEC`; `mode` counts with `O_CREAT` alone.
+pub fn openat2(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int, mode: u32, resolve: u64) -> Result<OwnedFd> {
+    // SAFETY: all-zero is a valid open_how; the struct has no padding that matters to the kernel.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (flags | libc::O_CLOEXEC) as u64;
+    how.mode = if flags & libc::O_CREAT != 0 { mode as u64 } else { 0 };
+    how.resolve = resolve;
+    // A rename elsewhere makes the kernel unsure of a `..` (EAGAIN); somebody who renames all the time shall not win.
+    const ATTEMPTS: usize = 128;
+    let mut answer = Err(Errno::EAGAIN);
+    for _ in 0..ATTEMPTS {
+        let size = size_of::<libc::open_how>();
+        answer = check_fd(syscall!(SYS_openat2, at.as_raw_fd(), path.as_ptr(), &raw const how, size));
+        if !matches!(answer, Err(Errno::EAGAIN)) {
+            break;
+        }
+    }
+    answer
+}
+
+/// openat(2) from the working directory, with `O_CLOEXEC`.
+pub fn open(path: &CStr, flags: libc::c_int) -> Result<OwnedFd> {
+    check_fd(syscall!(SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, 0))
+}
+
+/// mkdirat(2).
+pub fn mkdirat(at: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
+    check(syscall!(SYS_mkdirat, at.as_raw_fd(), name.as_ptr(), mode)).map(drop)
+}
+
+/// mknodat(2).
+pub fn mknodat(at: BorrowedFd<'_>, name: &CStr, mode: u32, device: u64) -> Result<()> {
+    check(syscall!(SYS_mknodat, at.as_raw_fd(), name.as_ptr(), mode, device)).map(drop)
+}
+
+/// symlinkat(2).
+pub fn symlinkat(target: &CStr, at: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    check(syscall!(SYS_symlinkat, target.as_ptr(), at.as_raw_fd(), name.as_ptr())).map(drop)
+}
+
+/// unlinkat(2) of a file.
+pub fn unlinkat(at: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    check(syscall!(SYS_unlinkat, at.as_raw_fd(), name.as_ptr(), 0)).map(drop)
+}
+
+/// readlinkat(2): how many bytes of the link's text were put into `buffer`.
+pub fn readlinkat(at: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
+    check(syscall!(SYS_readlinkat, at.as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr(), buffer.len()))
+        .map(|n| n as usize)
+}
+
+/// fchownat(2) of the entry itself, never of what a link points to.
+pub fn fchownat(at: BorrowedFd<'_>, name: &CStr, uid: u32, gid: u32) -> Result<()> {
+    check(syscall!(SYS_fchownat, at.as_raw_fd(), name.as_ptr(), uid, gid, libc::AT_SYMLINK_NOFOLLOW)).map(drop)
+}
+
+/// fchown(2).
+pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<()> {
+    check(syscall!(SYS_fchown, fd.as_raw_fd(), uid, gid)).map(drop)
+}
+
+/// fchmod(2).
+pub fn fchmod(fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
+    check(syscall!(SYS_fchmod, fd.as_raw_fd(), mode)).map(drop)
+}
+
+/// fstat(2) through an empty path, so that it works on `O_PATH` descriptors.
+pub fn fstat(fd: BorrowedFd<'_>) -> Result<libc::stat> {
+    // SAFETY: all-zero is a valid stat, which the kernel overwrites.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    check(syscall!(SYS_newfstatat, fd.as_raw_fd(), c"".as_ptr(), &raw mut stat, libc::AT_EMPTY_PATH))?;
+    Ok(stat)
+}
+
+/// stat(2), links followed.
+pub fn stat(path: &CStr) -> Result<libc::stat> {
+    // SAFETY: all-zero is a valid stat, which the kernel overwrites.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    check(syscall!(SYS_newfstatat, libc::AT_FDCWD, path.as_ptr(), &raw mut stat, 0))?;
+    Ok(stat)
+}
+
+/// What is known of the file system behind a descriptor.
+#[derive(Debug, Clone, Copy)]
+pub struct FileSystem {
+    /// `f_type`: `PROC_SUPER_MAGIC` and so on.
+    pub magic: i64,
+    /// `ST_*` bits: of the mount as well as of the superblock.
+    pub flags: u64,
+}
+
+/// fstatfs(2).
+pub fn fstatfs(fd: BorrowedFd<'_>) -> Result<FileSystem> {
+    // On 64-bit machines struct statfs is longs throughout, f_fsid counting as one; libc hides f_flags on some targets.
+    let mut fields = [0i64; 15];
+    check(syscall!(SYS_fstatfs, fd.as_raw_fd(), fields.as_mut_ptr()))?;
+    Ok(FileSystem { magic: fields[0], flags: fields[10] as u64 })
+}
+
+/// faccessat2(2), Linux 5.8, with `AT_EACCESS`: may the present credentials do `mode` with this path?
+pub fn faccess(path: &CStr, mode: libc::c_int) -> Result<()> {
+    check(syscall!(SYS_faccessat2, libc::AT_FDCWD, path.as_ptr(), mode, libc::AT_EACCESS)).map(drop)
+}
+
+/// getdents64(2): how many bytes of directory entries were put into `buffer`.
+pub fn getdents(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    check(syscall!(SYS_getdents64, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())).map(|n| n as usize)
+}
+
+/// getcwd(2): how many bytes of the working directory's path, its NUL included, were put into `buffer`.
+pub fn getcwd(buffer: &mut [u8]) -> Result<usize> {
+    check(syscall!(SYS_getcwd, buffer.as_mut_ptr(), buffer.len())).map(|n| n as usize)
+}
+
+/// chdir(2).
+pub fn chdir(path: &CStr) -> Result<()> {
+    check(syscall!(SYS_chdir, path.as_ptr())).map(drop)
+}
+
+/// fchdir(2).
+pub fn fchdir(directory: BorrowedFd<'_>) -> Result<()> {
+    check(syscall!(SYS_fchdir, directory.as_raw_fd())).map(drop)
+}
+
+/// chroot(2).
+pub fn chroot(path: &CStr) -> Result<()> {
+    check(syscall!(SYS_chroot, path.as_ptr())).map(drop)
+}
+
+/// umask(2).
+pub fn umask(mask: u32) {
+    // SAFETY: umask cannot fail and touches no memory.
+    unsafe { libc::umask(mask as libc::mode_t) };
+}
+
+/// fsetxattr(2) with `XATTR_CREATE`: an attribute that is there already is `EEXIST`.
+pub fn create_xattr(fd: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<()> {
+    let flags = libc::XATTR_CREATE;
+    check(syscall!(SYS_fsetxattr, fd.as_raw_fd(), name.as_ptr(), value.as_ptr(), value.len(), flags)).map(drop)
+}
+
+/// fsetxattr(2): an attribute that is there already is replaced.
+pub fn set_xattr(fd: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<()> {
+    check(syscall!(SYS_fsetxattr, fd.as_raw_fd(), name.as_ptr(), value.as_ptr(), value.len(), 0)).map(drop)
+}
+
+/// fgetxattr(2): how many bytes of the attribute were put into `buffer`.
+pub fn get_xattr(fd: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
+    check(syscall!(SYS_fgetxattr, fd.as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr(), buffer.len())).map(|n| n as usize)
+}
+
+/// flistxattr(2): how many bytes of names, each with its NUL, were put into `buffer`; ERANGE if it is too short for them.
+pub fn list_xattr(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    check(syscall!(SYS_flistxattr, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())).map(|n| n as usize)
+}

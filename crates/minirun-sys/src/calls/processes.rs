@@ -1,0 +1,149 @@
+//! Processes and threads of execution: made, signalled, waited for, ended.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+
+use super::{check, check_fd, inherited_fd, syscall, write};
+use crate::{Errno, Result};
+
+/// What [`clone3`] is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clone<'fd> {
+    /// `CLONE_NEW*` and `CLONE_PARENT` bits, as in clone(2).
+    pub flags: u64,
+    /// The cgroup the child is born in (`CLONE_INTO_CGROUP`, Linux 5.7).
+    pub cgroup: Option<BorrowedFd<'fd>>,
+}
+
+/// Which side of a [`clone3`] this process is.
+#[derive(Debug)]
+pub enum Forked {
+    /// The child.
+    Child,
+    /// The parent, with the child's pid and a descriptor of it.
+    Parent {
+        /// The child's pid, in the parent's pid namespace.
+        pid: i32,
+        /// A descriptor that refers to the child whatever becomes of its pid.
+        pidfd: OwnedFd,
+    },
+}
+
+/// clone3(2) in the manner of fork: the child shares nothing and runs on a copy of the parent's stack.
+///
+/// The caller must be single-threaded: the child goes on with whatever locks were held.
+pub fn clone3(ask: Clone<'_>) -> Result<Forked> {
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let mut pidfd: RawFd = -1;
+    let mut args = libc::clone_args {
+        flags: ask.flags | libc::CLONE_PIDFD as u64,
+        pidfd: &raw mut pidfd as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: if ask.flags & libc::CLONE_PARENT as u64 == 0 { libc::SIGCHLD as u64 } else { 0 },
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
+    if let Some(cgroup) = ask.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    match check(syscall!(SYS_clone3, &raw mut args, size_of::<libc::clone_args>()))? {
+        0 => Ok(Forked::Child),
+        // SAFETY: with CLONE_PIDFD the kernel has stored a new descriptor for the parent.
+        pid => Ok(Forked::Parent { pid: pid as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
+    }
+}
+
+/// pidfd_open(2), Linux 5.3.
+pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
+    check_fd(syscall!(SYS_pidfd_open, pid, 0))
+}
+
+/// pidfd_getfd(2), Linux 5.6: a copy of another process's descriptor.
+pub fn pidfd_getfd(process: BorrowedFd<'_>, number: RawFd) -> Result<OwnedFd> {
+    check_fd(syscall!(SYS_pidfd_getfd, process.as_raw_fd(), number, 0))
+}
+
+/// pidfd_send_signal(2), Linux 5.1. Signal 0 asks whether the process is there.
+pub fn pidfd_send_signal(process: BorrowedFd<'_>, signal: i32) -> Result<()> {
+    check(syscall!(SYS_pidfd_send_signal, process.as_raw_fd(), signal, std::ptr::null::<u8>(), 0)).map(drop)
+}
+
+/// kill(2); a negative number stands for a process group.
+pub fn kill(pid: i32, signal: i32) -> Result<()> {
+    check(syscall!(SYS_kill, pid, signal)).map(drop)
+}
+
+/// wait4(2) for one child: the status word as the wait macros take it.
+pub fn wait(pid: i32) -> Result<i32> {
+    let mut status = 0;
+    loop {
+        match check(syscall!(SYS_wait4, pid, &raw mut status, 0, std::ptr::null::<u8>())) {
+            Err(Errno::EINTR) => {}
+            answer => return answer.map(|_| status),
+        }
+    }
+}
+
+/// wait4(2) with `WNOHANG` for any child: its pid and status word; none when no child has ended.
+pub fn reap_any() -> Result<Option<(i32, i32)>> {
+    let mut status = 0;
+    let pid = check(syscall!(SYS_wait4, -1, &raw mut status, libc::WNOHANG, std::ptr::null::<u8>()))?;
+    Ok((pid != 0).then_some((pid as i32, status)))
+}
+
+/// prctl(2) with plain numbers.
+pub fn prctl(option: libc::c_int, arg2: u64, arg3: u64) -> Result<i32> {
+    check(syscall!(SYS_prctl, option, arg2, arg3, 0u64, 0u64)).map(|answer| answer as i32)
+}
+
+/// `prctl(PR_SET_NAME)`: the name that `ps` shows, at most 15 bytes.
+pub fn set_name(name: &CStr) -> Result<()> {
+    check(syscall!(SYS_prctl, libc::PR_SET_NAME, name.as_ptr(), 0u64, 0u64, 0u64)).map(drop)
+}
+
+/// setsid(2).
+pub fn setsid() -> Result<()> {
+    check(syscall!(SYS_setsid)).map(drop)
+}
+
+/// exit_group(2): ends the process without running anything else.
+pub fn exit(status: i32) -> ! {
+    let _never = syscall!(SYS_exit_group, status);
+    // Unless a seccomp filter denies it: a fault ends the process as well, where the C library would ask for ever.
+    std::process::abort()
+}
+
+/// Writes a line to standard error and exits with status 125. For the allocator, which has no other voice.
+pub(crate) fn die(message: &[u8]) -> ! {
+    let _best_effort = write(inherited_fd(libc::STDERR_FILENO), message);
+    exit(125)
+}
+
+/// Nanoseconds of `CLOCK_REALTIME`: the one clock that a time namespace does not shift, so that the times of two processes
+/// can be compared (time_namespaces(7)).
+pub fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Anonymous private memory for the allocator, as an address.
+pub(crate) fn map_memory(size: usize) -> Option<usize> {
+    // SAFETY: a new anonymous mapping touches no existing memory.
+    let start = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            size,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    (start != libc::MAP_FAILED).then_some(start as usize)
+}

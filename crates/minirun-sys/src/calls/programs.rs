@@ -1,0 +1,62 @@
+//! Executing a program: the vectors that it is given, and the calls that end in it.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use super::syscall;
+use crate::Errno;
+
+/// A vector that `execve` takes: pointers into strings that are kept beside them, made before `clone3`.
+#[derive(Debug)]
+pub struct Argv {
+    pointers: Vec<*const libc::c_char>,
+    /// Owns what the pointers refer to; moving the vector does not move the strings' heap blocks.
+    _strings: Vec<std::ffi::CString>,
+    /// Room for one more string, which becomes known only after `clone3`.
+    spare: Box<[u8; Argv::SPARE]>,
+}
+
+impl Argv {
+    /// Bytes of the late string, its NUL included.
+    pub const SPARE: usize = 1024;
+
+    /// A NULL-terminated vector of these strings.
+    pub fn new(strings: Vec<std::ffi::CString>) -> Argv {
+        let mut pointers: Vec<*const libc::c_char> = strings.iter().map(|string| string.as_ptr()).collect();
+        pointers.extend([std::ptr::null(), std::ptr::null()]);
+        Argv { pointers, _strings: strings, spare: Box::new([0; Argv::SPARE]) }
+    }
+
+    /// Appends one late string, made of two parts; a second call replaces the first's. False when it does not fit.
+    pub fn append(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let length = name.len() + value.len();
+        if length >= Argv::SPARE {
+            return false;
+        }
+        self.spare[..name.len()].copy_from_slice(name);
+        self.spare[name.len()..length].copy_from_slice(value);
+        self.spare[length] = 0;
+        let last = self.pointers.len() - 2;
+        self.pointers[last] = self.spare.as_ptr().cast();
+        true
+    }
+}
+
+/// execve(2). Returns only the reason why it failed.
+pub fn execve(path: &CStr, argv: &Argv, envp: &Argv) -> Errno {
+    syscall!(SYS_execve, path.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr());
+    Errno::last()
+}
+
+/// execveat(2) of the file that `file` refers to. Returns only the reason why it failed.
+pub fn execveat(file: BorrowedFd<'_>, argv: &Argv, envp: &Argv) -> Errno {
+    syscall!(
+        SYS_execveat,
+        file.as_raw_fd(),
+        c"".as_ptr(),
+        argv.pointers.as_ptr(),
+        envp.pointers.as_ptr(),
+        libc::AT_EMPTY_PATH
+    );
+    Errno::last()
+}

@@ -1,0 +1,53 @@
+//! Sockets: what arrives at them and goes through them, and the network interface that a new namespace has.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+
+use super::{check, check_fd, syscall};
+use crate::Result;
+
+/// accept4(2) with `SOCK_CLOEXEC`.
+pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
+    check_fd(syscall!(
+        SYS_accept4,
+        listener.as_raw_fd(),
+        std::ptr::null::<u8>(),
+        std::ptr::null::<u8>(),
+        libc::SOCK_CLOEXEC
+    ))
+}
+
+/// sendmsg(2) of one descriptor (`SCM_RIGHTS`, unix(7)) with a text beside it.
+pub fn send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>, text: &[u8]) -> Result<()> {
+    /// A control message of one descriptor, as cmsg(3) lays it out on 64-bit machines.
+    #[repr(C)]
+    struct Control {
+        length: usize,
+        level: libc::c_int,
+        kind: libc::c_int,
+        fd: libc::c_int,
+        padding: u32,
+    }
+    let length = std::mem::offset_of!(Control, padding);
+    let control = Control { length, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, fd: fd.as_raw_fd(), padding: 0 };
+    let part = libc::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: text.len() };
+    // SAFETY: all-zero is a valid msghdr.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = (&raw const part).cast_mut();
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw const control).cast_mut().cast();
+    message.msg_controllen = size_of::<Control>() as _;
+    check(syscall!(SYS_sendmsg, socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL)).map(drop)
+}
+
+/// Brings a network interface up (`SIOCSIFFLAGS`, netdevice(7)).
+pub fn bring_up(interface: &CStr) -> Result<()> {
+    let socket = check_fd(syscall!(SYS_socket, libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?;
+    // SAFETY: all-zero is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (place, byte) in request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(interface.to_bytes()) {
+        *place = *byte as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    check(syscall!(SYS_ioctl, socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)).map(drop)
+}
