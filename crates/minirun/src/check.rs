@@ -135,7 +135,7 @@ pub fn check(call: &Call) -> Result<ExitCode> {
         false if named => of_bundle(&rows, runs),
         false => of_host(&rows, runs),
     };
-    crate::listing::print(&text)?;
+    crate::report::print(&text)?;
     Ok(if runs { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

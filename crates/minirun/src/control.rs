@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::cli::Call;
 use crate::container::{Found, Status};
 use crate::lifecycle::{find, store};
-use crate::listing::print;
+use crate::report::print;
 
 /// `minirun pause`.
 pub fn pause(call: &Call) -> Result<()> {

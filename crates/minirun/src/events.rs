@@ -14,8 +14,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::cli::Call;
 use crate::container::Found;
 use crate::lifecycle::store;
-use crate::listing::print;
 use crate::process::Process;
+use crate::report::print;
 
 const INTERVAL: Duration = Duration::from_secs(5);
 

@@ -5,7 +5,7 @@ use minirun_plan::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS, known};
 use serde_json::json;
 
 use crate::cli::SPEC_VERSION;
-use crate::listing::print;
+use crate::report::print;
 
 /// Prints the document. It needs no privilege and looks at nothing.
 pub fn features() -> Result<()> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +10,7 @@ use serde::Serialize;
 use crate::cli::{Call, SPEC_VERSION};
 use crate::container::{Found, Status};
 use crate::lifecycle::store;
+use crate::report::print;
 
 /// The state of a container as the runtime specification has it, with what runc adds.
 #[derive(Debug, Serialize)]
@@ -43,11 +43,6 @@ impl State<'_> {
             owner,
         }
     }
-}
-
-/// Prints a text; a closed pipe is an error like any other.
-pub fn print(text: &str) -> Result<()> {
-    std::io::stdout().write_all(text.as_bytes()).context("write to standard output")
 }
 
 /// `minirun state`.

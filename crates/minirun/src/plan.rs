@@ -129,7 +129,7 @@ pub fn plan(call: &Call) -> Result<()> {
     };
     let ready = prepare(&dir, "ID", call, None)?;
     if !call.has("json") {
-        return crate::listing::print(&ready.plan.to_string());
+        return crate::report::print(&ready.plan.to_string());
     }
     let filter = ready.plan.init.iter().find_map(|step| match &step.op {
         Op::Seccomp { filter, .. } => Some(filter),
@@ -149,5 +149,5 @@ pub fn plan(call: &Call) -> Result<()> {
             json
         })
         .collect();
-    crate::listing::print(&format!("{}\n", serde_json::to_string_pretty(&lines)?))
+    crate::report::print(&format!("{}\n", serde_json::to_string_pretty(&lines)?))
 }

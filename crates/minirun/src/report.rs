@@ -126,6 +126,10 @@ pub fn failure(error: &anyhow::Error) -> ExitCode {
 
 /// Reports an error, with an exit status of its own.
 pub fn failure_as(error: &anyhow::Error, status: u8) -> ExitCode {
+    if error.is::<ReaderGone>() {
+        // What a shell shows of a program that the signal ended, as most others end here.
+        return ExitCode::from(128 + libc::SIGPIPE as u8);
+    }
     if REPORTER.get().is_some() {
         log::error!("{}", describe(error));
     } else {
@@ -134,11 +138,25 @@ pub fn failure_as(error: &anyhow::Error, status: u8) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Prints a text that was asked for.
-pub fn text(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // `minirun --help | head -1` is no failure of ours.
-        Err(_) => ExitCode::from(1),
+/// Whoever read standard output has gone, as in `minirun list | head -1`: there is nothing more to do, and nothing to tell.
+#[derive(Debug)]
+pub struct ReaderGone;
+
+impl std::fmt::Display for ReaderGone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("nobody reads standard output")
     }
+}
+
+/// Prints a text that was asked for.
+pub fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(anyhow!(error).context(ReaderGone)),
+        answer => answer.context("write to standard output"),
+    }
+}
+
+/// Prints a text that was asked for instead of work.
+pub fn text(text: &str) -> ExitCode {
+    print(text).map_or_else(|error| failure(&error), |()| ExitCode::SUCCESS)
 }

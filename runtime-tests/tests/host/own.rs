@@ -145,3 +145,19 @@ fn a_thousand_containers_are_listed_at_once() {
         assert_eq!(list().matches("stopped").count(), 1000);
     });
 }
+
+#[test]
+fn nobody_to_read_is_no_error_to_tell() {
+    fails_on(&OWN, || {
+        let bundle = Bundle::base();
+        bundle.write();
+        for words in ["features", "plan", "--help", "help run"] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let words: Vec<_> = words.split(' ').collect();
+            let output = bundle.command(&words).current_dir(bundle.path()).stdout(writer).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words:?}");
+            assert_eq!(output.status.code(), Some(128 + libc::SIGPIPE), "{words:?}");
+        }
+    });
+}

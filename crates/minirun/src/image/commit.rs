@@ -11,7 +11,7 @@ use super::workers;
 use crate::bundle::Bundle;
 use crate::cli::Call;
 use crate::container::{Found, Status};
-use crate::listing::print;
+use crate::report::print;
 
 /// Carries out `minirun commit`.
 pub fn commit(call: &Call) -> Result<()> {

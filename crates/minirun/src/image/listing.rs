@@ -7,7 +7,7 @@ use serde_json::json;
 use super::open_store;
 use super::progress::size;
 use crate::cli::Call;
-use crate::listing::print;
+use crate::report::print;
 
 /// Carries out `minirun image`.
 pub fn image(call: &Call) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::bundle::Bundle;
 use crate::cli::Call;
 use crate::container::Found;
 use crate::lifecycle;
-use crate::listing::print;
+use crate::report::print;
 use crate::store::{Entry, Store};
 
 /// A bundle, with the container that was made from it if there is one.
@@ -87,6 +87,14 @@ fn container_of(store: &Store, bundle: &Path) -> Result<Option<String>> {
 /// Carries out `minirun diff`.
 pub fn diff(call: &Call) -> Result<()> {
     let root = Subject::of(call, &call.args[0])?.root()?;
-    let mut tell = |changed: &_| print(&format!("{changed}\n")).map_err(|error| ImageError::new(format!("{error:#}")));
-    Ok(root.changes(&workers(), &mut tell)?)
+    let mut lost = None;
+    let mut tell = |changed: &_| {
+        print(&format!("{changed}\n")).map_err(|error| {
+            let text = error.to_string();
+            lost = Some(error);
+            ImageError::new(text)
+        })
+    };
+    let told = root.changes(&workers(), &mut tell);
+    lost.map_or_else(|| Ok(told?), Err)
 }
