@@ -1,0 +1,86 @@
+//! Namespaces, joined and new, and what belongs to them.
+
+use nix::errno::Errno;
+use serde_json::json;
+
+use crate::Call::{Create, Traced};
+use crate::prepare::{few_ids, joined, same, set, sleeping};
+use crate::{Row, row};
+
+pub const ROWS: &[Row] = &[
+    row(
+        "Join",
+        Create,
+        |bundle| joined(few_ids(bundle), "time", "/proc/self/ns/time"),
+        "linux.namespaces[6].path: join time /proc/self/ns/time: setns: operation not permitted",
+    ),
+    row(
+        "BecomeRoot",
+        Create,
+        |bundle| set(few_ids(bundle), "/linux/gidMappings/0/containerID", json!(1)),
+        "linux.namespaces (user): become-root: setresgid: invalid argument (the id is not mapped in the user namespace)",
+    ),
+    row(
+        "SessionKeyring",
+        Traced("create", Errno::EDQUOT, &[libc::SYS_keyctl]),
+        same,
+        "default session keyring: keyring _ses.ID: keyctl: quota exceeded",
+    ),
+    row(
+        "Hostname",
+        Traced("create", Errno::EPERM, &[libc::SYS_sethostname]),
+        same,
+        "hostname: runc: sethostname: operation not permitted",
+    ),
+    row(
+        "Domainname",
+        Traced("create", Errno::EPERM, &[libc::SYS_setdomainname]),
+        |bundle| bundle.with(|config| config["domainname"] = "example.org".into()),
+        "domainname: example.org: setdomainname: operation not permitted",
+    ),
+    row(
+        "EnterContainer",
+        Traced("exec", Errno::EPERM, &[libc::SYS_setns]),
+        sleeping,
+        "linux.namespaces: enter-container mount uts ipc pid network: setns: operation not permitted",
+    ),
+    row(
+        "EnterContainer",
+        Traced("exec", Errno::EACCES, &[libc::SYS_chroot]),
+        sleeping,
+        "linux.namespaces: enter-container mount uts ipc pid network: chroot: permission denied",
+    ),
+    row(
+        "LoopbackUp",
+        Traced("create", Errno::EPERM, &[libc::SYS_ioctl]),
+        same,
+        "default loopback: loopback-up: ioctl: operation not permitted",
+    ),
+    // In a kernel with AppArmor the profile is not loaded.
+    row(
+        "LsmAttribute",
+        Create,
+        |bundle| set(bundle, "/process/apparmorProfile", json!("nosuch")),
+        "process.apparmorProfile: lsm-attribute attr/apparmor/exec = exec nosuch: …: no such file or directory (…)",
+    ),
+    row(
+        "LsmAttribute",
+        Create,
+        |bundle| set(bundle, "/process/selinuxLabel", json!("no:such:label")),
+        "process.selinuxLabel: lsm-attribute attr/keycreate = no:such:label: write: invalid argument (selinux is \
+         disabled or not supported, or its policy does not know this label)",
+    ),
+    row(
+        "Sysctl",
+        Create,
+        |bundle| set(bundle, "/linux/sysctl", json!({"net.ipv4.nosuch": "1"})),
+        "linux.sysctl[\"net.ipv4.nosuch\"]: sysctl net/ipv4/nosuch = 1: openat2: no such file or directory \
+         (this kernel has no such parameter)",
+    ),
+    row(
+        "Sysctl",
+        Create,
+        |bundle| set(bundle, "/linux/sysctl", json!({"net.ipv4.ip_forward": "many"})),
+        "linux.sysctl[\"net.ipv4.ip_forward\"]: sysctl net/ipv4/ip_forward = many: write: invalid argument",
+    ),
+];
