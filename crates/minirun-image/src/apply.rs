@@ -161,7 +161,7 @@ impl<'a> Applier<'a> {
 
     fn file(&mut self, name: &CStr, entry: &Entry, reader: &mut Reader<impl Read, impl Write>) -> Done {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let make = |at: BorrowedFd<'_>| openat(at, name, flags, Mode::from_bits_truncate(0o600));
+        let make = |at: BorrowedFd<'_>| openat(at, name, flags, Mode::from_bits_truncate(entry.mode));
         let mut file = File::from(self.make(name, make).doing(|| "create the file")?);
         loop {
             match reader.content()? {
@@ -279,14 +279,25 @@ impl<'a> Applier<'a> {
         set_opaque(self.cursor.fd(), self.marks)
     }
 
-    /// Owner, attributes and permissions of a file or directory. The owner first: changing it takes away other things.
+    /// Owner, attributes and permissions of a file or directory, where they are not so already: most files are root's and
+    /// have what they were made with. The owner first: changing it takes away other things.
     fn attributes_of(&self, fd: BorrowedFd<'_>, entry: &Entry) -> Done {
-        let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-        fchown(fd, Some(uid), Some(gid)).map_err(|errno| owner_refused(entry, errno))?;
+        let made = sys::fstat(fd).doing(|| "stat")?;
+        let mode = Mode::from_bits_truncate(entry.mode);
+        let mut as_made = made.st_mode & !libc::S_IFMT == mode.bits();
+        if (made.st_uid, made.st_gid) != (entry.uid, entry.gid) {
+            let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+            fchown(fd, Some(uid), Some(gid)).map_err(|errno| owner_refused(entry, errno))?;
+            as_made = false;
+        }
         for (name, value) in entry.attributes.iter().filter(|(name, _)| is_kept(name)) {
             sys::set_xattr(fd, name, value).doing(|| format!("set the attribute {}", shown(name.to_bytes())))?;
+            as_made = false;
         }
-        fchmod(fd, Mode::from_bits_truncate(entry.mode)).doing(|| format!("set the permissions {:o}", entry.mode))
+        if as_made {
+            return Ok(());
+        }
+        fchmod(fd, mode).doing(|| format!("set the permissions {:o}", entry.mode))
     }
 
     /// Owner and time of what has no descriptor.
