@@ -27,7 +27,7 @@ commit = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/
 ARGS ?=
 
 .PHONY: help build install uninstall probe run fixtures vm test test-unit test-host test-vm test-selinux test-systemd \
-	test-engines bless bench lint fmt clean
+	test-engines bless bench bench-images lint fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -121,6 +121,9 @@ bless: ## rewrite the golden plans, for the review to read
 
 bench: build ## measure against the kernel's own work and other runtimes
 	runtime-tests/bench $(minirun)
+
+bench-images: build ## measure unpacking of an image of Debian against umoci, and against decompressing and writing alone
+	$(sudo) runtime-tests/bench-images $(minirun)
 
 lint: ## what the CI checks besides the tests
 	cargo fmt --all --check
