@@ -30,7 +30,7 @@ ARGS ?=
 	test-engines bless bench bench-images lint fmt clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
 build: ## compile the static program
 	MINIRUN_COMMIT=$(commit) $(cargo) build --release --package minirun
