@@ -135,7 +135,7 @@ impl Image {
     }
 
     fn checked(self) -> Result<Image> {
-        let Platform { architecture, os, .. } = &self.configuration.platform;
+        let Configuration { architecture, os, .. } = &self.configuration;
         if os != "linux" && !os.is_empty() {
             return Err(ImageError::new(format!("it is for {os}, not linux")));
         }
