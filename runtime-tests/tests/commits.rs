@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
 
+#[path = "commits/archives.rs"]
+mod archives;
 #[path = "commits/commit.rs"]
 mod commit;
 #[path = "commits/diff.rs"]

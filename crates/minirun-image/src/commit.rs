@@ -267,6 +267,9 @@ fn describe(configuration: &mut Value, before: usize, layer: Option<Digest>, ame
         Value::Null => Ok(Vec::new()),
         _ => Err(ImageError::new("the image's configuration has something else where a list is expected")),
     };
+    if !configuration["rootfs"].is_object() {
+        return Err(ImageError::new("the image's configuration has something else where an object is expected"));
+    }
     let mut diff_ids = list(&mut configuration["rootfs"]["diff_ids"])?;
     diff_ids.extend(layer.map(|layer| layer.to_string().into()));
     configuration["rootfs"]["diff_ids"] = diff_ids.into();
@@ -298,9 +301,7 @@ fn publish(mut target: Target, to: &Reference, configuration: &Value, layers: Ve
         let name = format!("{}.json", id.hex());
         target.put(&name, &text)?;
         let tags: Vec<String> = to.name.iter().map(|name| with_tag(name)).collect();
-        let manifest = json!([{"Config": name, "RepoTags": tags, "Layers": layers}]);
-        target.put("manifest.json", manifest.to_string().as_bytes())?;
-        target.publish_archive()?;
+        target.publish_docker(json!({"Config": name, "RepoTags": tags, "Layers": layers}))?;
         return Ok(id);
     }
     let config = target.document(CONFIGURATION, &text)?;
