@@ -19,6 +19,7 @@ mod digest;
 mod document;
 mod error;
 mod files;
+mod former;
 mod image;
 mod pack;
 mod reference;

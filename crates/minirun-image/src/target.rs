@@ -1,8 +1,6 @@
 //! An image while it is written: to a place beside its own that is locked and named after nothing that anybody reads, and
 //! renamed at the end. What a killed process leaves there is removed by the next one that writes the same image.
 
-mod former;
-
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -20,12 +18,12 @@ use crate::digest::Digest;
 use crate::document::{REF_NAME, parse};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, make_directory, names_in, open_directory, open_file, read_all, remove_tree};
+use crate::former::Former;
 use crate::reference::{Reference, Transport};
 use crate::tar::{BLOCK, Entry, Kind, Writer, header_of};
-use former::Former;
 
 /// How large an index may be, in bytes.
-const MOST: u64 = 4 << 20;
+pub(crate) const MOST: u64 = 4 << 20;
 /// What the names of places begin with in which images are written.
 const PREFIX: &str = ".minirun-commit-";
 /// The largest file that a header has room for, in bytes.
@@ -255,7 +253,7 @@ fn read_index(layout: &File) -> Result<(Value, Vec<Value>)> {
 }
 
 /// What an index says, and the manifests that it lists.
-fn manifests_of(text: &[u8]) -> Result<(Value, Vec<Value>)> {
+pub(crate) fn manifests_of(text: &[u8]) -> Result<(Value, Vec<Value>)> {
     let mut index: Value = parse(text, "index.json")?;
     let manifests = match index.get_mut("manifests").map(Value::take) {
         Some(Value::Array(manifests)) => manifests,
