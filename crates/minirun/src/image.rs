@@ -41,7 +41,7 @@ pub fn bundle(call: &Call) -> Result<()> {
     let image = Image::open(&reference)?;
     let store = open_store(call)?;
     let _lock = store.lock_shared()?;
-    let mut bar = Bar::new();
+    let mut bar = Bar::new(&call.globals);
     let layers = store.unpack(&image, &limits, &mut |progress| bar.show(progress));
     drop(bar);
     let layers = layers?;
