@@ -40,6 +40,10 @@ pub fn bundle(call: &Call) -> Result<()> {
     let limits = limits(call)?;
     let image = Image::open(&reference)?;
     let store = open_store(call)?;
+    let there = dir.canonicalize().or_else(|_| dir.parent().unwrap_or(&dir).canonicalize());
+    if there.is_ok_and(|there| there.starts_with(store.path())) {
+        bail!("bundle {} would lie in the store {}", dir.display(), store.path().display());
+    }
     let _lock = store.lock_shared()?;
     let mut bar = Bar::new(&call.globals);
     let layers = store.unpack(&image, &limits, &mut |progress| bar.show(progress));
