@@ -43,7 +43,7 @@ pub use image::{Image, Layer};
 pub use pack::Ids;
 pub use reference::{Reference, Transport};
 pub use stack::Stack;
-pub use store::{BundleRecord, Facts, Lock, Removed, Store, Stored, StoredImage};
+pub use store::{BundleRecord, Facts, Lock, Removed, Store, Stored, StoredImage, Wanted};
 pub use stream::Limits;
 pub use unpack::Progress;
 pub use users::Identity;
