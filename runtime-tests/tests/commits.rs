@@ -7,11 +7,15 @@
 mod archives;
 #[path = "commits/commit.rs"]
 mod commit;
+#[path = "commits/debian.rs"]
+mod debian;
 #[path = "commits/diff.rs"]
 mod diff;
 #[path = "commits/home.rs"]
 mod home;
 #[path = "commits/refused.rs"]
 mod refused;
+#[path = "commits/rootless.rs"]
+mod rootless;
 #[path = "commits/running.rs"]
 mod running;
