@@ -78,7 +78,7 @@ test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
 	cargo test --workspace --exclude runtime-tests
 
 # What the suites about minirun alone look with: shells, manual pages, and writers and readers of images.
-witnesses = fish groff man-db mandoc zsh attr libarchive-tools libcap2-bin skopeo umoci zstd
+witnesses = fish groff man-db mandoc zsh attr curl libarchive-tools libcap2-bin mmdebstrap skopeo time umoci zstd
 
 # MINIRUN_RUNTIME=runc make test-host runs the same suites against another runtime; steps, fields, installed, images and
 # commits are about minirun alone.

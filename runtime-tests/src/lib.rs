@@ -16,6 +16,7 @@
 mod bundle;
 mod canary;
 pub mod engine;
+mod fixtures;
 mod host;
 mod known;
 mod leaks;
@@ -27,6 +28,7 @@ mod user;
 
 pub use bundle::{Bundle, Container};
 pub use canary::Canary;
+pub use fixtures::debian_images;
 pub use host::{patience, require_cgroup2, require_controllers, wait_until};
 pub use known::{fails_on, is_excused, may_fail_on};
 pub use leaks::Leaks;

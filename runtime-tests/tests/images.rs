@@ -7,6 +7,8 @@
 mod archive;
 #[path = "images/bundles.rs"]
 mod bundles;
+#[path = "images/debian.rs"]
+mod debian;
 #[path = "images/home.rs"]
 mod home;
 #[path = "images/hostile.rs"]

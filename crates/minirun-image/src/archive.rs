@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use minirun_sys as sys;
@@ -15,6 +16,8 @@ use crate::tar::{Kind, Reader};
 
 /// The most files that an archive of an image may have: it has a few for each layer.
 const MOST_FILES: usize = 65_536;
+/// How long its names may be together, in bytes.
+const MOST_NAMES: usize = 8 << 20;
 /// How many links a name may lead through. `docker save` had one for a layer that was there before.
 const MOST_LINKS: usize = 8;
 
@@ -46,14 +49,28 @@ impl Files {
 
     /// Files in a tar file that is not compressed: they are read where they are.
     pub(crate) fn in_archive(path: &Path) -> Result<Files> {
-        let what = || format!("open {}", path.display());
-        let file = File::open(path).doing(what)?;
-        if !file.metadata().doing(what)?.is_file() {
-            return Err(ImageError::new(format!("{}: it is not a regular file", what())));
+        // A named pipe would keep its reader waiting.
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+        let file = file.doing(|| format!("open {}", path.display()))?;
+        Files::of_archive(file).map_err(|error| error.within(path.display()))
+    }
+
+    /// The same of one that is open.
+    pub(crate) fn of_archive(file: File) -> Result<Files> {
+        if !file.metadata().doing(|| "stat")?.is_file() {
+            return Err(ImageError::new("it is not a regular file"));
         }
-        refuse_compressed(&file, path)?;
-        let files = list(&file).map_err(|error| error.within(path.display()))?;
+        refuse_compressed(&file)?;
+        let files = list(&file)?;
         Ok(Files::Archive(file, files))
+    }
+
+    /// The name that a name leads to; only those of an archive may be links.
+    pub(crate) fn followed(&self, name: &str) -> Result<String> {
+        match self {
+            Files::Directory(_) => Ok(name.to_owned()),
+            Files::Archive(_, files) => follow(files, name).map(|(name, ..)| name),
+        }
     }
 
     /// The file with this name.
@@ -62,19 +79,19 @@ impl Files {
             Files::Directory(directory) => Piece::whole(open_file(directory.as_fd(), &c_string(name.as_bytes())?)?)
                 .map_err(|error| error.within(name)),
             Files::Archive(file, files) => {
-                let (start, length) = find(files, name)?;
+                let (_, start, length) = follow(files, name)?;
                 Ok(Piece { file: file.try_clone().doing(|| "dup")?, start, length })
             }
         }
     }
 }
 
-/// Follows links by name; they are of the archive, and the file system is not asked.
-fn find(files: &BTreeMap<String, Found>, name: &str) -> Result<(u64, u64)> {
+/// Follows links by name; they are of the archive, and the file system is not asked. The last name, and what it has.
+fn follow(files: &BTreeMap<String, Found>, name: &str) -> Result<(String, u64, u64)> {
     let mut at = name.to_owned();
     for _ in 0..MOST_LINKS {
         match files.get(&at) {
-            Some(Found::File { start, length }) => return Ok((*start, *length)),
+            Some(Found::File { start, length }) => return Ok((at, *start, *length)),
             Some(Found::Link(target)) => at.clone_from(target),
             None => return Err(ImageError::new(format!("the archive has no {name}"))),
         }
@@ -82,21 +99,22 @@ fn find(files: &BTreeMap<String, Found>, name: &str) -> Result<(u64, u64)> {
     Err(ImageError::new(format!("{name} is a link that leads nowhere")))
 }
 
-fn refuse_compressed(file: &File, path: &Path) -> Result<()> {
+fn refuse_compressed(file: &File) -> Result<()> {
     use std::os::unix::fs::FileExt as _;
     let mut start = [0; 4];
-    let length = file.read_at(&mut start, 0).doing(|| format!("read {}", path.display()))?;
+    let length = file.read_at(&mut start, 0).doing(|| "read")?;
     let hint = match &start[..length] {
         [0x1f, 0x8b, ..] => "gzip -d makes an archive of it that can be read where it is",
         [0x28, 0xb5, 0x2f, 0xfd] => "zstd -d makes an archive of it that can be read where it is",
         _ => return Ok(()),
     };
-    Err(ImageError::new(format!("{}: the archive is compressed", path.display())).hint(hint))
+    Err(ImageError::new("the archive is compressed").hint(hint))
 }
 
 fn list(file: &File) -> Result<BTreeMap<String, Found>> {
     let mut reader = Reader::new(Piece::whole(file.try_clone().doing(|| "dup")?)?);
     let mut files = BTreeMap::new();
+    let mut names = 0;
     while let Some(entry) = reader.next_seeking()? {
         let Some(name) = plain(&entry.path) else { continue };
         let found = match entry.kind {
@@ -106,6 +124,10 @@ fn list(file: &File) -> Result<BTreeMap<String, Found>> {
             _ => continue,
         };
         files.insert(name, found);
+        names += entry.path.len() + entry.link.len();
+        if names > MOST_NAMES {
+            return Err(ImageError::new(format!("more than {MOST_NAMES} bytes of names are not expected there")));
+        }
         if files.len() > MOST_FILES {
             return Err(ImageError::new(format!("more than {MOST_FILES} files are not expected there")));
         }
@@ -182,8 +204,8 @@ mod tests {
             ("b".to_owned(), Found::Link("a".to_owned())),
             ("c".to_owned(), Found::Link("c".to_owned())),
         ]);
-        assert_eq!(find(&files, "b").unwrap(), (512, 3));
-        find(&files, "c").unwrap_err();
-        find(&files, "d").unwrap_err();
+        assert_eq!(follow(&files, "b").unwrap(), ("a".to_owned(), 512, 3));
+        follow(&files, "c").unwrap_err();
+        follow(&files, "d").unwrap_err();
     }
 }

@@ -15,7 +15,7 @@ use crate::document::{Configuration, Descriptor, Manifest, parse};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::pack::{Ids, Packer};
 use crate::reference::{Reference, Transport};
-use crate::store::{BundleRecord, Store, Stored};
+use crate::store::{BundleRecord, Store, Stored, Wanted};
 use crate::stream::{Limits, matches, pour};
 use crate::target::Target;
 use crate::workers::Workers;
@@ -63,6 +63,8 @@ pub struct Base<'a> {
     /// Its manifest, if one is known.
     manifest: Option<Manifest>,
     layers: Vec<Stored>,
+    /// What the bundle has in place of what the configuration says.
+    wanted: Wanted,
     store: &'a Store,
     /// Where the image was found; it may be gone since then.
     source: Option<Files>,
@@ -89,7 +91,8 @@ impl<'a> Base<'a> {
             // Its layers are found by name alone.
             Transport::DockerArchive => None,
         });
-        Ok(Base { configuration: parse(&configuration, "config.json")?, manifest, layers, store, source })
+        let (configuration, wanted) = (parse(&configuration, "config.json")?, record.wanted.clone());
+        Ok(Base { configuration, manifest, layers, wanted, store, source })
     }
 
     /// Has this root the layers of the image, and no others? `own` is the one that `minirun bundle` may have added.
@@ -122,7 +125,7 @@ impl<'a> Base<'a> {
         let to = &to.absolute();
         // What is wrong with it is found before anything is written.
         let mut configuration = self.configuration.clone();
-        instructions::apply(&mut configuration, &amendment.changes)?;
+        instructions::apply(&mut configuration, &self.wanted, &amendment.changes)?;
         let commit = || {
             let mut target = Target::create(to)?;
             let mut layers = Vec::with_capacity(self.layers.len() + 1);
@@ -267,6 +270,9 @@ fn describe(configuration: &mut Value, before: usize, layer: Option<Digest>, ame
         Value::Null => Ok(Vec::new()),
         _ => Err(ImageError::new("the image's configuration has something else where a list is expected")),
     };
+    if !configuration["rootfs"].is_object() {
+        return Err(ImageError::new("the image's configuration has something else where an object is expected"));
+    }
     let mut diff_ids = list(&mut configuration["rootfs"]["diff_ids"])?;
     diff_ids.extend(layer.map(|layer| layer.to_string().into()));
     configuration["rootfs"]["diff_ids"] = diff_ids.into();
@@ -298,9 +304,7 @@ fn publish(mut target: Target, to: &Reference, configuration: &Value, layers: Ve
         let name = format!("{}.json", id.hex());
         target.put(&name, &text)?;
         let tags: Vec<String> = to.name.iter().map(|name| with_tag(name)).collect();
-        let manifest = json!([{"Config": name, "RepoTags": tags, "Layers": layers}]);
-        target.put("manifest.json", manifest.to_string().as_bytes())?;
-        target.publish_archive()?;
+        target.publish_docker(json!({"Config": name, "RepoTags": tags, "Layers": layers}))?;
         return Ok(id);
     }
     let config = target.document(CONFIGURATION, &text)?;

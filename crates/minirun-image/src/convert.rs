@@ -235,9 +235,9 @@ fn merge(into: &mut Value, from: &Value) {
 fn annotations(image: &Configuration) -> BTreeMap<String, String> {
     let ports: Vec<_> = image.config.exposed_ports.keys().cloned().collect();
     let implied = [
-        ("os", image.platform.os.clone()),
-        ("architecture", image.platform.architecture.clone()),
-        ("variant", image.platform.variant.clone()),
+        ("os", image.os.clone()),
+        ("architecture", image.architecture.clone()),
+        ("variant", image.variant.clone()),
         ("author", image.author.clone().unwrap_or_default()),
         ("created", image.created.clone().unwrap_or_default()),
         ("stopSignal", image.config.stop_signal.clone()),

@@ -3,12 +3,15 @@
 //! Own structs: what writers leave out or write as null is allowed here, and what is not known stays unread. Whoever writes a
 //! changed document changes the JSON itself.
 
+mod collections;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
 use crate::digest::Digest;
 use crate::error::{ImageError, Result};
+use collections::{list, map};
 
 /// The annotation that holds a tag.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -32,7 +35,7 @@ pub struct Descriptor {
     /// For which machines it is.
     pub platform: Option<Platform>,
     /// Free words; a tag is among them.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "map")]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -87,7 +90,7 @@ pub struct Platform {
 #[serde(rename_all = "camelCase", default)]
 pub struct Index {
     /// What it lists.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub manifests: Vec<Descriptor>,
 }
 
@@ -98,7 +101,7 @@ pub struct Manifest {
     /// Its configuration.
     pub config: Descriptor,
     /// Its layers, bottom first.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub layers: Vec<Descriptor>,
 }
 
@@ -106,9 +109,15 @@ pub struct Manifest {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Configuration {
-    /// For which machines it is.
-    #[serde(flatten)]
-    pub platform: Platform,
+    /// `GOARCH`.
+    #[serde(deserialize_with = "nullable")]
+    pub architecture: String,
+    /// `GOOS`.
+    #[serde(deserialize_with = "nullable")]
+    pub os: String,
+    /// Of the architecture: `v7` and the like.
+    #[serde(deserialize_with = "nullable")]
+    pub variant: String,
     /// When it was made (RFC 3339).
     pub created: Option<String>,
     /// By whom.
@@ -125,7 +134,7 @@ pub struct Configuration {
 #[serde(default)]
 pub struct RootFs {
     /// The digests of the uncompressed layers, bottom first, as they were written; see [`Configuration::diff_ids`].
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     diff_ids: Vec<String>,
 }
 
@@ -150,28 +159,28 @@ pub struct Execution {
     #[serde(deserialize_with = "nullable")]
     pub user: String,
     /// `NAME=VALUE`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub env: Vec<String>,
     /// The first arguments.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub entrypoint: Vec<String>,
     /// The arguments after them.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub cmd: Vec<String>,
     /// Directories for data of the container's own.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "map")]
     pub volumes: BTreeMap<String, serde::de::IgnoredAny>,
     /// Where it starts.
     #[serde(deserialize_with = "nullable")]
     pub working_dir: String,
     /// Free words.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "map")]
     pub labels: BTreeMap<String, String>,
     /// The signal that asks it to end.
     #[serde(deserialize_with = "nullable")]
     pub stop_signal: String,
     /// `PORT/PROTOCOL`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "map")]
     pub exposed_ports: BTreeMap<String, serde::de::IgnoredAny>,
 }
 
@@ -180,9 +189,9 @@ pub struct Execution {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct DockerEntry {
     pub(crate) config: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub(crate) repo_tags: Vec<String>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub(crate) layers: Vec<String>,
 }
 

@@ -66,8 +66,8 @@ impl std::error::Error for ImageError {}
 /// What stands behind an error number here more often than its text tells.
 fn hint(errno: Errno) -> &'static str {
     match errno {
-        Errno::ENOSPC => "the store may be elsewhere: --store DIR",
-        Errno::EDQUOT => "this user has no more room there; the store may be elsewhere: --store DIR",
+        Errno::ENOSPC => "bundle --store DIR keeps layers elsewhere",
+        Errno::EDQUOT => "this user has no more room there; bundle --store DIR keeps layers elsewhere",
         _ => "",
     }
 }

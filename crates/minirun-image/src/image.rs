@@ -135,7 +135,7 @@ impl Image {
     }
 
     fn checked(self) -> Result<Image> {
-        let Platform { architecture, os, .. } = &self.configuration.platform;
+        let Configuration { architecture, os, .. } = &self.configuration;
         if os != "linux" && !os.is_empty() {
             return Err(ImageError::new(format!("it is for {os}, not linux")));
         }
@@ -294,7 +294,7 @@ fn choose_docker(mut entries: Vec<DockerEntry>, name: Option<&str>) -> Result<Do
 }
 
 /// Docker's short names stand for longer ones: `web` is `docker.io/library/web:latest`.
-fn full_name(name: &str) -> String {
+pub(crate) fn full_name(name: &str) -> String {
     let (registry, rest) = match name.split_once('/') {
         Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
         _ => ("docker.io", name),

@@ -34,7 +34,7 @@ use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, make_directory, open_directory, open_file, read_all, stat_at};
 use crate::workers::Workers;
 
-pub use bundles::BundleRecord;
+pub use bundles::{BundleRecord, Wanted};
 pub use images::StoredImage;
 pub use removal::Removed;
 pub(crate) use staging::{Draft, Staging};

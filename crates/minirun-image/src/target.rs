@@ -17,12 +17,13 @@ use serde_json::{Value, json};
 use crate::digest::Digest;
 use crate::document::{REF_NAME, parse};
 use crate::error::{Doing as _, ImageError, Result};
-use crate::files::{c_string, make_directory, names_in, open_directory, open_file, read_all, remove_tree, stat_at};
+use crate::files::{c_string, make_directory, names_in, open_directory, open_file, read_all, remove_tree};
+use crate::former::Former;
 use crate::reference::{Reference, Transport};
 use crate::tar::{BLOCK, Entry, Kind, Writer, header_of};
 
 /// How large an index may be, in bytes.
-const MOST: u64 = 4 << 20;
+pub(crate) const MOST: u64 = 4 << 20;
 /// What the names of places begin with in which images are written.
 const PREFIX: &str = ".minirun-commit-";
 /// The largest file that a header has room for, in bytes.
@@ -44,29 +45,24 @@ pub(crate) struct Target {
 enum Form {
     /// A layout in the place, or blobs for one that exists and is locked.
     Layout { blobs: OwnedFd, existing: Option<Flock<File>> },
-    /// What is in it by name, and the beginning of a file that is not finished.
-    Archive { out: Writer<File>, files: BTreeMap<String, u64>, begun: u64 },
+    /// What is in it by name, the beginning of a file that is not finished, and what was there before.
+    Archive { out: Writer<File>, files: BTreeMap<String, u64>, begun: u64, former: Option<Former> },
 }
 
 impl Target {
-    /// Makes the place. The reference has an absolute path.
+    /// Makes the place, with what is there already. The reference has an absolute path.
     ///
     /// # Errors
-    /// There is something else, or an archive already, or nothing can be made there.
+    /// There is something else, or nothing can be made there.
     pub(crate) fn create(reference: &Reference) -> Result<Target> {
         let path = reference.path();
         let name = path.file_name().ok_or_else(|| ImageError::new("the path has no name"))?.as_encoded_bytes();
         let parent = path.parent().unwrap_or(Path::new("/"));
         let parent = c_string(parent.as_os_str().as_encoded_bytes())?;
         let parent = sys::open(&parent, libc::O_DIRECTORY).doing(|| format!("open {}", parent.to_string_lossy()))?;
-        let existing = match reference.transport {
-            Transport::Oci => existing_layout(&parent, &c_string(name)?, reference)?,
-            _ if stat_at(&parent, &c_string(name)?).doing(|| "stat")?.is_some() => {
-                return Err(
-                    ImageError::new("it exists").hint("an archive is written in one go; a layout takes more images")
-                );
-            }
-            _ => None,
+        let (existing, former) = match reference.transport {
+            Transport::Oci => (existing_layout(&parent, &c_string(name)?, reference)?, None),
+            _ => (None, Former::open(&parent, &c_string(name)?, reference)?),
         };
         let around = match &existing {
             Some(layout) => layout.as_fd().try_clone_to_owned().doing(|| "dup")?,
@@ -76,11 +72,27 @@ impl Target {
         let form = match reference.transport {
             Transport::Oci => Form::Layout { blobs: make_layout(&place)?, existing },
             _ => {
-                let file = new_file(&*place, c"archive")?;
-                Form::Archive { out: Writer::new(file), files: BTreeMap::new(), begun: 0 }
+                let out = Writer::new(new_file(&*place, c"archive")?);
+                Form::Archive { out, files: BTreeMap::new(), begun: 0, former }
             }
         };
-        Ok(Target { reference: reference.clone(), around, place_name, place, form })
+        let mut target = Target { reference: reference.clone(), around, place_name, place, form };
+        target.take_over()?;
+        Ok(target)
+    }
+
+    /// Writes what was there before into a new archive.
+    fn take_over(&mut self) -> Result<()> {
+        let Form::Archive { out, files, former: Some(former), .. } = &mut self.form else { return Ok(()) };
+        former.give_attributes(out.out())?;
+        for name in former.names()? {
+            let piece = former.file(&name)?;
+            let size = piece.length;
+            let entry = Entry { path: name.as_bytes().to_vec(), size, mode: 0o644, ..Entry::of(Kind::File) };
+            out.entry(&entry, piece).map_err(|error| error.within(&name))?;
+            files.insert(name, size);
+        }
+        Ok(())
     }
 
     /// Is this blob there already, of this size?
@@ -119,7 +131,7 @@ impl Target {
                 let blob = c_string(name.strip_prefix(BLOBS).unwrap_or(name).as_bytes())?;
                 renameat(&*self.place, c"draft", blobs, blob.as_c_str()).doing(|| format!("write {name}"))
             }
-            Form::Archive { out, files, begun } => end_in_archive(out, files, *begun, name),
+            Form::Archive { out, files, begun, .. } => end_in_archive(out, files, *begun, name),
         }
     }
 
@@ -145,7 +157,7 @@ impl Target {
         let version = json!({"imageLayoutVersion": "1.0.0"}).to_string();
         let index = |manifests: Vec<Value>| json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests});
         let name = last_name(&self.reference)?;
-        match &self.form {
+        match &mut self.form {
             Form::Layout { blobs, existing: Some(layout) } => {
                 nix::unistd::syncfs(&*self.place).doing(|| "syncfs")?;
                 add_to(layout, blobs, &self.reference, manifest)?;
@@ -158,22 +170,46 @@ impl Target {
                 nix::unistd::syncfs(&*self.place).doing(|| "syncfs")?;
                 renameat(&*self.place, c"layout", &self.around, name.as_c_str()).doing(|| "rename the layout")?;
             }
-            Form::Archive { .. } => {
+            Form::Archive { former, .. } => {
+                let index = match former {
+                    None => index(vec![manifest]),
+                    Some(former) => {
+                        former.images.push(manifest);
+                        former.index["manifests"] = std::mem::take(&mut former.images).into();
+                        former.index.take()
+                    }
+                };
                 self.put("oci-layout", version.as_bytes())?;
-                self.put("index.json", index(vec![manifest]).to_string().as_bytes())?;
+                self.put("index.json", index.to_string().as_bytes())?;
                 self.publish_archive()?;
             }
         }
         Ok(())
     }
 
-    /// Makes an archive visible.
-    pub(crate) fn publish_archive(&mut self) -> Result<()> {
-        if let Form::Archive { out, .. } = &mut self.form {
-            out.end()?;
-            out.out().sync_all().doing(|| "fsync")?;
-        }
+    /// Makes a docker-archive visible, with the image that this entry of `manifest.json` is about.
+    pub(crate) fn publish_docker(mut self, image: Value) -> Result<()> {
+        let mut images = match &mut self.form {
+            Form::Archive { former: Some(former), .. } => std::mem::take(&mut former.images),
+            _ => Vec::new(),
+        };
+        images.push(image);
+        self.put("manifest.json", Value::from(images).to_string().as_bytes())?;
+        self.publish_archive()
+    }
+
+    fn publish_archive(&mut self) -> Result<()> {
+        let Form::Archive { out, former, .. } = &mut self.form else { return Ok(()) };
+        out.end()?;
+        out.out().sync_all().doing(|| "fsync")?;
         let name = last_name(&self.reference)?;
+        if former.is_none() {
+            // Only what was taken over may be replaced. Not every file system can tell.
+            match sys::rename_to_new(self.place.as_fd(), c"archive", self.around.as_fd(), &name) {
+                Err(sys::Errno::EINVAL) => {}
+                answer => return answer.doing(|| "rename the archive"),
+            }
+        }
         renameat(&*self.place, c"archive", &self.around, name.as_c_str()).doing(|| "rename the archive")
     }
 }
@@ -213,10 +249,15 @@ fn existing_layout(parent: &OwnedFd, name: &CStr, reference: &Reference) -> Resu
 /// The index of a layout, and its manifests.
 fn read_index(layout: &File) -> Result<(Value, Vec<Value>)> {
     let text = read_all(&open_file(layout.as_fd(), c"index.json")?, MOST)?;
-    let mut index: Value = parse(&text, "index.json")?;
-    let manifests = match index["manifests"].take() {
-        Value::Array(manifests) => manifests,
-        Value::Null => Vec::new(),
+    manifests_of(&text)
+}
+
+/// What an index says, and the manifests that it lists.
+pub(crate) fn manifests_of(text: &[u8]) -> Result<(Value, Vec<Value>)> {
+    let mut index: Value = parse(text, "index.json")?;
+    let manifests = match index.get_mut("manifests").map(Value::take) {
+        Some(Value::Array(manifests)) => manifests,
+        Some(Value::Null) | None if index.is_object() => Vec::new(),
         _ => return Err(ImageError::new("index.json: manifests is no list")),
     };
     Ok((index, manifests))
@@ -283,7 +324,10 @@ fn new_file(at: &impl AsFd, name: &CStr) -> Result<File> {
 fn end_in_archive(out: &mut Writer<File>, files: &mut BTreeMap<String, u64>, begun: u64, name: &str) -> Result<()> {
     let doing = || format!("write {name}");
     let size = out.out().stream_position().doing(doing)? - begun - BLOCK as u64;
-    if files.contains_key(name) {
+    if let Some(known) = files.get(name) {
+        if *known != size {
+            return Err(ImageError::new(format!("{name} has {size} bytes, but the archive has one of {known}")));
+        }
         out.out().set_len(begun).and_then(|()| out.out().seek(std::io::SeekFrom::Start(begun))).doing(doing)?;
         return Ok(());
     }

@@ -1,5 +1,5 @@
 //! The allocator of a process that lives for milliseconds: it hands out memory and asks the kernel for it in chunks.
-//! What is freed is handed out again, for some commands stay (`run`, `exec`, `events`), but never given back.
+//! What is freed is handed out again, for some commands stay (`run`, `exec`, `events`), but given back only if it is large.
 //!
 //! It also keeps the promise that nothing is allocated between `clone3` and `execve`: after [`forbid_allocation`] any
 //! request ends the process with a message.
@@ -19,6 +19,9 @@ static FORBIDDEN: AtomicBool = AtomicBool::new(false);
 pub fn forbid_allocation() {
     FORBIDDEN.store(true, Ordering::Relaxed);
 }
+
+/// A block that is larger than a chunk has a mapping of its own, in whole pages.
+const PAGE: usize = 4096;
 
 /// Small blocks come in multiples of this many bytes, which is enough for the alignment of every basic type.
 const GRAIN: usize = 16;
@@ -55,6 +58,12 @@ fn class(size: usize) -> Option<(usize, usize)> {
     Some((size, SMALL + size.trailing_zeros() as usize))
 }
 
+/// The size of the mapping that a block has to itself, if it has one.
+fn own_mapping(layout: Layout) -> Option<usize> {
+    let size = layout.size().checked_next_multiple_of(PAGE)?;
+    (size > CHUNK && layout.align() <= PAGE).then_some(size)
+}
+
 // SAFETY: the program that installs this allocator is single-threaded (see the type's documentation), so there is never
 // more than one borrow of the cell.
 unsafe impl Sync for Bump {}
@@ -87,6 +96,9 @@ unsafe impl GlobalAlloc for Bump {
         if FORBIDDEN.load(Ordering::Relaxed) {
             crate::calls::die(b"minirun: bug: memory was asked for after clone3\n");
         }
+        if let Some(size) = own_mapping(layout) {
+            return crate::calls::map_memory(size).unwrap_or(0) as *mut u8;
+        }
         let Some((size, list)) = class(layout.size()) else { return std::ptr::null_mut() };
         let region = self.region();
         let freed = region.lists[list];
@@ -111,6 +123,10 @@ unsafe impl GlobalAlloc for Bump {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if let Some(size) = own_mapping(layout) {
+            // SAFETY: the block is no longer anybody's, and is all that is mapped there.
+            return unsafe { crate::calls::unmap_memory(block as usize, size) };
+        }
         let Some((size, list)) = class(layout.size()) else { return };
         let region = self.region();
         if block as usize + size == region.next {
@@ -123,19 +139,25 @@ unsafe impl GlobalAlloc for Bump {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let (Some((size, _)), Some((wanted, _))) = (class(layout.size()), class(new_size)) else {
-            return std::ptr::null_mut();
-        };
-        if size == wanted {
-            return block;
-        }
-        let region = self.region();
-        let start = block as usize;
-        if start + size == region.next && start.saturating_add(wanted) <= region.end {
-            region.next = start + wanted;
-            return block;
-        }
         let Ok(new_layout) = Layout::from_size_align(new_size, layout.align()) else { return std::ptr::null_mut() };
+        match (own_mapping(layout), own_mapping(new_layout)) {
+            (None, None) => {
+                let (Some((size, _)), Some((wanted, _))) = (class(layout.size()), class(new_size)) else {
+                    return std::ptr::null_mut();
+                };
+                if size == wanted {
+                    return block;
+                }
+                let region = self.region();
+                let start = block as usize;
+                if start + size == region.next && start.saturating_add(wanted) <= region.end {
+                    region.next = start + wanted;
+                    return block;
+                }
+            }
+            (before, after) if before == after => return block,
+            _ => {}
+        }
         // SAFETY: the layout is valid, and both blocks hold the bytes that are copied and do not overlap.
         unsafe {
             let new = self.alloc(new_layout);
@@ -186,6 +208,34 @@ mod tests {
         let before = (bump.region().next, bump.region().end);
         (0..1000).for_each(|_| round(&bump));
         assert_eq!((bump.region().next, bump.region().end), before);
+    }
+
+    #[test]
+    fn large_blocks_are_given_back() {
+        let bump = Bump::new();
+        let layout = |size| Layout::from_size_align(size, 8).unwrap();
+        // SAFETY: each block is written within its layout, and freed once with the layout that it has then.
+        unsafe {
+            // Into a mapping of its own, within it, into another one, and back.
+            let mut block = bump.alloc(layout(CHUNK - 1));
+            block.write_bytes(7, CHUNK - 1);
+            let mut size = CHUNK - 1;
+            for wanted in [CHUNK + 1, CHUNK + 2, 40 * CHUNK, CHUNK + 5, CHUNK / 2] {
+                block = bump.realloc(block, layout(size), wanted);
+                assert!(std::slice::from_raw_parts(block, CHUNK / 2).iter().all(|byte| *byte == 7));
+                size = wanted;
+            }
+            bump.dealloc(block, layout(size));
+            for _ in 0..10_000 {
+                let large = bump.alloc(layout(64 * CHUNK));
+                large.write(1);
+                bump.dealloc(large, layout(64 * CHUNK));
+            }
+        }
+        // Everything that was touched would be more than this.
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let virtual_pages: usize = statm.split(' ').next().unwrap().parse().unwrap();
+        assert!(virtual_pages < 10_000 * 64 * CHUNK / PAGE / 100);
     }
 
     #[test]

@@ -15,7 +15,9 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use minirun_image::{Image, Limits, Reference, Settings, Stack, Store, Stored, Upper, Volume, Workers, convert};
+use minirun_image::{
+    Image, Limits, Reference, Settings, Stack, Store, Stored, Upper, Volume, Wanted, Workers, convert,
+};
 
 use crate::cli::Call;
 use crate::ids::Maps;
@@ -40,8 +42,12 @@ pub fn bundle(call: &Call) -> Result<()> {
     let limits = limits(call)?;
     let image = Image::open(&reference)?;
     let store = open_store(call)?;
+    let there = dir.canonicalize().or_else(|_| dir.parent().unwrap_or(&dir).canonicalize());
+    if there.is_ok_and(|there| there.starts_with(store.path())) {
+        bail!("bundle {} would lie in the store {}", dir.display(), store.path().display());
+    }
     let _lock = store.lock_shared()?;
-    let mut bar = Bar::new();
+    let mut bar = Bar::new(&call.globals);
     let layers = store.unpack(&image, &limits, &mut |progress| bar.show(progress));
     drop(bar);
     let layers = layers?;
@@ -49,6 +55,12 @@ pub fn bundle(call: &Call) -> Result<()> {
     let stack = Stack::open(&layers, store.marks())?;
     let user = call.text("user").unwrap_or_else(|| image.configuration.config.user.clone());
     let identity = stack.identity(&user)?;
+    let wanted = Wanted {
+        cmd: settings.cmd.clone(),
+        env: settings.env.clone(),
+        user: call.text("user"),
+        working_dir: settings.working_dir.clone(),
+    };
     let mut made = Made::default();
     let done = made.bundle(&dir, &layers, &settings).and_then(|()| {
         let own = made.volumes(&dir, &image, &stack, &store)?;
@@ -57,7 +69,7 @@ pub fn bundle(call: &Call) -> Result<()> {
         let config = convert(base()?, &image.configuration, &identity, &paths, &own, &settings)?;
         // From here on the layers are in use.
         made.will(dir.join("image.json"));
-        store.register(&dir, &image)?;
+        store.register(&dir, &image, wanted)?;
         made.file(&dir.join("config.json"), &template::written(&config)?)
     });
     done.map_err(|error| made.undo(error, &store))

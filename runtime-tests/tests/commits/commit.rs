@@ -152,6 +152,28 @@ fn the_configuration_is_the_images_with_what_is_said() {
 }
 
 #[test]
+fn an_image_is_run_as_the_container_was() {
+    let home = Home::new();
+    let options = ["--env", "A=2", "--env", "C=3", "--user", "user", "--workdir", "/tmp"];
+    home.bundle("oci:img:base", "web", "echo $A $C $(id -u) $(pwd)", &options);
+    let said = home.call(&["run", "web/"]).success();
+    assert_eq!(said, "2 3 1000 /tmp\n");
+    home.commit(&[], "web/", "oci:img:new");
+    let made = home.inspect("oci:img:new")["config"].clone();
+    let env: Vec<_> = made["Env"].as_array().unwrap().iter().filter_map(|text| text.as_str()).collect();
+    assert!(env.contains(&"A=2") && env.contains(&"C=3") && !env.contains(&"A=1"), "{env:?}");
+    assert_eq!((&made["User"], &made["WorkingDir"]), (&json!("user"), &json!("/tmp")));
+    assert_eq!((&made["Entrypoint"], &made["Cmd"][0]), (&json!(["/bin/sh"]), &json!("-c")));
+    home.call(&["bundle", "--store", "store", "oci:img:new", "again"]).success();
+    assert_eq!(home.call(&["run", "again/"]).success(), said);
+    // What is said now counts more, and what was said before is said on.
+    home.commit(&["-c", "ENV A=4", "-c", "USER 7"], "again/", "oci:img:third");
+    let third = home.inspect("oci:img:third")["config"].clone();
+    assert_eq!((&third["User"], &third["WorkingDir"], &third["Cmd"]), (&json!("7"), &json!("/tmp"), &made["Cmd"]));
+    assert!(third["Env"].as_array().unwrap().contains(&json!("A=4")));
+}
+
+#[test]
 fn an_ordinary_user_commits_with_the_containers_ids() {
     let home = Home::of_user();
     let changes =

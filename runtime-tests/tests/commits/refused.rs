@@ -22,9 +22,7 @@ fn what_cannot_be_committed_is_refused_by_name() {
     refused(&home, &["bundle/", "oci:img:new"], "minirun bundle makes bundles from images");
     refused(&home, &["nobody", "oci:img:new"], "container does not exist: nobody");
     home.changed("web");
-    home.sh("echo >there.tar; mkdir other; echo >other/file");
-    refused(&home, &["web/", "docker-archive:there.tar"], "it exists");
-    refused(&home, &["web/", "oci-archive:there.tar:x"], "it exists");
+    home.sh("mkdir other; echo >other/file");
     refused(&home, &["web/", "oci:other:x"], "no OCI image layout");
     refused(&home, &["web/", "oci:img"], "needs a tag");
     refused(&home, &["web/", "oci:no/such/place"], "open");
@@ -50,4 +48,34 @@ fn a_root_of_other_layers_is_not_that_image() {
     options.insert(0, json!(format!("lowerdir+={}", home.path("bundle/rootfs/dir").display())));
     fs::write(&path, config.to_string()).unwrap();
     refused(&home, &["web/", "oci:img:new"], "other layers than the image");
+}
+
+#[test]
+fn documents_that_are_something_else_are_no_reason_to_break_down() {
+    let home = Home::new();
+    home.changed("web");
+    for (list, why) in
+        [("[]", "manifests is no list"), ("7", "manifests is no list"), ("{\"manifests\": {}}", "manifests")]
+    {
+        home.sh(&format!(
+            "mkdir odd; echo '{{\"imageLayoutVersion\": \"1.0.0\"}}' >odd/oci-layout; echo '{list}' >odd/index.json"
+        ));
+        refused(&home, &["web/", "oci:odd:x"], why);
+        home.sh("rm -r odd");
+    }
+    // What readers take for an object may be a list in the image's configuration.
+    let name = home.sh("ls store/images").trim().to_owned();
+    let path = home.path("store/images").join(name).join("config.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for (member, value) in
+        [("rootfs", json!([config["rootfs"]["diff_ids"]])), ("config", json!([])), ("history", json!({}))]
+    {
+        let mut changed = config.clone();
+        changed[member] = value;
+        fs::write(&path, changed.to_string()).unwrap();
+        refused(&home, &["web/", "oci:img:new"], "something else where");
+    }
+    fs::write(&path, text).unwrap();
+    home.commit(&[], "web/", "oci:img:new");
 }

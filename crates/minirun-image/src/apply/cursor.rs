@@ -16,8 +16,9 @@ use super::{IMPLIED, Marks, make_directory, remove_file, set_modified, set_opaqu
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, is_whiteout, open_directory, shown, stat_at};
 
-/// How many bytes the paths of implied directories may have together.
+/// How many bytes the paths of implied directories may take together, and how many each takes besides its own.
 const MOST_IMPLIED: usize = 4 << 20;
+const EACH_IMPLIED: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Cursor {
@@ -150,7 +151,7 @@ impl Cursor {
             .and_then(|()| fchmod(fd, Mode::from_bits_truncate(IMPLIED)))
             .doing(|| "chown")?;
         let path = self.path();
-        self.implied_bytes += path.len();
+        self.implied_bytes += path.len() + EACH_IMPLIED;
         if self.implied_bytes > MOST_IMPLIED {
             return Err(ImageError::new("too many directories without an entry of their own"));
         }

@@ -5,21 +5,23 @@ mod words;
 use serde_json::{Map, Value, json};
 
 use crate::error::{ImageError, Result};
+use crate::store::Wanted;
 
 /// What is understood.
 const KNOWN: &str = "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR";
 
-/// Carries out instructions, one after the other, on an image's configuration.
+/// Carries out instructions, one after the other, on an image's configuration, after what a bundle has in place of it.
 ///
 /// # Errors
 /// One is not known, or malformed.
-pub(super) fn apply(configuration: &mut Value, instructions: &[String]) -> Result<()> {
-    if configuration["config"].is_null() {
+pub(super) fn apply(configuration: &mut Value, wanted: &Wanted, instructions: &[String]) -> Result<()> {
+    if configuration.is_object() && configuration["config"].is_null() {
         configuration["config"] = json!({});
     }
-    let Some(config) = configuration["config"].as_object_mut() else {
+    let Some(config) = configuration.get_mut("config").and_then(Value::as_object_mut) else {
         return Err(ImageError::new("the image's configuration has something else where an object is expected"));
     };
+    take_over(config, wanted)?;
     let mut has_cmd = false;
     for instruction in instructions {
         let text = instruction.trim();
@@ -29,6 +31,19 @@ pub(super) fn apply(configuration: &mut Value, instructions: &[String]) -> Resul
         done.map_err(|error| error.within(format!("--change {instruction:?}")))?;
         has_cmd |= name == "CMD";
     }
+    Ok(())
+}
+
+fn take_over(config: &mut Map<String, Value>, wanted: &Wanted) -> Result<()> {
+    let Wanted { cmd, env, user, working_dir } = wanted;
+    for (name, value) in env.iter().filter_map(|variable| variable.split_once('=')) {
+        variable(config, name, value)?;
+    }
+    let members = [("User", user), ("WorkingDir", working_dir)];
+    members
+        .into_iter()
+        .for_each(|(member, text)| text.iter().for_each(|text| set(config, member, text.as_str().into())));
+    cmd.iter().for_each(|cmd| set(config, "Cmd", cmd.as_slice().into()));
     Ok(())
 }
 
@@ -184,7 +199,7 @@ mod tests {
     fn changed(instructions: &[&str]) -> Value {
         let mut configuration = json!({"config": {"Cmd": ["old"], "Env": ["PATH=/bin"], "WorkingDir": "/srv"}});
         let instructions: Vec<_> = instructions.iter().map(|text| (*text).to_owned()).collect();
-        apply(&mut configuration, &instructions).unwrap();
+        apply(&mut configuration, &Wanted::default(), &instructions).unwrap();
         configuration["config"].take()
     }
 
@@ -228,7 +243,7 @@ mod tests {
         for text in
             ["", "RUN x", "CMD", "CMD [\"a]", "ENV A", "LABEL =a", "EXPOSE x", "EXPOSE 80/x", "USER a b", "ENV A='b"]
         {
-            apply(&mut json!({}), &[text.to_owned()]).unwrap_err();
+            apply(&mut json!({}), &Wanted::default(), &[text.to_owned()]).unwrap_err();
         }
     }
 }

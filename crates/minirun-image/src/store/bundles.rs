@@ -32,6 +32,24 @@ pub struct BundleRecord {
     pub image: String,
     /// The digests of its layers' contents, bottom first.
     pub layers: Vec<String>,
+    /// What it has in place of what the image says.
+    #[serde(default)]
+    pub wanted: Wanted,
+}
+
+/// What the caller wanted otherwise than the image says how to run it. As with `docker commit`, an image that is made of the
+/// container says that.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wanted {
+    /// In place of `Cmd`.
+    pub cmd: Option<Vec<String>>,
+    /// `NAME=VALUE`, added to `Env` or in place of the same ones.
+    pub env: Vec<String>,
+    /// In place of `User`.
+    pub user: Option<String>,
+    /// In place of `WorkingDir`.
+    pub working_dir: Option<String>,
 }
 
 impl BundleRecord {
@@ -67,7 +85,7 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn register(&self, bundle: &Path, image: &Image) -> Result<()> {
+    pub fn register(&self, bundle: &Path, image: &Image, wanted: Wanted) -> Result<()> {
         let doing = || format!("write {}", bundle.join("image.json").display());
         let record = BundleRecord {
             bundle: bundle.to_path_buf(),
@@ -75,6 +93,7 @@ impl Store {
             reference: image.reference.to_string(),
             image: image.id.to_string(),
             layers: image.layers.iter().map(|layer| layer.diff_id.to_string()).collect(),
+            wanted,
         };
         let mut text = serde_json::to_vec_pretty(&record).doing(doing)?;
         text.push(b'\n');

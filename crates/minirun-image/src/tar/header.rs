@@ -41,6 +41,15 @@ pub(super) enum Type {
     LongLink,
 }
 
+/// Which fields a header has, as its magic number tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Posix,
+    Gnu,
+    /// From before both.
+    Old,
+}
+
 /// A header block.
 #[derive(Debug)]
 pub(super) struct Block([u8; BLOCK]);
@@ -61,10 +70,21 @@ impl Block {
         let byte = |(place, byte): (usize, &u8)| if CHECKSUM.contains(&place) { b' ' } else { *byte };
         let unsigned: u64 = self.0.iter().enumerate().map(byte).map(u64::from).sum();
         let signed: i64 = self.0.iter().enumerate().map(byte).map(|byte| i64::from(byte as i8)).sum();
-        if written == unsigned || i64::try_from(written) == Ok(signed) {
-            return Ok(());
+        if written != unsigned && i64::try_from(written) != Ok(signed) {
+            return Err(ImageError::new("this is no tar header: its checksum is wrong"));
         }
-        Err(ImageError::new("this is no tar header: its checksum is wrong"))
+        self.form().map(drop)
+    }
+
+    fn form(&self) -> Result<Form> {
+        match &self.0[MAGIC] {
+            b"ustar  \0" => Ok(Form::Gnu),
+            magic if magic.starts_with(b"ustar\0") => Ok(Form::Posix),
+            magic if magic.starts_with(b"ustar") => {
+                Err(ImageError::new("a magic number that is neither POSIX's nor GNU's"))
+            }
+            _ => Ok(Form::Old),
+        }
     }
 
     pub(super) fn kind(&self) -> Result<Type> {
@@ -94,7 +114,7 @@ impl Block {
     pub(super) fn path(&self) -> Result<Vec<u8>> {
         let name = text(&self.0[PATH]);
         // GNU tar keeps other things where POSIX has the beginning of long paths.
-        let prefix = if &self.0[MAGIC] == b"ustar\x0000" { text(&self.0[PREFIX]) } else { &[] };
+        let prefix = if self.form()? == Form::Posix { text(&self.0[PREFIX]) } else { &[] };
         Ok(if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() })
     }
 
@@ -124,6 +144,9 @@ impl Block {
     }
 
     pub(super) fn device(&self) -> Result<(u32, u32)> {
+        if self.form()? == Form::Old {
+            return Err(ImageError::new("a device in a header that has no room for its number"));
+        }
         let number = |field: Range<usize>, name| {
             u32::try_from(self.number(field, name)?).map_err(|_| ImageError::new(format!("{name} is out of range")))
         };

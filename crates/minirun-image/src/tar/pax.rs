@@ -8,6 +8,9 @@ use crate::error::{ImageError, Result};
 /// The prefix of extended attributes (star, GNU tar, Go).
 const XATTR: &str = "SCHILY.xattr.";
 
+/// How many extended attributes an entry may have; their names alone may not take more than 64 KiB (xattr(7)).
+const MOST_ATTRIBUTES: usize = 1024;
+
 /// What extension headers say of the next entry.
 #[derive(Debug, Default)]
 pub(super) struct Extended {
@@ -74,6 +77,9 @@ impl Extended {
                 if let Some(name) = key.strip_prefix(XATTR) {
                     let name = CString::new(name).map_err(|_| ImageError::new("a NUL byte in a name"))?;
                     self.attributes.retain(|(known, _)| *known != name);
+                    if self.attributes.len() == MOST_ATTRIBUTES {
+                        return Err(ImageError::new(format!("more than {MOST_ATTRIBUTES} extended attributes")));
+                    }
                     self.attributes.push((name, value.to_vec()));
                 }
             }

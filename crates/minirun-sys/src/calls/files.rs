@@ -46,6 +46,12 @@ pub fn symlinkat(target: &CStr, at: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     check(syscall!(SYS_symlinkat, target.as_ptr(), at.as_raw_fd(), name.as_ptr())).map(drop)
 }
 
+/// renameat2(2) with `RENAME_NOREPLACE`: what has the new name already stays (`EEXIST`).
+pub fn rename_to_new(at: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, new: &CStr) -> Result<()> {
+    let flags = libc::RENAME_NOREPLACE;
+    check(syscall!(SYS_renameat2, at.as_raw_fd(), name.as_ptr(), to.as_raw_fd(), new.as_ptr(), flags)).map(drop)
+}
+
 /// unlinkat(2) of a file.
 pub fn unlinkat(at: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     check(syscall!(SYS_unlinkat, at.as_raw_fd(), name.as_ptr(), 0)).map(drop)

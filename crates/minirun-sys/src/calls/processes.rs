@@ -147,3 +147,12 @@ pub(crate) fn map_memory(size: usize) -> Option<usize> {
     };
     (start != libc::MAP_FAILED).then_some(start as usize)
 }
+
+/// Gives back a whole mapping of [`map_memory`].
+///
+/// # Safety
+/// Nothing in it is used any more.
+pub(crate) unsafe fn unmap_memory(start: usize, size: usize) {
+    // SAFETY: the caller has promised that it is nobody's.
+    unsafe { libc::munmap(start as *mut libc::c_void, size) };
+}

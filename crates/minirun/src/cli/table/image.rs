@@ -77,12 +77,13 @@ pub const COMMIT: Command = Command {
     help: "Make an image of what a container has changed: a layer on top of the image that its bundle was made from. The new \
            image's ID is printed.",
     details: "An argument with a slash is a bundle, of which a container may run or not; any other is the id of a \
-              container. A running one stands still while its changes are read.\nIMAGE is oci:PATH[:TAG], a new image layout \
-              or one that gets another image, or a new oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]. It appears in \
-              one go, when it is whole.\nThe same changes make the same layer; with SOURCE_DATE_EPOCH, seconds since 1970, in \
-              the environment, the same image. What is in volumes and other mounts is no part of it, and sockets are left \
-              out.\n--change takes CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR, as a Dockerfile \
-              has them.",
+              container. A running one stands still while its changes are read.\nIMAGE is oci:PATH[:TAG], \
+              oci-archive:FILE[:TAG] or docker-archive:FILE[:REF], a new one or one that gets another image: an archive is \
+              then written anew, with the images that it has. It appears in one go, when it is whole.\nAs with docker \
+              commit it is run as the container was: with the --cmd, --env, --user and --workdir of the bundle.\nThe same \
+              changes make the same layer; with SOURCE_DATE_EPOCH, seconds since 1970, in the environment, the same image. \
+              What is in volumes and other mounts is no part of it, and sockets are left out.\n--change takes CMD, \
+              ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR, as a Dockerfile has them.",
     exit: ORDINARY,
     example: "sudo minirun commit --message 'with a page' web oci:web:changed",
     options: &[
@@ -108,9 +109,8 @@ pub const IMAGE: Command = Command {
     details: "ls lists the images that bundles were made from. An ID is as ls prints it, or the beginning of it that is \
               enough.\nrm removes images, with those of their layers that nothing else has. prune removes all images that no \
               bundle uses, and what killed commands have left behind. A bundle that was deleted uses nothing; one that was \
-              moved still does.\nverify puts each \
-              layer's archive together again from its files and compares the digest, and owners, permissions and times with \
-              what the archive says.",
+              moved still does, if it lies on the file system of the store.\nverify puts each layer's archive together again \
+              from its files and compares the digest, and owners, permissions and times with what the archive says.",
     exit: "0 when it is done, 1 when it is not, or when verify finds a difference.",
     example: "sudo minirun image ls",
     options: &[STORE, choice("format", "FORMAT", &["table", "json"], "how ls prints: table or json (default: table)")],
