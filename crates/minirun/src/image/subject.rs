@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::report::describe;
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_image::{ImageError, Marks, Root, Source};
 
@@ -87,6 +88,6 @@ fn container_of(store: &Store, bundle: &Path) -> Result<Option<String>> {
 /// Carries out `minirun diff`.
 pub fn diff(call: &Call) -> Result<()> {
     let root = Subject::of(call, &call.args[0])?.root()?;
-    let mut tell = |changed: &_| print(&format!("{changed}\n")).map_err(|error| ImageError::new(format!("{error:#}")));
+    let mut tell = |changed: &_| print(&format!("{changed}\n")).map_err(|error| ImageError::new(describe(&error)));
     Ok(root.changes(&workers(), &mut tell)?)
 }
