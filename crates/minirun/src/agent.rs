@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::SPEC_VERSION;
 use crate::container::{Record, Status};
 use crate::hooks::State;
+use crate::report::describe;
 use crate::store::Entry;
 use crate::terminal::connect_to;
 
@@ -59,7 +60,7 @@ pub struct Filtered<'a> {
 impl Filtered<'_> {
     /// Sends the listener, which has this number in the process, to the agent.
     pub fn notify(&self, number: i32) -> Result<(), String> {
-        self.send(number).map_err(|error| format!("linux.seccomp.listenerPath: {error:#}"))
+        self.send(number).map_err(|error| format!("linux.seccomp.listenerPath: {}", describe(&error)))
     }
 
     fn send(&self, number: i32) -> Result<()> {

@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::report::describe;
 use anyhow::{Context, Result, anyhow};
 use minirun_overlay::LayerStack;
 use minirun_plan::spec::{self, LinuxNamespaceType, Spec};
@@ -95,7 +96,10 @@ impl Bundle {
                 problems.add(&origin, "must not be empty");
             }
             Ok(_) => return Ok(RootSource::Directory(path.to_string_lossy().into_owned())),
-            Err(error) => problems.add(&origin, format!("{}: {error}", path.display())),
+            Err(error) => {
+                let error = anyhow::Error::new(error).context(path.display().to_string());
+                problems.add(&origin, describe(&error));
+            }
         }
         Err(problems)
     }

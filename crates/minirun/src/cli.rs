@@ -39,6 +39,8 @@ pub struct Line {
     pub globals: Globals,
     name: String,
     rest: Parser,
+    /// What is wrong with the options before the command.
+    wrong: Option<anyhow::Error>,
 }
 
 /// Options that come before the command.
@@ -142,21 +144,26 @@ fn absolute(value: &OsString) -> Option<PathBuf> {
     (!value.is_empty()).then(|| std::path::absolute(value).unwrap_or_else(|_| PathBuf::from(value)))
 }
 
-/// Reads the words after the program's name, up to the command's own. Messages about what follows can then go to the log.
+/// Reads the words after the program's name, up to the command's own. Messages about what follows can then go to the log,
+/// and so can one about an option before it: engines show of their runtime's messages only those in the log.
 pub fn read(words: impl Iterator<Item = OsString>) -> Result<Asked<Line>> {
     let mut rest = Parser::from_args(words);
     let mut globals = Globals::default();
+    let mut wrong = None;
     loop {
         match next(&mut rest)? {
-            None => return Ok(Asked::Text(help::overview())),
+            None => return wrong.map_or_else(|| Ok(Asked::Text(help::overview())), Err),
             Some(Met::Argument(name)) => {
                 let name = name.to_string_lossy().into_owned();
-                return Ok(Asked::Todo(Line { globals, name, rest }));
+                return Ok(Asked::Todo(Line { globals, name, rest, wrong }));
             }
             Some(Met::Option(spelling, value)) => match spelling.as_str() {
-                "--help" | "-h" => return Ok(Asked::Text(help::overview())),
-                "--version" | "-v" => return Ok(Asked::Text(help::version())),
-                _ => take_option(&mut rest, &spelling, value, None, &mut globals.given)?,
+                "--help" | "-h" if wrong.is_none() => return Ok(Asked::Text(help::overview())),
+                "--version" | "-v" if wrong.is_none() => return Ok(Asked::Text(help::version())),
+                _ => {
+                    let taken = take_option(&mut rest, &spelling, value, None, &mut globals.given);
+                    wrong = wrong.or(taken.err());
+                }
             },
         }
     }
@@ -165,6 +172,9 @@ pub fn read(words: impl Iterator<Item = OsString>) -> Result<Asked<Line>> {
 impl Line {
     /// Reads the command's options and arguments.
     pub fn call(mut self) -> Result<Asked<Call>> {
+        if let Some(error) = self.wrong {
+            return Err(error);
+        }
         let command = find(&self.name).map_err(|error| probed(&self.name, &mut self.rest).unwrap_or(error))?;
         let mut given = Given::default();
         let mut args = Vec::new();

@@ -8,6 +8,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use crate::report::describe;
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_plan::{Hook, Hooks, Problems, compile_hooks};
 use minirun_spawn::{Running, Where, start_hook};
@@ -70,7 +71,7 @@ pub fn run_all(hooks: &[Hook], place: Where<'_>, state: &[u8]) -> Result<()> {
 pub fn run_and_warn(hooks: &[Hook], state: &[u8]) {
     for hook in hooks {
         if let Err(error) = run(hook, Where::Runtime, state) {
-            log::warn!("{}: {error:#}", hook.origin);
+            log::warn!("{}: {}", hook.origin, describe(&error));
         }
     }
 }

@@ -14,6 +14,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::report::describe;
 use anyhow::{Context, Result, bail};
 use minirun_image::{
     Image, Limits, Reference, Settings, Stack, Store, Stored, Upper, Volume, Wanted, Workers, convert,
@@ -95,7 +96,7 @@ fn workers() -> Workers {
         return Workers::of_root();
     }
     let maps = Maps::of_caller();
-    Workers::mapped(Box::new(move |pid| maps.write(pid).map_err(|error| format!("{error:#}"))))
+    Workers::mapped(Box::new(move |pid| maps.write(pid).map_err(|error| describe(&error))))
 }
 
 fn limits(call: &Call) -> Result<Limits> {

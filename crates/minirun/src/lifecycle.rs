@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::report::describe;
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
 use minirun_plan::{Knob, ResctrlPlan};
@@ -272,17 +273,17 @@ impl Attendant for Midwife<'_> {
     fn born(&mut self, init: &Init) -> Result<(), String> {
         self.steps.pause();
         self.clone = None;
-        self.leave_to_init().map_err(|error| format!("{error:#}"))?;
+        self.leave_to_init().map_err(|error| describe(&error))?;
         if !self.announce_early {
             return Ok(());
         }
-        announce(self.entry, self.record, init).map_err(|error| format!("{error:#}"))
+        announce(self.entry, self.record, init).map_err(|error| describe(&error))
     }
 
     fn at_hooks(&mut self, init: &Init) -> Result<(), String> {
         let plan = &self.ready.plan;
         hooks::before_pivot(&plan.hooks, self.record, init.pid, init.pidfd.as_fd(), plan.namespaces.kinds())
-            .map_err(|error| format!("{error:#}"))
+            .map_err(|error| describe(&error))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::report::describe;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
@@ -73,7 +74,7 @@ pub fn list(call: &Call) -> Result<()> {
         match Found::peek(&store, id) {
             Ok(Some(found)) => containers.push((id, found)),
             Ok(None) => {}
-            Err(error) => log::warn!("container {id}: {error:#}"),
+            Err(error) => log::warn!("container {id}: {}", describe(&error)),
         }
     }
     let mut names = BTreeMap::new();

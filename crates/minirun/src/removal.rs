@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::report::describe;
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
 use minirun_plan::Resctrl;
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn add_undo(error: anyhow::Error, undone: Result<()>) -> anyhow::Error {
     match undone {
         Ok(()) => error,
-        Err(undo) => anyhow!("{error:#}; and undoing it: {undo:#}"),
+        Err(undo) => anyhow!("{}; and undoing it: {}", describe(&error), describe(&undo)),
     }
 }
 
@@ -46,7 +47,7 @@ pub fn delete(call: &Call) -> Result<()> {
     let found = match Found::locked(&entry) {
         Ok(found) => found,
         Err(error) if force => {
-            log::warn!("container {id}: {error:#}; what it has is told from its configuration");
+            log::warn!("container {id}: {}; what it has is told from its configuration", describe(&error));
             Found { record: reconstructed(&entry, id)?, status: Status::Stopped, init: None }
         }
         Err(error) => return Err(error),

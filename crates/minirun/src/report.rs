@@ -101,8 +101,8 @@ pub fn printable(message: &str) -> String {
     message.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// An error with its causes, outside in, each in the house's words.
-fn describe(error: &anyhow::Error) -> String {
+/// An error with its causes, outside in, each in the house's words: those of libraries differ from each other.
+pub fn describe(error: &anyhow::Error) -> String {
     let mut texts: Vec<String> = Vec::new();
     for cause in error.chain() {
         let number = match (cause.downcast_ref::<Errno>(), cause.downcast_ref::<std::io::Error>()) {

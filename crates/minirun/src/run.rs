@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::report::describe;
 use anyhow::{Context, Result};
 use minirun_spawn::Init;
 use minirun_sys as sys;
@@ -139,7 +140,7 @@ pub fn forward_readiness(notify: &mut Option<Notify>) {
         Ok(false) => {}
         Ok(true) => *notify = None,
         Err(error) => {
-            log::warn!("{error:#}");
+            log::warn!("{}", describe(&error));
             *notify = None;
         }
     }

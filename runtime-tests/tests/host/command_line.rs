@@ -113,8 +113,17 @@ fn a_wrong_command_line_is_one_line_and_in_the_log() {
     fails_on(&own, || {
         let bundle = Bundle::base();
         let log = bundle.home().join("log.json");
-        for words in [&["state"][..], &["strat", "c1"], &["kill", "--signal", "c1"]] {
-            let mut command = bundle.command(&["--log", log.to_str().unwrap(), "--log-format", "json"]);
+        let rows: [(&[_], &[_]); 5] = [
+            (&[], &["state"]),
+            (&[], &["strat", "c1"]),
+            (&[], &["kill", "--signal", "c1"]),
+            // As dockerd calls a runtime with `runtimeArgs`.
+            (&["--nosuch"], &["state", "c1"]),
+            (&["--log-level", "loud"], &["state", "c1"]),
+        ];
+        for (before, words) in rows {
+            let mut command = bundle.command(before);
+            command.args(["--log", log.to_str().unwrap(), "--log-format", "json"]);
             let message = bundle.finish(command.args(words)).failure();
             assert_eq!(message.lines().count(), 1, "{message}");
             let text = fs::read_to_string(&log).unwrap();

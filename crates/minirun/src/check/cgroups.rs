@@ -4,6 +4,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::report::describe;
 use minirun_cgroup::{Cgroup, CgroupMount, controllers, locate, v1_controllers};
 use minirun_plan::{CgroupPlan, ControllerHome, DeviceFilter, HostFacts};
 use minirun_sys as sys;
@@ -58,7 +59,7 @@ fn usable(mount: &CgroupMount) -> Vec<Row> {
                           (systemd-run --user --scope -p Delegate=yes), or run as root";
             return vec![Row::limited(name, why, matters).advice(advice)];
         }
-        Err(error) => return vec![Row::missing(name, format!("{error:#}"), matters).essential()],
+        Err(error) => return vec![Row::missing(name, describe(&error), matters).essential()],
     };
     match make(&mount.path, place) {
         Ok(cgroup) => {

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::AsFd as _;
 
+use crate::report::describe;
 use minirun_plan::limit_name;
 use minirun_sys as sys;
 use minirun_sys::{Argv, Errno};
@@ -51,7 +52,7 @@ fn sealed() -> Row {
         Err(failure) if failure.is(Errno::EPERM) || failure.is(Errno::EINVAL) => match crate::seal::copy_in_memory() {
             Ok(_) => Row::limited(name, format!("{failure}; a sealed copy in memory is used instead"), matters)
                 .advice("run as root: it saves the copy"),
-            Err(error) => Row::missing(name, format!("{failure}; {error:#}"), matters)
+            Err(error) => Row::missing(name, format!("{failure}; {}", describe(&error)), matters)
                 .advice("a kernel with CONFIG_MEMFD_CREATE")
                 .essential(),
         },

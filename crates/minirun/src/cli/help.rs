@@ -14,11 +14,12 @@ const WIDTH: usize = 100;
 /// Where the descriptions of options begin.
 const INDENT: usize = 31;
 
-/// In the lines that engines know from runc. Which commit it is, whoever builds says in `MINIRUN_COMMIT`.
+/// In the lines that engines know from runc. Which commit it is, whoever builds says in `MINIRUN_COMMIT`; without it the
+/// version stands there too, for `docker info` shows this line alone.
 pub fn version() -> String {
-    let commit = option_env!("MINIRUN_COMMIT").filter(|commit| !commit.is_empty());
-    let commit = commit.map_or(String::new(), |commit| format!("commit: {commit}\n"));
-    format!("minirun version {}\n{commit}spec: {SPEC_VERSION}\n", env!("CARGO_PKG_VERSION"))
+    let version = env!("CARGO_PKG_VERSION");
+    let commit = option_env!("MINIRUN_COMMIT").filter(|commit| !commit.is_empty()).unwrap_or(version);
+    format!("minirun version {version}\ncommit: {commit}\nspec: {SPEC_VERSION}\n")
 }
 
 pub fn overview() -> String {

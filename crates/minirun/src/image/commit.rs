@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::report::describe;
 use anyhow::{Context, Result, bail};
 use minirun_image::{Amendment, Base, BundleRecord, Compression, Ids, Reference, Root, Source, Store};
 
@@ -27,7 +28,7 @@ pub fn commit(call: &Call) -> Result<()> {
     base.check(&root, &subject.bundle.dir.join("attributes"))
         .with_context(|| format!("bundle {}", subject.bundle.dir.display()))?;
     let found = subject.container.as_ref().map(|(_, found)| found);
-    let freeze = || freeze(call, found).map_err(|error| minirun_image::ImageError::new(format!("{error:#}")));
+    let freeze = || freeze(call, found).map_err(|error| minirun_image::ImageError::new(describe(&error)));
     let committed = base.commit(&root, &ids, &reference, &amendment, freeze)?;
     print(&format!("{}\n", committed.id))
 }

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use crate::report::describe;
 use anyhow::{Context, Result};
 use minirun_cgroup::Cgroup;
 use minirun_sys as sys;
@@ -47,7 +48,7 @@ impl Drop for Frozen {
             }
         };
         if !thawed && let Err(error) = thaw(&self.cgroup) {
-            log::warn!("{error:#}");
+            log::warn!("{}", describe(&error));
         }
     }
 }
