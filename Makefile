@@ -109,11 +109,12 @@ test-systemd: build probe ## the systemd cgroup driver, in a VM with systemd
 	MINIRUN_VM_IMAGE=$$image runtime-tests/vm/test $(minirun) $(probe) systemd -- $(ARGS)
 
 # SCOPE=quick leaves out what takes long; ARGS=docker:: selects by name. MINIRUN_RUNTIME=runc or crun tests that program
-# of the VM's system instead.
+# of the VM's system instead. A script of many commands takes minutes where both the guest and the host are slow: patience.
 SCOPE ?= full
 test-engines: build probe ## Docker, containerd and Podman with minirun, in the same VM; SCOPE=quick for four minutes
 	image=$$($(sudo) runtime-tests/vm/image $(engines)) && \
-	MINIRUN_VM_IMAGE=$$image MINIRUN_VM_OPTIONS="--memory 3072 $(MINIRUN_VM_OPTIONS)" MINIRUN_VM_TIMEOUT=$(or $(MINIRUN_VM_TIMEOUT),14400) \
+	MINIRUN_VM_IMAGE=$$image MINIRUN_VM_OPTIONS="--memory 3072 $(MINIRUN_VM_OPTIONS)" \
+		MINIRUN_VM_TIMEOUT=$(or $(MINIRUN_VM_TIMEOUT),14400) MINIRUN_PATIENCE=$(or $(MINIRUN_PATIENCE),900) \
 		runtime-tests/vm/test $(minirun) $(probe) engines -- $(if $(filter quick,$(SCOPE)),,--include-ignored) $(ARGS)
 
 bless: ## rewrite the golden plans, for the review to read

@@ -5,7 +5,7 @@
 #[path = "plans/hosts.rs"]
 mod hosts;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use minirun_plan::{ExecRequest, HostFacts, Request, RootSource, Spec, compile, compile_exec};
 use serde_json::{Value, json};
@@ -214,13 +214,14 @@ fn a_relative_path_counts_from_what_is_delegated() {
 fn missing_controllers_are_those_of_the_delegated_cgroup() {
     let mut config = single();
     config["linux"]["resources"] = json!({"cpu": {"shares": 10}});
-    let facts = HostFacts { controllers: Vec::new(), cgroup_base: PathBuf::from("/a"), ..user() };
-    assert_eq!(
-        plan(config, &facts).unwrap_err(),
-        [
-            "linux.resources.cpu.shares: the cpu controller is not available in the cgroup /sys/fs/cgroup/a: nobody has delegated it"
-        ]
-    );
+    let of_user = "user.slice/user@1000.service";
+    for (base, hint) in [("a", ""), (of_user, " (hint: root gives it by Delegate= in a drop-in of user@.service)")] {
+        let facts = HostFacts { controllers: Vec::new(), cgroup_base: Path::new("/").join(base), ..user() };
+        let message = format!(
+            "linux.resources.cpu.shares: the cpu controller is not available in the cgroup /sys/fs/cgroup/{base}: nobody has delegated it{hint}"
+        );
+        assert_eq!(plan(config.clone(), &facts).unwrap_err(), [message]);
+    }
 }
 
 #[test]

@@ -115,7 +115,11 @@ impl Limits<'_> {
                 Some(format!("bound to cgroup v1 at {}, not available in {here}", mount.display()))
             }
             ControllerHome::Absent if !base.as_os_str().is_empty() => {
-                Some(format!("not available in {here}: nobody has delegated it"))
+                // What logs users in keeps back some (systemd.resource-control(5), Delegate=).
+                let of_user = base.iter().any(|name| name.to_string_lossy().starts_with("user@"));
+                let hint =
+                    if of_user { " (hint: root gives it by Delegate= in a drop-in of user@.service)" } else { "" };
+                Some(format!("not available in {here}: nobody has delegated it{hint}"))
             }
             ControllerHome::Absent => Some(format!("not available in {here}, and cgroup v1 does not hold it either")),
         }
