@@ -24,6 +24,8 @@ mod lives;
 mod logs;
 #[path = "docker/looking.rs"]
 mod looking;
+#[path = "docker/messages.rs"]
+mod messages;
 #[path = "docker/networks.rs"]
 mod networks;
 #[path = "docker/privileges.rs"]
