@@ -2,38 +2,64 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::machine::{Share, runtime, says};
+use crate::machine::{Share, program, runtime, says, sh};
 use crate::{boxes, document};
 
+#[path = "containerd/calls.rs"]
+mod calls;
 #[path = "containerd/ctr.rs"]
 mod ctr;
 #[path = "containerd/pods.rs"]
 mod pods;
 
+/// A share of containerd for one test alone: each looks at its end whether something is left.
+struct Mine {
+    _share: Share,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// What a failed test leaves shall not fail those after it.
+impl Drop for Mine {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            sh("for namespace in default k8s.io; do
+                    ctr --namespace $namespace task ls -q | xargs -r -n 1 ctr --namespace $namespace task delete --force
+                    ctr --namespace $namespace container ls -q | xargs -r ctr --namespace $namespace container delete
+                done");
+        }
+    }
+}
+
 /// containerd as docs/engines.md sets it up, with the image in the namespaces of ctr and of the CRI.
 #[track_caller]
-fn containerd() -> Share {
-    Share::of("containerd", || {
-        // Where Debian has the plug-ins, and a sandbox image that is here.
-        let rest = r#"
+fn containerd() -> Mine {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    Mine { _share: Share::of("containerd", || start(&program())), _turn: turn }
+}
+
+/// Restarts containerd with this program behind the handler, and loads the images.
+#[track_caller]
+fn start(handler: &str) {
+    // Where Debian has the plug-ins, and a sandbox image that is here.
+    let rest = r#"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "docker.io/library/pause:latest"
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "/usr/lib/cni"
 conf_dir = "/etc/cni/net.d"
 "#;
-        document::write_as("/etc/containerd/config.toml", &(document::block("/etc/containerd/config.toml") + rest));
-        document::write_as("/etc/cni/net.d/10-test.conflist", &network().to_string());
-        says(
-            "systemctl stop docker docker.socket; systemctl reset-failed; modprobe -a bridge veth; systemctl restart containerd",
-        );
-        let script = PAUSE.replace("ARCHIVE", boxes::archive());
-        says(&script);
-    });
-    Share::of("containerd", || unreachable!("it was set up"))
+    let path = "/etc/containerd/config.toml";
+    document::write_as(path, &(document::block(path).replace(&program(), handler) + rest));
+    document::write_as("/etc/cni/net.d/10-test.conflist", &network().to_string());
+    says(
+        "systemctl stop docker docker.socket; systemctl reset-failed; modprobe -a bridge veth; systemctl restart containerd",
+    );
+    says(&PAUSE.replace("ARCHIVE", boxes::archive()));
 }
 
 /// The image of a pod's first process, made from the other one.

@@ -24,6 +24,8 @@ mod lives;
 mod logs;
 #[path = "docker/looking.rs"]
 mod looking;
+#[path = "docker/messages.rs"]
+mod messages;
 #[path = "docker/networks.rs"]
 mod networks;
 #[path = "docker/privileges.rs"]
@@ -72,6 +74,8 @@ fn start(more: &Value) {
 #[track_caller]
 fn start_as(daemon: &Value) {
     document::write_as("/etc/docker/daemon.json", &daemon.to_string());
+    // A quick machine comes here more often than a unit may be started in a minute.
+    sh("systemctl reset-failed docker.service docker.socket");
     says(&document::block("docker-restart"));
     says(&format!("docker load --input {}", boxes::archive()));
 }

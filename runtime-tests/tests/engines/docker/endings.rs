@@ -39,7 +39,10 @@ fn nothing_is_left_of_many_lives_in_four_lanes() {
     let lane = |lane: u32| {
         move || {
             for life in 0..lives() / 4 {
-                assert_eq!(says(&format!("docker run --rm box echo {lane} {life}")), format!("{lane} {life}"));
+                // What it prints is not looked at: dockerd closes a stream that it has not seen open when it hears of
+                // the end ("reading from a closed fifo"), which a short life may come to on a machine with much to do.
+                let output = sh("docker run --rm box true");
+                assert_eq!((output.status, &*output.stderr), (0, ""), "lane {lane}, life {life}");
             }
         }
     };

@@ -3,7 +3,7 @@
 use runtime_tests::Running;
 use serde_json::Value;
 
-use super::{Named, docker, fs, inspect, runtime, says, sh, shell, wait_until};
+use super::{Named, docker, fs, inspect, program, runtime, says, sh, shell, wait_until};
 
 #[test]
 #[ignore = "long"]
@@ -11,8 +11,12 @@ fn the_engine_tells_of_itself() {
     let _docker = docker();
     let version = says("docker version --format '{{json .Server.Components}}'");
     let version: Value = serde_json::from_str(&version).unwrap();
-    let names: Vec<_> = version.as_array().unwrap().iter().map(|part| part["Name"].as_str().unwrap()).collect();
-    assert!(names.contains(&&*runtime()), "{names:?}");
+    let components = version.as_array().unwrap();
+    let ours = components.iter().find(|part| part["Name"] == runtime()).unwrap_or_else(|| panic!("{version}"));
+    let own = says(&format!("{} --version", program()));
+    let own: Vec<_> = own.lines().map(|line| line.rsplit_once(' ').unwrap().1).collect();
+    assert_eq!([&ours["Version"], &ours["Details"]["GitCommit"]], [own[0], own[1]], "{version}");
+    assert_eq!(says("docker info --format '{{.RuncCommit.ID}}'"), own[1]);
     let runtimes: Value = serde_json::from_str(&says("docker info --format '{{json .Runtimes}}'")).unwrap();
     assert!(runtimes.get(runtime()).is_some(), "{runtimes}");
     assert!(says("docker system df").contains("Containers"));

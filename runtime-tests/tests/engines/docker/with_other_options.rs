@@ -1,8 +1,9 @@
 //! dockerd with other options: the other cgroup driver, user namespaces, other file systems.
 
+use runtime_tests::fails_on;
 use serde_json::{Value, json};
 
-use super::{Named, Share, fs, inspect, says, sh, start};
+use super::{Named, Share, fs, inspect, program, says, sh, start};
 
 /// The part of the suite that every set-up has to pass.
 #[track_caller]
@@ -62,6 +63,23 @@ fn users_are_remapped() {
         says("docker run --rm --userns host box cat /proc/self/uid_map").split_whitespace().collect::<Vec<_>>(),
         ["0", "0", "4294967295"]
     );
+}
+
+/// `runtimeArgs` stand before Docker's own words, among them that for the log in which it looks for the reason.
+#[test]
+#[ignore = "long"]
+fn a_wrong_option_of_the_runtime_is_told() {
+    let runtimes = json!({"odd": {"path": program(), "runtimeArgs": ["--nosuch"]}});
+    let silent = "makes no log, so Docker says `unable to retrieve OCI runtime error`";
+    let own = [("runc", silent), ("crun", silent)];
+    fails_on(&own, || {
+        let _alone = Share::alone(|| start(&json!({"runtimes": runtimes, "default-runtime": "odd"})));
+        let output = sh("docker run --rm box true");
+        assert!(
+            output.status == 125 && output.stderr.contains("flag provided but not defined: --nosuch"),
+            "{output:?}"
+        );
+    });
 }
 
 /// Makes a file system in a file, and has Docker keep everything on it.

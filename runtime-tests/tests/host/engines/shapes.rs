@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 
 use super::Engine;
 
-const CALLS: [(&str, &str); 2] = [("docker", include_str!("docker.calls")), ("podman", include_str!("podman.calls"))];
+const CALLS: [(&str, &str); 3] = [
+    ("containerd", include_str!("containerd.calls")),
+    ("docker", include_str!("docker.calls")),
+    ("podman", include_str!("podman.calls")),
+];
 
 /// What has to be done before a verb; the rest is called of a container that runs.
 const BEFORE: [(&str, &[&str]); 7] = [
