@@ -13,9 +13,15 @@ mod debian;
 mod home;
 #[path = "images/hostile.rs"]
 mod hostile;
+#[path = "images/memory.rs"]
+mod memory;
 #[path = "images/model.rs"]
 mod model;
+#[path = "images/progress.rs"]
+mod progress;
 #[path = "images/store.rs"]
 mod store;
+#[path = "images/witnesses.rs"]
+mod witnesses;
 #[path = "images/writers.rs"]
 mod writers;

@@ -212,7 +212,9 @@ impl<R: Read, K: Write> Reader<R, K> {
 
     /// Puts together what the headers say of an entry.
     fn entry(&mut self, kind: Kind, block: &Block, extended: Extended) -> Result<Entry> {
-        let size = extended.size.map_or_else(|| block.size(), Ok)?;
+        // Others stop at one that is malformed, also where it does not count.
+        let own = block.size()?;
+        let size = extended.size.unwrap_or(own);
         if size != 0 && kind != Kind::File {
             return Err(ImageError::new(format!("{size} bytes of content of what is no file")));
         }

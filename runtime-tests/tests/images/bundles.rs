@@ -4,19 +4,22 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
-use runtime_tests::{Runtime, User, require_cgroup2};
+use runtime_tests::{Runtime, Terminal, User, require_cgroup2, wait_until};
 use serde_json::json;
 
 use crate::archive::{Entry, archive, directory, docker, entry, file, symlink};
-use crate::home::{Answer, Home, answer};
+use crate::home::{Answer, Home, answer, sh};
 
 /// A layer with busybox.
 fn busybox() -> Vec<u8> {
     let program = std::env::var_os("MINIRUN_BUSYBOX").unwrap_or_else(|| "/bin/busybox".into());
     let program = Entry { content: fs::read(program).unwrap(), ..entry(b'0', "bin/busybox") }.mode(0o755);
     let mut entries = vec![directory("bin"), program];
-    for name in ["sh", "cat", "echo", "id", "ls", "pwd", "stat", "env", "test", "touch", "df", "sleep", "hostname"] {
+    for name in
+        ["sh", "cat", "echo", "id", "ls", "pwd", "stat", "env", "test", "touch", "df", "sleep", "hostname", "readlink"]
+    {
         entries.push(symlink(format!("bin/{name}"), "busybox"));
     }
     for name in ["dev", "proc", "sys", "etc", "gone", "data"] {
@@ -45,6 +48,34 @@ fn run(home: &Home, name: &str, options: &[&str], script: &str) -> Answer {
     let words = ["bundle", "--store", "store", "--cmd", "-c", "--cmd", script];
     home.call(&[&words, options, &["docker-archive:image.tar", name]].concat()).success();
     again(home, name)
+}
+
+/// A container that runs until it is dropped.
+struct Container<'a> {
+    home: &'a Home,
+    id: String,
+}
+
+impl<'a> Container<'a> {
+    fn start(home: &'a Home, name: &str, options: &[&str], script: &str) -> Self {
+        let words = ["bundle", "--store", "store", "--cmd", "-c", "--cmd", script];
+        home.call(&[&words, options, &["docker-archive:image.tar", name]].concat()).success();
+        let container = Self { home, id: format!("images-{}-{name}", std::process::id()) };
+        answer(container.command(&["run", "-d", "-b", name]).stdout(Stdio::null()).stderr(Stdio::null())).success();
+        container
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Runtime::from_env().command(&self.home.path("state"));
+        command.args(words).arg(&self.id).current_dir(self.home.path("."));
+        command
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        let _gone = self.command(&["delete", "-f"]).output();
+    }
 }
 
 fn again(home: &Home, name: &str) -> Answer {
@@ -137,6 +168,69 @@ fn limits_are_in_the_configuration() {
         assert!(said.contains(why), "{options:?}: {said}");
         assert!(!home.path("two").exists());
     }
+}
+
+#[test]
+fn rates_are_those_of_block_devices() {
+    let home = Home::new();
+    image(&home, &json!({"Entrypoint": ["/bin/sh"]}));
+    sh(&home.path("."), "mknod disk b 7 200; mknod 'a:b' b 7 201");
+    let options = [
+        "--device-read-bps=disk:1m",
+        "--device-read-bps=a:b:2048",
+        "--device-write-bps=disk:2g",
+        "--device-read-iops=disk:100",
+        "--device-write-iops=disk:200",
+    ];
+    home.bundle("docker-archive:image.tar", "one", &options).success();
+    let rate = |minor: u32, rate: u64| json!({"major": 7, "minor": minor, "rate": rate});
+    let expected = json!({
+        "throttleReadBpsDevice": [rate(200, 1 << 20), rate(201, 2048)],
+        "throttleWriteBpsDevice": [rate(200, 2 << 30)],
+        "throttleReadIOPSDevice": [rate(200, 100)],
+        "throttleWriteIOPSDevice": [rate(200, 200)],
+    });
+    assert_eq!(home.config("one")["linux"]["resources"]["blockIO"], expected);
+}
+
+#[test]
+fn a_network_is_none_the_hosts_or_that_of_a_container() {
+    let home = Home::new();
+    image(&home, &json!({"Entrypoint": ["/bin/sh"]}));
+    let own = fs::read_link("/proc/self/ns/net").unwrap().display().to_string();
+    let script = "readlink /proc/self/ns/net";
+    let namespace = |name: &str, options: &[&str]| run(&home, name, options, script).success().trim().to_owned();
+    assert_eq!(namespace("host", &["--net", "host"]), own);
+    assert_ne!(namespace("none", &["--net", "none"]), own);
+    let first = Container::start(&home, "first", &[], "readlink /proc/self/ns/net >/net; sleep 1000");
+    let expected = home.path("first/upper/net");
+    wait_until("the first container", || fs::read_to_string(&expected).is_ok_and(|text| text.ends_with('\n')));
+    let joined = format!("container:{}", first.id);
+    let state = home.path("state");
+    let words = ["bundle", "--store", "store", "--net", &joined, "--cmd", "-c", "--cmd", script];
+    let mut command = Runtime::from_env().command(&state);
+    command.args(words).args(["docker-archive:image.tar", "second"]).current_dir(home.path("."));
+    answer(&mut command).success();
+    assert_eq!(again(&home, "second").success(), fs::read_to_string(expected).unwrap());
+    assert_ne!(again(&home, "second").success().trim(), own);
+    let said = home.bundle("docker-archive:image.tar", "third", &["--net", "container:nobody"]).failure();
+    assert!(said.contains("container nobody does not exist") && !home.path("third").exists(), "{said}");
+}
+
+#[test]
+fn a_terminal_is_given_and_told_to_programs() {
+    let home = Home::new();
+    image(&home, &json!({"Entrypoint": ["/bin/sh"], "WorkingDir": "/etc"}));
+    let script = "test -t 0 && test -t 1 && echo on $TERM in $(pwd)";
+    let words = ["bundle", "--store", "store", "--tty", "--workdir", "/tmp", "--cmd", "-c", "--cmd", script];
+    home.call(&[&words[..], &["docker-archive:image.tar", "one"]].concat()).success();
+    let state = home.path("state");
+    let mut command = Runtime::from_env().command(&state);
+    command.args(["run", "./one/"]).current_dir(home.path("."));
+    let (mut terminal, slave, mut child) = Terminal::start(&mut command, 24, 80);
+    terminal.wait_for("on xterm in /tmp\r\n");
+    assert!(child.wait().unwrap().success());
+    drop(slave);
 }
 
 #[test]

@@ -286,6 +286,23 @@ fn what_is_not_what_its_digest_says_is_never_seen() {
         fs::write(home.path("image/index.json"), index.replace(&index[start..start + 71], digest)).unwrap();
         refused(why);
     }
+    // Right as a blob, but not what the configuration tells of.
+    fresh();
+    let another = configuration(&json!({}), &[archive(&[file("b", "")])]);
+    let digest = minirun_image::Digest::of(&another);
+    fs::write(home.path("image/blobs/sha256").join(digest.hex()), &another).unwrap();
+    let manifest = json!({
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest.to_string(), "size": another.len()},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "size": layer.len(),
+            "digest": minirun_image::Digest::of(&layer).to_string()}],
+    });
+    let manifest = manifest.to_string();
+    let digest = minirun_image::Digest::of(manifest.as_bytes());
+    fs::write(home.path("image/blobs/sha256").join(digest.hex()), &manifest).unwrap();
+    let index = json!({"manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": manifest.len(),
+        "digest": digest.to_string()}]});
+    fs::write(home.path("image/index.json"), index.to_string()).unwrap();
+    refused("the digest of its content");
     // A docker-archive names no blobs, but what they hold.
     docker(&home.path("image.tar"), &json!({}), std::slice::from_ref(&layer));
     let bytes = fs::read(home.path("image.tar")).unwrap();
@@ -512,4 +529,14 @@ fn a_configuration_of_another_digest_is_refused() {
     assert!(
         home.bundle("docker-archive:image.tar", "bundle", &[]).failure().contains("the digest of the configuration")
     );
+}
+
+#[test]
+fn an_archive_that_is_a_pipe_keeps_nobody_waiting() {
+    let home = Home::new();
+    sh(&home.path("."), "mkfifo pipe");
+    for transport in ["oci-archive", "docker-archive"] {
+        let said = home.bundle(&format!("{transport}:pipe"), "bundle", &[]).failure();
+        assert!(said.contains("not a regular file"), "{said}");
+    }
 }

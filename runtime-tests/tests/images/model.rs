@@ -108,10 +108,10 @@ fn lines(tree: &Tree) -> Vec<String> {
 }
 
 /// Numbers that look random and are always the same (xorshift).
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, most: u64) -> u64 {
+    pub fn below(&mut self, most: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

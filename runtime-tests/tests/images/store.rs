@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use runtime_tests::killat;
 use serde_json::{Value, json};
@@ -157,4 +157,60 @@ fn a_bundle_that_cannot_be_made_is_not_there() {
     assert_eq!((inner.uid(), inner.gid(), inner.mtime()), (7, 8, 1_000_000_000));
     let said = home.bundle("docker-archive:image.tar", "bundle", &["--workdir", "/"]).failure();
     assert!(said.contains("has a config.json"), "{said}");
+}
+
+#[test]
+fn nothing_in_use_goes_while_others_clean_up() {
+    let home = Home::new();
+    image(&home);
+    let cleaners: Vec<_> = (0..2)
+        .map(|_| {
+            let clean = "while [ ! -e done ]; do \"$0\" image --store store prune >/dev/null || exit; done";
+            let mut shell = Command::new("sh");
+            shell.args(["-c", clean]).arg(runtime_tests::Runtime::from_env().bare().get_program());
+            shell.current_dir(home.path(".")).spawn().unwrap()
+        })
+        .collect();
+    for round in 0..25 {
+        home.bundle("docker-archive:image.tar", "bundle", &[]).success();
+        for (number, layer) in home.lower("bundle").iter().rev().enumerate() {
+            let directory = std::path::Path::new(layer).join(format!("d{}", number + 1));
+            assert_eq!(fs::read_dir(directory).unwrap().count(), 50, "round {round}");
+        }
+        fs::remove_dir_all(home.path("bundle")).unwrap();
+    }
+    fs::write(home.path("done"), "").unwrap();
+    cleaners.into_iter().for_each(|mut cleaner| assert!(cleaner.wait().unwrap().success()));
+    image_call(&home, &["prune"]).success();
+    assert_eq!(home.stored(), 0);
+    home.assert_clean();
+}
+
+#[test]
+fn bundles_lie_outside_of_the_store() {
+    let home = Home::new();
+    image(&home);
+    fs::create_dir(home.path("store")).unwrap();
+    std::os::unix::fs::symlink("store", home.path("link")).unwrap();
+    for name in ["store", "store/bundle", "link/bundle", "store/layers/x"] {
+        let said = home.bundle("docker-archive:image.tar", name, &[]).failure();
+        assert!(said.contains("would lie in the store"), "{said}");
+        assert!(!home.path("store/bundle").exists() && !home.path("store/layers/x").exists());
+    }
+    // Nor do they need room where the store has some: one on a disk without is not there.
+    let script = "mkdir full; mount -t tmpfs -o size=64k tmpfs full; dd if=/dev/zero of=full/x 2>/dev/null || :
+        \"$0\" bundle --store store --cmd true docker-archive:image.tar full/bundle && exit 1; ls -A full";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-euc", script]).arg(runtime_tests::Runtime::from_env().bare().get_program());
+    let answer = crate::home::answer(command.current_dir(home.path(".")));
+    assert!(answer.stderr.contains("ENOSPC"), "{answer:?}");
+    assert_eq!(answer.success(), "x\n");
+    // On another file system it is known by its path.
+    let script = "mkdir other; mount -t tmpfs tmpfs other
+        \"$0\" bundle --store store --cmd true docker-archive:image.tar other/bundle
+        \"$0\" image --store store prune; ls store/layers | wc -l; rm -r other/bundle
+        \"$0\" image --store store prune >/dev/null; ls store/layers | wc -l";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-euc", script]).arg(runtime_tests::Runtime::from_env().bare().get_program());
+    assert_eq!(crate::home::answer(command.current_dir(home.path("."))).success(), "3\n0\n");
 }

@@ -172,12 +172,12 @@ impl Block {
         Ok(number)
     }
 
-    /// Octal digits, with blanks before them and a blank or a NUL behind; nothing at all is 0.
+    /// Octal digits, with blanks before them and blanks or NULs behind; nothing at all is 0.
     fn octal(&self, field: Range<usize>, name: &str) -> Result<u64> {
         let bytes = &self.0[field];
         let malformed = || ImageError::new(format!("malformed {name}"));
         let blank = |byte: &u8| matches!(byte, b' ' | b'\0');
-        let start = bytes.iter().position(|byte| !blank(byte)).unwrap_or(bytes.len());
+        let start = bytes.iter().position(|byte| *byte != b' ').unwrap_or(bytes.len());
         let digits = bytes[start..].iter().position(blank).map_or(&bytes[start..], |end| &bytes[start..start + end]);
         if !bytes[start + digits.len()..].iter().all(blank) {
             return Err(malformed());
