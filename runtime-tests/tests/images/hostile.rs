@@ -221,7 +221,8 @@ fn what_readers_understand_differently_is_refused() {
     ]
     .concat();
     for (name, layer, why) in [
-        ("truncated", archive(&[file("a", "abc")])[..600].to_vec(), "ends within"),
+        ("truncated", archive(&[file("a", "abc")])[..514].to_vec(), "ends within a file"),
+        ("half-a-header", archive(&[file("a", "abc"), file("b", "")])[..1100].to_vec(), "ends within a header"),
         ("larger-than-it-is", [sized, end()].concat(), "ends within a file"),
         ("smuggled", smuggled, "checksum"),
         ("behind-the-end", [archive(&[file("a", "")]), archive(&[file("b", "")])].concat(), "behind the end"),

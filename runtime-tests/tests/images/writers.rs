@@ -82,6 +82,21 @@ fn what_umoci_writes_becomes_what_umoci_unpacks() {
 }
 
 #[test]
+fn an_archive_that_ends_with_its_last_byte_is_whole() {
+    let home = Home::new();
+    // umoci writes neither the padding of the last file nor the end of the archive.
+    sh(&home.path("."), "umoci init --layout image; umoci new --image image:tag; mkdir tree; printf abc >tree/file
+        umoci insert --image image:tag tree /there; skopeo copy -q oci:image:tag docker-archive:image.tar:tag:tag");
+    for (number, image) in ["oci:image:tag", "docker-archive:image.tar"].into_iter().enumerate() {
+        let _before = fs::remove_dir_all(home.path("store"));
+        let name = format!("bundle-{number}");
+        home.bundle(image, &name, &[]).success();
+        assert_eq!(sh(std::path::Path::new(&home.lower(&name)[0]), "cat there/file"), "abc");
+        home.call(&["image", "--store", "store", "verify"]).success();
+    }
+}
+
+#[test]
 fn skopeo_puts_the_same_image_into_every_form() {
     let home = Home::new();
     let layers = [archive(&[directory("etc"), file("etc/a", "one")]), archive(&[file("etc/b", "two")])];
