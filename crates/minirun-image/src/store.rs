@@ -178,7 +178,7 @@ impl Store {
 }
 
 /// The name of what belongs to a digest.
-fn name_of(digest: &Digest) -> CString {
+pub(crate) fn name_of(digest: &Digest) -> CString {
     // Digits hold no NUL.
     CString::new(digest.hex()).unwrap_or_default()
 }

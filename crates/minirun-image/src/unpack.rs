@@ -18,7 +18,7 @@ use crate::apply::Applier;
 use crate::digest::Digest;
 use crate::error::{Doing as _, ImageError, Result};
 use crate::image::{Image, Layer};
-use crate::store::{Draft, Staging, Store, Stored};
+use crate::store::{Draft, Staging, Store, Stored, name_of};
 use crate::stream::{Content, Limits, Piece, pour};
 use crate::workers::{Worker, Workers};
 
@@ -57,7 +57,10 @@ impl Store {
     pub fn unpack(&self, image: &Image, limits: &Limits, tell: &mut dyn FnMut(&Progress)) -> Result<Vec<Stored>> {
         let mut missing: Vec<&Layer> = Vec::new();
         for layer in &image.layers {
-            if self.layer(&layer.diff_id)?.is_none() && missing.iter().all(|known| known.diff_id != layer.diff_id) {
+            if self.layer(&layer.diff_id)?.is_some() {
+                // Somebody may have been killed right after it was made.
+                self.sweep_one(&name_of(&layer.diff_id))?;
+            } else if missing.iter().all(|known| known.diff_id != layer.diff_id) {
                 missing.push(layer);
             }
         }

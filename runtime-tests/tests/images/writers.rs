@@ -85,8 +85,11 @@ fn what_umoci_writes_becomes_what_umoci_unpacks() {
 fn an_archive_that_ends_with_its_last_byte_is_whole() {
     let home = Home::new();
     // umoci writes neither the padding of the last file nor the end of the archive.
-    sh(&home.path("."), "umoci init --layout image; umoci new --image image:tag; mkdir tree; printf abc >tree/file
-        umoci insert --image image:tag tree /there; skopeo copy -q oci:image:tag docker-archive:image.tar:tag:tag");
+    sh(
+        &home.path("."),
+        "umoci init --layout image; umoci new --image image:tag; mkdir tree; printf abc >tree/file
+        umoci insert --image image:tag tree /there; skopeo copy -q oci:image:tag docker-archive:image.tar:tag:tag",
+    );
     for (number, image) in ["oci:image:tag", "docker-archive:image.tar"].into_iter().enumerate() {
         let _before = fs::remove_dir_all(home.path("store"));
         let name = format!("bundle-{number}");

@@ -1,9 +1,11 @@
 //! Removes images and layers that nobody uses.
 
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::AsFd as _;
 
+use minirun_sys::Errno;
 use nix::fcntl::{Flock, FlockArg, renameat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -90,13 +92,25 @@ impl Store {
 
     /// Removes staging directories that nobody has locked.
     fn sweep(&self) -> Result<()> {
-        for name in names_in(&self.staging).doing(|| "list the staging directories")? {
-            let doing = || format!("remove staging directory {}", name.to_string_lossy());
-            let directory = File::from(open_directory(&self.staging, &name).doing(doing)?);
-            let Ok(locked) = Flock::lock(directory, FlockArg::LockExclusiveNonblock) else { continue };
-            remove_all(self, locked.as_fd()).map_err(|error| error.within(doing()))?;
-            unlinkat(&self.staging, name.as_c_str(), UnlinkatFlags::RemoveDir).doing(doing)?;
+        names_in(&self.staging)
+            .doing(|| "list the staging directories")?
+            .iter()
+            .try_for_each(|name| self.sweep_one(name))
+    }
+
+    /// Removes a staging directory if it is there and nobody has locked it: what dead processes have left.
+    pub(crate) fn sweep_one(&self, name: &CStr) -> Result<()> {
+        let doing = || format!("remove staging directory {}", name.to_string_lossy());
+        let directory = match open_directory(&self.staging, name) {
+            Err(Errno::ENOENT) => return Ok(()),
+            answer => File::from(answer.doing(doing)?),
+        };
+        let Ok(locked) = Flock::lock(directory, FlockArg::LockExclusiveNonblock) else { return Ok(()) };
+        remove_all(self, locked.as_fd()).map_err(|error| error.within(doing()))?;
+        match unlinkat(&self.staging, name, UnlinkatFlags::RemoveDir) {
+            // Whoever had it has removed it.
+            Err(Errno::ENOENT) => Ok(()),
+            answer => answer.doing(doing),
         }
-        Ok(())
     }
 }
