@@ -15,6 +15,8 @@ mod containerd;
 mod docker;
 #[path = "engines/document.rs"]
 mod document;
+#[path = "engines/images.rs"]
+mod images;
 #[path = "engines/machine.rs"]
 mod machine;
 #[path = "engines/podman.rs"]

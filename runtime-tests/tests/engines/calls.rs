@@ -23,6 +23,7 @@ pub fn recorder() -> &'static str {
 #[track_caller]
 fn shapes() -> String {
     // Ids, and paths by what they are for. What is global comes first, so that it is not taken for the command's.
+    // Buildah starts itself anew, as /proc/self/exe.
     let script = r"sed -E '
         s/--root [^ ]+/--root ROOT/
         s/--log( |=)[^ ]+/--log\1LOG/
@@ -34,6 +35,7 @@ fn shapes() -> String {
         s/(^| )[0-9a-f]{64}( |$)/\1ID\2/
         s/(^| )[a-z0-9]{25}( |$)/\1ID\2/
         s/(^| )buildah-[^ ]+$/\1ID/
+        s/^exe:/buildah-oci-run:/
         ' /run/engines/calls | LC_ALL=C sort -u";
     says(script)
 }

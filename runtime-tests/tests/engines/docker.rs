@@ -47,7 +47,7 @@ const UNIT: &str = "/etc/systemd/system/docker.service.d/minirun.conf";
 
 /// Docker as docs/engines.md sets it up.
 #[track_caller]
-fn docker() -> Share {
+pub fn docker() -> Share {
     Share::of("docker", || start(&json!({})))
 }
 

@@ -1,22 +1,29 @@
 //! Podman with the runtime under test as its default: as root and as an ordinary user, with both cgroup managers.
 
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use runtime_tests::{Output, Running};
+use runtime_tests::{Output, Running, Terminal};
 
 use crate::machine::{self, runtime};
 use crate::{boxes, document};
 
 #[path = "podman/calls.rs"]
 mod calls;
+#[path = "podman/endings.rs"]
+mod endings;
 #[path = "podman/life.rs"]
 mod life;
+#[path = "podman/networks.rs"]
+mod networks;
 #[path = "podman/options.rs"]
 mod options;
 #[path = "podman/pods.rs"]
 mod pods;
 #[path = "podman/system.rs"]
 mod system;
+#[path = "podman/terminals.rs"]
+mod terminals;
 #[path = "podman/units.rs"]
 mod units;
 
@@ -41,25 +48,39 @@ impl Caller {
     /// Runs a shell script in which `podman` and `buildah` are those of this caller.
     #[track_caller]
     pub fn sh(self, script: &str) -> Output {
-        static ONCE: OnceLock<()> = OnceLock::new();
-        ONCE.get_or_init(set_up);
+        prepare();
         self.run(script)
     }
 
+    /// Starts such a script at a new terminal, as a person would.
+    #[track_caller]
+    fn at_a_terminal(self, script: &str) -> (Terminal, Child) {
+        prepare();
+        let (terminal, _slave, child) = Terminal::start(self.command(script, "--pty").env("TERM", "xterm"), 24, 80);
+        (terminal, child)
+    }
+
+    #[track_caller]
     fn run(self, script: &str) -> Output {
+        Running::start(self.command(script, "--pipe").stdin(Stdio::null()), machine::HOME.as_ref()).finish()
+    }
+
+    /// Not yet started. `streams` is the option by which systemd connects a user's: `--pipe` or `--pty`.
+    fn command(self, script: &str, streams: &str) -> Command {
         let calls = ["podman", "buildah"]
             .map(|name| format!("{name}() {{ command {name} --cgroup-manager {} \"$@\"; }}\n", self.manager));
         let script = format!("{}{script}", calls.concat());
         if !self.user {
-            return machine::sh(&script);
+            return machine::shell(&script);
         }
         // As a unit of the user's own systemd, for there alone are cgroups that the user may change.
         let mut command = machine::shell(
-            "exec runuser -u user -- env XDG_RUNTIME_DIR=/run/user/1000 systemd-run --user --quiet --pipe --wait \
-             --collect --expand-environment=no -p Delegate=yes -p KillMode=process -p WorkingDirectory=/home/user \
-             sh -uc \"$SCRIPT\"",
+            "exec runuser -u user -- env XDG_RUNTIME_DIR=/run/user/1000 systemd-run --user --quiet $STREAMS --wait \
+             --collect --background= --expand-environment=no -p Delegate=yes -p KillMode=process \
+             -p WorkingDirectory=/home/user sh -uc \"$SCRIPT\"",
         );
-        Running::start(command.env("SCRIPT", script), machine::HOME.as_ref()).finish()
+        command.env("SCRIPT", script).env("STREAMS", streams);
+        command
     }
 
     /// What a script that must succeed has printed, without the blanks around it.
@@ -79,10 +100,17 @@ impl Caller {
 
 /// What every caller finds: the configuration that docs/engines.md tells to write, and the image.
 #[track_caller]
-fn set_up() {
-    document::write("/etc/containers/containers.conf.d/default-runtime.conf");
-    machine::says(&format!("chmod a+r {}; systemctl start user@1000.service", boxes::archive()));
-    for caller in [ROOT, USER] {
-        caller.run(&format!("podman load --quiet --input {}", boxes::archive())).success();
-    }
+fn prepare() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        document::write("/etc/containers/containers.conf.d/default-runtime.conf");
+        // What udev would do elsewhere: tunnels are for everybody.
+        machine::says(&format!(
+            "chmod a+r {}; modprobe tun; chmod a+rw /dev/net/tun; systemctl start user@1000.service",
+            boxes::archive()
+        ));
+        for caller in [ROOT, USER] {
+            caller.run(&format!("podman load --quiet --input {}", boxes::archive())).success();
+        }
+    });
 }

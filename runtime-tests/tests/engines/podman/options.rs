@@ -97,6 +97,21 @@ fn what_a_process_may_do() {
     }
 }
 
+/// Maps that Podman chooses, from the ids that are granted to the name `containers`.
+#[test]
+#[ignore = "long"]
+fn maps_chosen_for_roots_containers() {
+    let look = "cat /proc/self/uid_map; touch /file; stat -c %u:%g /file";
+    let seen = ROOT.says(&format!(
+        "for file in /etc/subuid /etc/subgid; do echo containers:200000:65536 >>$file; done
+         run='podman run --network none --userns auto:size=1024'
+         $run --detach --name chosen box sleep 1000 >/dev/null
+         podman exec chosen sh -c '{look}'; $run --rm box sh -c '{look}'; podman rm --force --time 0 chosen"
+    ));
+    let words: Vec<_> = seen.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(words, ["0 200000 1024", "0:0", "0 201024 1024", "0:0", "chosen"], "{seen}");
+}
+
 /// The exit status is taken from words of the message, which Podman reads from the runtime's log.
 #[test]
 fn a_program_that_cannot_run_has_the_status_of_a_shell() {
@@ -112,4 +127,31 @@ fn a_program_that_cannot_run_has_the_status_of_a_shell() {
         });
     }
     assert_eq!(USER.sh(&format!("{run} sh -c 'exit 9'")).status, 9);
+}
+
+/// What cannot be done is told in one line, which names what to change, by Podman or by the runtime.
+#[test]
+#[ignore = "long"]
+fn what_fails_is_told() {
+    for (options, status, words) in [
+        ("--workdir /nosuch box true", 126, r#"workdir "/nosuch" does not exist"#),
+        ("--workdir /etc/passwd box true", 126, "is not a directory"),
+        ("--user nosuch box true", 126, "unable to find user nosuch"),
+        ("--device /dev/nosuch box true", 125, "stat /dev/nosuch: no such file"),
+        ("--volume /nosuch:/x box true", 125, "statfs /nosuch: no such file"),
+        ("--cpuset-cpus 99 box true", 126, "cpuset.cpus"),
+        ("--sysctl net.ipv4.nosuch=1 box true", 127, "net/ipv4/nosuch"),
+        ("--volume /etc:/bin/probe box true", 126, "not a directory"),
+    ] {
+        let output = ROOT.sh(&format!("podman run --rm --network none --name told {options}"));
+        let told = output.stderr.trim();
+        assert!(output.status == status && told.to_lowercase().contains(words), "{options}: {output:?}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    assert_eq!(ROOT.says("podman ps --all --quiet --filter name=told"), "");
+    // What systemd does not delegate to a user by itself.
+    let output = USER.sh("podman run --rm --network none --cpuset-cpus 0 box true");
+    fails_on(&[("crun", "has words of its own"), ("runc", "has words of its own")], || {
+        assert!(output.status == 126 && output.stderr.contains("Delegate= in a drop-in"), "{output:?}");
+    });
 }

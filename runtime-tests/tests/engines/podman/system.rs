@@ -25,7 +25,7 @@ fn a_system(podman: Caller, root: &str) {
     ));
     // It answers once its bus is there.
     let seen = podman.says(
-        "until podman exec system systemctl is-system-running --wait 2>/dev/null | grep running; do sleep 1; done
+        "until podman exec system systemctl is-system-running --wait 2>/dev/null | grep -E 'running|degraded'; do sleep 1; done
          podman exec system systemctl list-units --failed --no-legend --no-pager
          podman exec system systemctl is-active systemd-journald
          podman exec system systemd-run --quiet --wait --pipe --unit limited -p MemoryMax=20M \
@@ -70,8 +70,10 @@ done
 for name in sh cat sleep; do ln usr/bin/busybox usr/bin/$name; done
 # Of the machine's services only what every system starts with.
 mkdir -p etc/systemd/system
+# With an identity it has been booted before: on its first boot systemd enables whatever has a file.
+echo 0123456789abcdef0123456789abcdef >etc/machine-id
 for unit in nftables.service ldconfig.service systemd-firstboot.service systemd-journal-catalog-update.service \
-    systemd-update-done.service systemd-binfmt.service; do ln -s /dev/null etc/systemd/system/$unit; done
+    systemd-update-done.service systemd-binfmt.service systemd-sysusers.service; do ln -s /dev/null etc/systemd/system/$unit; done
 printf '[Unit]\nRequires=basic.target dbus.socket\nAfter=basic.target dbus.socket\nAllowIsolate=yes\n' \
     >etc/systemd/system/default.target
 cp -a $root /home/user/system

@@ -2,6 +2,7 @@
 //! in the state of the container in which engines make it.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 
 use runtime_tests::{Bundle, Receiver, Running, fails_on};
 use serde_json::{Value, json};
@@ -89,6 +90,10 @@ fn play(line: &str, words: &[&str]) {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let mut command = engine.command(&words);
     command.stdin(fs::File::open(&resources).unwrap());
+    if words.contains(&"--preserve-fds") {
+        // SAFETY: between fork and exec the closure makes one system call.
+        unsafe { command.pre_exec(|| nix::unistd::dup2_raw(std::io::stdin(), 3).map(drop).map_err(Into::into)) };
+    }
     let output = Running::start(&mut command, engine.bundle.home()).finish();
     assert!(output.status == 0, "{line}: {output:?}");
     if words.contains(&"--format") && verb == "ps" {
