@@ -89,7 +89,7 @@ pub fn check(dir: &Path, call: &Call, host: &[Row]) -> Result<Vec<Row>> {
 /// What the compiler says, a row for each problem; one about a controller has the advice of its probe.
 fn refused(error: &anyhow::Error, host: &[Row]) -> Vec<Row> {
     let Some(problems) = error.downcast_ref::<Problems>() else {
-        return vec![Row::missing("config.json", describe(&error), "").essential()];
+        return vec![Row::missing("config.json", describe(error), "").essential()];
     };
     let row = |problem: &minirun_plan::Problem| {
         let name = if problem.origin.as_str().is_empty() { "config.json" } else { problem.origin.as_str() };
