@@ -13,6 +13,8 @@ use crate::{boxes, document};
 mod calls;
 #[path = "containerd/ctr.rs"]
 mod ctr;
+#[path = "containerd/messages.rs"]
+mod messages;
 #[path = "containerd/pods.rs"]
 mod pods;
 

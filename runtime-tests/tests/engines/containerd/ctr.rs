@@ -1,12 +1,14 @@
 //! `ctr`: containerd's own containers and tasks.
 
+use runtime_tests::fails_on;
+
 use super::{assert_nothing_left, containerd};
 use crate::machine::{program, refuses, says, sh};
 
 const IMAGE: &str = "docker.io/library/box:latest";
 
 /// `ctr run` with the runtime under test.
-fn run(options: &str, id: &str, words: &str) -> String {
+pub fn run(options: &str, id: &str, words: &str) -> String {
     format!("ctr run --runc-binary {} {options} {IMAGE} {id} {words}", program())
 }
 
@@ -26,7 +28,7 @@ fn a_container_from_its_start_to_its_removal() {
     assert!(says("ctr task ps two").contains("PID"));
     assert!(says("ctr task metrics two").contains("memory"));
     let refused = refuses("ctr task checkpoint two");
-    assert!(refused.contains("checkpoint"), "{refused}");
+    fails_on(&[("crun", "names the library that it misses")], || assert!(refused.contains("checkpoint"), "{refused}"));
     says("ctr task kill -s KILL two && sleep 2 && ctr task delete two; ctr container delete two");
     assert_nothing_left();
 }
@@ -45,7 +47,8 @@ fn a_terminal_is_the_containers() {
 #[ignore = "long"]
 fn what_cannot_be_executed_is_named() {
     let _share = containerd();
-    let message = refuses(&run("--rm", "none", "/no/such/program"));
+    // crun's first word of the reason has a capital.
+    let message = refuses(&run("--rm", "none", "/no/such/program")).to_lowercase();
     assert!(message.contains("/no/such/program") && message.contains("no such file or directory"), "{message}");
     assert_nothing_left();
 }

@@ -1,5 +1,6 @@
 //! Pods, as the kubelet makes them through the CRI, of a RuntimeClass whose handler is the runtime under test.
 
+use runtime_tests::fails_on;
 use serde_json::{Value, json};
 
 use super::{Cri, assert_nothing_left, containerd, pod_config};
@@ -157,8 +158,13 @@ fn errors_are_those_of_the_runtime() {
     let pod = cri.pod(pod_config("errors"));
     for (command, words) in [("/none", "no such file or directory"), ("/etc/passwd", "permission denied")] {
         let id = cri.created(&pod, json!({"metadata": {"name": command}, "command": [command]}));
-        let message = cri.refused("StartContainer", json!({"container_id": id}));
-        assert!(message.contains(command) && message.contains(words), "{message}");
+        // crun's reasons begin with a capital.
+        let message = cri.refused("StartContainer", json!({"container_id": id})).to_lowercase();
+        let known: &[_] = match command {
+            "/etc/passwd" => &[("crun", "says `exists but it is not executable: Operation not permitted`")],
+            _ => &[],
+        };
+        fails_on(known, || assert!(message.contains(command) && message.contains(words), "{message}"));
         cri.call("RemoveContainer", json!({"container_id": id}));
     }
     let limits = json!({"linux": {"resources": {"memory_limit_in_bytes": 4096}}, "metadata": {"name": "small"}});
