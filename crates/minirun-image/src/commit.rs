@@ -137,8 +137,9 @@ impl<'a> Base<'a> {
             let packed = self.pack(root, ids, to.transport, amendment.compression, &mut target)?;
             drop(held);
             let layer = (packed.entries > 0).then_some(packed.diff_id);
-            if layer.is_some() {
-                layers.push(end(&mut target, &packed, to.transport)?);
+            match layer {
+                Some(_) => layers.push(end(&mut target, &packed, to.transport)?),
+                None => target.take_back()?,
             }
             describe(&mut configuration, self.layers.len(), layer, amendment)?;
             let id = publish(target, to, &configuration, layers)?;

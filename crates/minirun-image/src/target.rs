@@ -135,6 +135,13 @@ impl Target {
         }
     }
 
+    /// Takes back what was begun. In a layout the next draft takes its place.
+    pub(crate) fn take_back(&mut self) -> Result<()> {
+        let Form::Archive { out, begun, .. } = &mut self.form else { return Ok(()) };
+        let file = out.out();
+        file.set_len(*begun).and_then(|()| file.seek(std::io::SeekFrom::Start(*begun))).map(drop).doing(|| "ftruncate")
+    }
+
     /// Writes a small file.
     pub(crate) fn put(&mut self, name: &str, content: &[u8]) -> Result<()> {
         let doing = || format!("write {name}");

@@ -112,8 +112,10 @@ fn every_form_is_read_by_others() {
     home.sh("rm -r img");
     home.commit(&[], "web/", "oci:other:tag");
     assert_eq!(of("oci:other:tag"), expected);
-    home.commit(&[], "of-b/", "oci:other:unchanged");
-    assert_eq!(of("oci:other:unchanged"), expected, "no layer for no change");
+    for to in ["oci:other:unchanged", "oci-archive:unchanged.tar:tag", "docker-archive:unchanged-too.tar"] {
+        home.commit(&[], "of-b/", to);
+        assert_eq!(of(to), expected, "no layer for no change: {to}");
+    }
 }
 
 #[test]

@@ -39,8 +39,8 @@ fn podman_runs_what_was_committed() {
     let path = committed();
     for podman in [ROOT, USER] {
         for (load, name) in [
-            (format!("podman pull --quiet oci:{path}/layout:layout"), "localhost/layout"),
-            (format!("podman load --quiet --input {path}/archive.tar"), "localhost/archive"),
+            (format!("podman pull --quiet oci:{path}/layout:layout"), "layout"),
+            (format!("podman load --quiet --input {path}/archive.tar"), "archive"),
             (format!("podman load --quiet --input {path}/docker.tar"), "localhost/docker"),
         ] {
             let seen = podman.says(&format!("{load} >/dev/null; podman run --rm --network none {name}"));

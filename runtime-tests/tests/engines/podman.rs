@@ -52,21 +52,21 @@ impl Caller {
         self.run(script)
     }
 
-    /// Starts such a script at a new terminal, as a person would.
+    /// Starts such a script at a new terminal, as a person would. It does not control a user's, whose systemd is between.
     #[track_caller]
     fn at_a_terminal(self, script: &str) -> (Terminal, Child) {
         prepare();
-        let (terminal, _slave, child) = Terminal::start(self.command(script, "--pty").env("TERM", "xterm"), 24, 80);
+        let (terminal, _slave, child) = Terminal::start(self.command(script).env("TERM", "xterm"), 24, 80);
         (terminal, child)
     }
 
     #[track_caller]
     fn run(self, script: &str) -> Output {
-        Running::start(self.command(script, "--pipe").stdin(Stdio::null()), machine::HOME.as_ref()).finish()
+        Running::start(self.command(script).stdin(Stdio::null()), machine::HOME.as_ref()).finish()
     }
 
-    /// Not yet started. `streams` is the option by which systemd connects a user's: `--pipe` or `--pty`.
-    fn command(self, script: &str, streams: &str) -> Command {
+    /// Not yet started.
+    fn command(self, script: &str) -> Command {
         let calls = ["podman", "buildah"]
             .map(|name| format!("{name}() {{ command {name} --cgroup-manager {} \"$@\"; }}\n", self.manager));
         let script = format!("{}{script}", calls.concat());
@@ -75,11 +75,11 @@ impl Caller {
         }
         // As a unit of the user's own systemd, for there alone are cgroups that the user may change.
         let mut command = machine::shell(
-            "exec runuser -u user -- env XDG_RUNTIME_DIR=/run/user/1000 systemd-run --user --quiet $STREAMS --wait \
-             --collect --background= --expand-environment=no -p Delegate=yes -p KillMode=process \
+            "exec runuser -u user -- env XDG_RUNTIME_DIR=/run/user/1000 systemd-run --user --quiet --pipe --wait \
+             --collect --expand-environment=no -p Delegate=yes -p KillMode=process \
              -p WorkingDirectory=/home/user sh -uc \"$SCRIPT\"",
         );
-        command.env("SCRIPT", script).env("STREAMS", streams);
+        command.env("SCRIPT", script);
         command
     }
 

@@ -57,7 +57,7 @@ fn programs_in_place_of_a_users_network() {
             "mkdir -p pages; echo page of the host >pages/index.html; busybox httpd -p 1{port} -h pages
              podman run --detach --name beside --network {network} --publish {port}:80 {SERVER} >/dev/null
              {inwards}; podman exec beside sh -c '{outwards}'
-             podman rm --force --time 0 beside; pkill --full 'httpd -p 1{port}'"
+             podman rm --force --time 0 beside; pkill --full '^busybox httpd -p 1{port}'"
         ));
         assert_eq!(seen, "page\npage of the host\nbeside", "{network}");
     }

@@ -92,7 +92,7 @@ fn play(line: &str, words: &[&str]) {
     command.stdin(fs::File::open(&resources).unwrap());
     if words.contains(&"--preserve-fds") {
         // SAFETY: between fork and exec the closure makes one system call.
-        unsafe { command.pre_exec(|| nix::unistd::dup2_raw(std::io::stdin(), 3).map(drop).map_err(Into::into)) };
+        unsafe { command.pre_exec(|| nix::errno::Errno::result(libc::dup2(0, 3)).map(drop).map_err(Into::into)) };
     }
     let output = Running::start(&mut command, engine.bundle.home()).finish();
     assert!(output.status == 0, "{line}: {output:?}");
