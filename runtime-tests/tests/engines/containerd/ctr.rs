@@ -28,7 +28,8 @@ fn a_container_from_its_start_to_its_removal() {
     assert!(says("ctr task ps two").contains("PID"));
     assert!(says("ctr task metrics two").contains("memory"));
     let refused = refuses("ctr task checkpoint two");
-    fails_on(&[("crun", "names the library that it misses")], || assert!(refused.contains("checkpoint"), "{refused}"));
+    let peers = [("crun", "names the library that it misses"), ("runc", "names the program that it misses")];
+    fails_on(&peers, || assert!(refused.contains("checkpoint"), "{refused}"));
     says("ctr task kill -s KILL two && sleep 2 && ctr task delete two; ctr container delete two");
     assert_nothing_left();
 }
