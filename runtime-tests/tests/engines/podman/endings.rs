@@ -66,7 +66,7 @@ fn a_death(podman: Caller, stage: &str) {
     // The names of both stand in front, unlike those of the shells that have this script as an argument.
     let kill = "pkill --signal KILL --full '^([^ ]*/)?(podman|conmon) .*/killed'";
     podman.says(&format!(
-        "rm -f {cidfile}
+        "rm -f {cidfile}; podman rm --force --time 0 --ignore killed >/dev/null
          podman run --rm --network none --name killed --conmon-pidfile /tmp/killed --cidfile {cidfile} box sleep 1004 \
             >/dev/null 2>&1 &
          until {{ test -s {cidfile} && {stage}; }} >/dev/null 2>&1; do sleep 0.05; done
