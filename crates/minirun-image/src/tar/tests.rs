@@ -56,7 +56,10 @@ fn an_archive_may_end_without_zeros_but_not_within_something() {
     let file = entry("a", b'0', b"abc");
     assert_eq!(list(&file).unwrap().len(), 1);
     assert!(list(&[]).unwrap().is_empty());
-    for length in [1, 511, 513, 515, 1023] {
+    for length in [515, 1023] {
+        assert_eq!(list(&file[..length]).unwrap().len(), 1, "{length}");
+    }
+    for length in [1, 511, 513, 514] {
         list(&file[..length]).unwrap_err();
     }
 }
