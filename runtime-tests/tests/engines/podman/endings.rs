@@ -65,13 +65,16 @@ fn a_death(podman: Caller, stage: &str) {
     let stage = stage.replace("CIDFILE", &cidfile).replace("STATE/", &state);
     // The names of both stand in front, unlike those of the shells that have this script as an argument.
     let kill = "pkill --signal KILL --full '^([^ ]*/)?(podman|conmon) .*/killed'";
-    let id = podman.says(&format!(
-        "rm -f {cidfile}; podman rm --force --time 0 --ignore killed >/dev/null
+    // Podman may remove its file when it dies.
+    let kept = format!("{cidfile}-id");
+    podman.says(&format!(
+        "rm -f {cidfile} {kept}; podman rm --force --time 0 --ignore killed >/dev/null
          podman run --rm --network none --name killed --conmon-pidfile /tmp/killed --cidfile {cidfile} box sleep 1004 \
             >/dev/null 2>&1 &
-         until {{ test -s {cidfile} && {stage}; }} >/dev/null 2>&1; do sleep 0.05; done
-         cat {cidfile}; {kill}; while {kill}; do sleep 0.1; done; wait"
+         until {{ cp {cidfile} {kept} && test -s {kept} && {stage}; }} >/dev/null 2>&1; do sleep 0.05; done
+         {kill}; while {kill}; do sleep 0.1; done; wait"
     ));
+    let id = std::fs::read_to_string(&kept).unwrap();
     // Podman gives up once on a container whose monitor has gone.
     let remove = format!("podman rm --force --time 0 --ignore {id} >/dev/null");
     podman.says(&format!("{remove} 2>&1 || {remove}"));
