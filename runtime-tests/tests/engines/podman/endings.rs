@@ -69,8 +69,8 @@ fn a_death(podman: Caller, stage: &str) {
     let kept = format!("{cidfile}-id");
     podman.says(&format!(
         "rm -f {cidfile} {kept}; podman rm --force --time 0 --ignore killed >/dev/null
-         podman run --rm --network none --name killed --conmon-pidfile /tmp/killed --cidfile {cidfile} box sleep 1004 \
-            >/dev/null 2>&1 &
+         podman run --rm --network none --name killed --conmon-pidfile {cidfile}-by --cidfile {cidfile} box sleep 1004 \
+            >{cidfile}-said 2>&1 &
          until {{ cp {cidfile} {kept} && test -s {kept} && {stage}; }} >/dev/null 2>&1; do sleep 0.05; done
          {kill}; while {kill}; do sleep 0.1; done; wait"
     ));
