@@ -4,7 +4,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
 use runtime_tests::{Output, Running, Runtime};
 
@@ -64,6 +64,39 @@ fn prepare() {
         let output = Command::new("/bin/sh").args(["-c", script]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     });
+}
+
+/// The disk of the machine that limits are tried on.
+#[derive(Debug)]
+pub struct Disk {
+    /// Its device.
+    pub path: String,
+    /// The major and minor number of that, with a colon between them.
+    pub number: String,
+    /// The directory with its file system.
+    pub mounted: &'static str,
+}
+
+/// The disk, mounted.
+#[track_caller]
+pub fn disk() -> &'static Disk {
+    static DISK: OnceLock<Disk> = OnceLock::new();
+    DISK.get_or_init(|| {
+        let path =
+            says("findmnt --noheadings --output SOURCE /mnt/disk || { mount /dev/vda /mnt/disk; echo /dev/vda; }");
+        let number = says(&format!("lsblk --noheadings --nodeps --output MAJ:MIN {path}"));
+        Disk { path, number, mounted: "/mnt/disk" }
+    })
+}
+
+/// Has a container write 4 MiB to this file on the disk, for which it may write 1 MiB per second.
+#[track_caller]
+pub fn assert_writes_slowly(exec: &str, file: &str) {
+    let seconds = says(&format!(
+        "start=$(date +%s); {exec} dd if=/dev/zero of={file} bs=64k count=64 conv=fsync 2>/dev/null
+         echo $(($(date +%s) - start))"
+    ));
+    assert!(seconds.parse::<u32>().unwrap() >= 3, "4 MiB in {seconds} s");
 }
 
 /// The daemons of the machine, of which one set-up at a time can be had.
