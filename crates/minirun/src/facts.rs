@@ -13,11 +13,22 @@ use minirun_sys::Forked;
 
 use crate::cli::Call;
 
+/// Is the runtime an ordinary user, or root of no more than a user namespace?
+pub fn rootless() -> bool {
+    of_user().rootless()
+}
+
+/// Who the runtime is.
+fn of_user() -> HostFacts {
+    let euid = nix::unistd::geteuid().as_raw();
+    HostFacts { euid, initial_user_namespace: in_initial_user_namespace(), ..HostFacts::default() }
+}
+
 /// What the plan of a process depends on.
 pub fn of_privileges() -> Result<HostFacts> {
     let (bounding, last_capability) = bounding_set();
     let (_, permitted, _) = sys::capget()?;
-    let (euid, initial_user_namespace) = (nix::unistd::geteuid().as_raw(), in_initial_user_namespace());
+    let user = of_user();
     // Copying one is the only way to learn it: the owner of a namespace outside of one's own is not told (ioctl_ns(2)).
     // Other errors than that of who has no right speak of this one mount.
     let copies = || {
@@ -27,12 +38,10 @@ pub fn of_privileges() -> Result<HostFacts> {
     Ok(HostFacts {
         last_capability,
         bounding: bounding & permitted,
-        euid,
         egid: nix::unistd::getegid().as_raw(),
-        initial_user_namespace,
-        others_mounts: euid == 0 && !initial_user_namespace && !copies(),
+        others_mounts: user.euid == 0 && !user.initial_user_namespace && !copies(),
         setgroups_denied: denies_setgroups("self"),
-        ..HostFacts::default()
+        ..user
     })
 }
 
@@ -58,7 +67,7 @@ pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFa
         _ if disabled => (own().unwrap_or_default(), Some("--cgroup-manager disabled".to_owned())),
         (Some(cgroup), _) => (cgroup.strip_prefix("/").unwrap_or(cgroup).to_owned(), None),
         (None, Some(path)) if path.starts_with('/') => (PathBuf::new(), None),
-        (None, path) => place_of_cgroups(mount.as_ref(), call, path.is_some_and(|path| !path.is_empty()))?,
+        (None, path) => place_of_cgroups(mount.as_ref(), call, path.is_some_and(|path| !path.is_empty())),
     };
     let resources = linux.and_then(|linux| linux.resources.as_ref());
     let facts = of_limits(resources, mount.as_ref(), &cgroup_base, cgroup_denied.is_some())?;
@@ -82,8 +91,8 @@ pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFa
 
 /// Below which cgroup containers get theirs, and why they get none where they may do without one: as in runc, if that is
 /// what `--rootless` says, or else for those who are not root of the host.
-fn place_of_cgroups(mount: Option<&CgroupMount>, call: &Call, asked: bool) -> Result<(PathBuf, Option<String>)> {
-    let rootless = of_privileges()?.rootless();
+fn place_of_cgroups(mount: Option<&CgroupMount>, call: &Call, asked: bool) -> (PathBuf, Option<String>) {
+    let rootless = rootless();
     let may_lack = !asked
         && match call.globals.text("rootless").as_deref() {
             Some("true") => true,
@@ -96,21 +105,21 @@ fn place_of_cgroups(mount: Option<&CgroupMount>, call: &Call, asked: bool) -> Re
         Some(mount) if may_lack => usable(mount, Path::new("")).map(|()| PathBuf::new()),
         Some(_) => Ok(PathBuf::new()),
     };
-    Ok(match found {
+    match found {
         Ok(base) => (base, None),
         Err(why) if may_lack => (own().unwrap_or_default(), Some(why)),
         Err(_) => (PathBuf::new(), None),
-    })
+    }
 }
 
 /// Below which cgroup the caller makes those of containers; or why it can make none.
-pub fn cgroup_base(mount: &CgroupMount) -> Result<Result<PathBuf, String>> {
-    Ok(if of_privileges()?.rootless() { delegated(mount) } else { Ok(PathBuf::new()) })
+pub fn cgroup_base(mount: &CgroupMount) -> Result<PathBuf, String> {
+    if rootless() { delegated(mount) } else { Ok(PathBuf::new()) }
 }
 
 /// Where the cgroup of a container is whose configuration does not say so; or why it can have none.
-pub fn default_cgroup(mount: &CgroupMount, id: &str) -> Result<Result<PathBuf, String>> {
-    Ok(cgroup_base(mount)?.map(|base| minirun_plan::default_cgroup(&base, id)))
+pub fn default_cgroup(mount: &CgroupMount, id: &str) -> Result<PathBuf, String> {
+    cgroup_base(mount).map(|base| minirun_plan::default_cgroup(&base, id))
 }
 
 /// Does this user namespace deny setgroups(2)? Only somebody inside can tell. What cannot be entered is told of later.

@@ -84,7 +84,7 @@ fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
     let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?;
     let path = match named {
         Some(path) => Some(Path::new("/").join(path)),
-        None => facts::default_cgroup(&mount, id)?.ok(),
+        None => facts::default_cgroup(&mount, id).ok(),
     };
     let cgroup = path.map(|path| CgroupRecord { mount: mount.path, path, made: None });
     let resctrl = groups_of(linux.as_ref(), id)?;

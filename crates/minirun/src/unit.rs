@@ -41,7 +41,7 @@ pub fn driver(call: &Call) -> Result<Option<Driver>> {
     if call.globals.cgroup_manager() != "systemd" {
         return Ok(None);
     }
-    let user = facts::of_privileges()?.rootless();
+    let user = facts::rootless();
     let cgroup = if user { Manager::connect(user)?.cgroup()? } else { PathBuf::from("/") };
     Ok(Some(Driver { user, cgroup }))
 }
@@ -52,7 +52,7 @@ pub fn guess(cgroups_path: &str, id: &str) -> Option<UnitRecord> {
     if !Path::new("/run/systemd/system").exists() {
         return None;
     }
-    let user = facts::of_privileges().ok()?.rootless();
+    let user = facts::rootless();
     let (_, name, _) = minirun_plan::scope_of(cgroups_path, id, user).ok()?;
     Some(UnitRecord { name, user })
 }

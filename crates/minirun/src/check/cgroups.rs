@@ -4,7 +4,6 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::report::describe;
 use minirun_cgroup::{Cgroup, CgroupMount, controllers, locate, v1_controllers};
 use minirun_plan::{CgroupPlan, ControllerHome, DeviceFilter, HostFacts};
 use minirun_sys as sys;
@@ -53,13 +52,12 @@ fn usable(mount: &CgroupMount) -> Vec<Row> {
     let (name, matters) = ("cgroups.make", "every container with limits has a cgroup; linux.cgroupsPath");
     let own = format!("check-{}", std::process::id());
     let place = match crate::facts::default_cgroup(mount, &own) {
-        Ok(Ok(place)) => place,
-        Ok(Err(why)) => {
+        Ok(place) => place,
+        Err(why) => {
             let advice = "only containers without limits can run; for others have a part of the hierarchy delegated \
                           (systemd-run --user --scope -p Delegate=yes), or run as root";
             return vec![Row::limited(name, why, matters).advice(advice)];
         }
-        Err(error) => return vec![Row::missing(name, describe(&error), matters).essential()],
     };
     match make(&mount.path, place) {
         Ok(cgroup) => {
@@ -179,7 +177,7 @@ fn files(mount: &CgroupMount, cgroup: &Cgroup) -> Vec<Row> {
 
 /// The controllers, each with who holds it.
 fn limits(mount: &CgroupMount) -> Vec<Row> {
-    let base = crate::facts::cgroup_base(mount).ok().and_then(|base| base.ok()).unwrap_or_default();
+    let base = crate::facts::cgroup_base(mount).unwrap_or_default();
     let controllers = match controllers(mount, &base) {
         Ok(found) => found,
         Err(error) => return vec![Row::missing("cgroups.controllers", error.to_string(), "linux.resources")],
