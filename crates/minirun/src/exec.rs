@@ -77,14 +77,25 @@ fn running_cgroup(call: &Call, found: &Found) -> Result<Option<Cgroup>> {
     let Some(known) = &found.record.cgroup else {
         return if call.has("cgroup") { found.record.need_cgroup("exec --cgroup").map(Some) } else { Ok(None) };
     };
-    // runc takes CONTROLLER:PATH as well; on cgroup v2 there is one hierarchy, so only a path remains.
-    let inner = call.text("cgroup").unwrap_or_default();
-    let inner = inner.rsplit(':').next().unwrap_or("").trim_start_matches('/');
+    match call.text("cgroup") {
+        Some(inner) => open_cgroup(&known.mount, &known.path.join(chosen_below(&inner)?)),
+        // A process in a cgroup above init's would keep systemd, or whoever else is init there, from enabling controllers.
+        None => cgroup_of_init(&found.record),
+    }
+    .map(Some)
+}
+
+fn open_cgroup(mount: &Path, path: &Path) -> Result<Cgroup> {
+    Cgroup::open(mount, path)?.with_context(|| format!("cgroup {} does not exist", path.display()))
+}
+
+/// The value of `--cgroup`: runc takes CONTROLLER:PATH as well; on cgroup v2 there is one hierarchy, so only a path remains.
+fn chosen_below(text: &str) -> Result<&str> {
+    let inner = text.rsplit(':').next().unwrap_or("").trim_start_matches('/');
     if Path::new(inner).components().any(|part| part == Component::ParentDir) {
         bail!("--cgroup: {inner:?} must stay below the container's cgroup");
     }
-    let path = known.path.join(inner);
-    Cgroup::open(&known.mount, &path)?.with_context(|| format!("cgroup {} does not exist", path.display())).map(Some)
+    Ok(inner)
 }
 
 /// The container's configuration with the process that shall run in it, and what that takes.
@@ -171,7 +182,7 @@ fn id_of(text: &str) -> Result<u32> {
     }
 }
 
-/// Makes the process, born in the container's cgroup, or where that may not hold processes any more, beside its init.
+/// Makes the process, born in this cgroup, or where that may not hold processes any more, beside init.
 fn join(
     plan: &Plan,
     record: &Record,
@@ -190,7 +201,7 @@ fn join(
         Extras { console, not_inits: &held },
         steps,
     ) {
-        // The container has handed controllers down to cgroups of its own, and lives in those.
+        // The container has handed controllers down to cgroups of its own, and lives in those; it may just have begun.
         Err(SpawnError::Failed(failure)) if failure.errno == Some(Errno::EBUSY) && failure.call == "clone3" => {
             let beside = cgroup_of_init(record)?;
             let held = beside.descriptors().into_iter().chain(held).collect::<Vec<_>>();
@@ -201,14 +212,16 @@ fn join(
     }
 }
 
-/// The cgroup that the container's init is in now (cgroups(7)).
+/// The cgroup that the container's init is in now (cgroups(7)): the container's own, or one that it has made below that. One
+/// that is elsewhere is none of the container's.
 fn cgroup_of_init(record: &Record) -> Result<Cgroup> {
     let (init, known) = record.init.zip(record.cgroup.as_ref()).context("the container has no init")?;
     let path = format!("/proc/{}/cgroup", init.pid);
     let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    let inner =
+    let now =
         text.lines().find_map(|line| line.strip_prefix("0::")).with_context(|| format!("no cgroup2 in {path}"))?;
-    Cgroup::open(&known.mount, Path::new(inner))?.with_context(|| format!("cgroup {inner} does not exist"))
+    let own = Path::new("/").join(&known.path);
+    open_cgroup(&known.mount, if Path::new(now).starts_with(&own) { now.as_ref() } else { &own })
 }
 
 /// Descriptors of the container's init and root, checked to be still those of the record.

@@ -407,6 +407,21 @@ fn a_cgroup_below_the_containers_can_be_chosen() {
 }
 
 #[test]
+fn it_is_born_beside_an_init_that_has_moved() {
+    may_fail_on(&[("crun", "puts it above init"), ("runc", "puts it above init")], || {
+        let container = running();
+        let inner = container.cgroup().join("init.scope");
+        fs::create_dir(&inner).unwrap();
+        fs::write(inner.join("cgroup.procs"), container.pid().to_string()).unwrap();
+        container.exec(&["-d"], &["/bin/sleep", "1000"]).success();
+        assert_eq!(fs::read_to_string(inner.join("cgroup.procs")).unwrap().lines().count(), 2);
+        assert_eq!(fs::read_to_string(container.cgroup().join("cgroup.procs")).unwrap(), "");
+        container.call(&["delete", "-f"], &[]).success();
+        container.bundle().assert_nothing_left();
+    });
+}
+
+#[test]
 fn a_pidfd_is_sent() {
     let container = running();
     let receiver = Receiver::at(&container.bundle().home().join("pidfd"));
