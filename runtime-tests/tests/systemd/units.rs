@@ -46,11 +46,16 @@ fn annotations_are_properties() {
                 "org.systemd.property.SendSIGHUP": "true",
                 "org.systemd.property.MemoryHigh": "uint64 1073741824",
                 "org.systemd.property.Documentation": "@as []",
+                // As CRI-O has them.
+                "org.systemd.property.DefaultDependencies": "true",
+                "org.systemd.property.CollectMode": "'inactive-or-failed'",
             });
         })
         .create();
     let unit = unit_of(container.bundle());
-    for (name, expected) in [("TimeoutStopUSec", "7s"), ("SendSIGHUP", "yes"), ("MemoryHigh", "1073741824")] {
+    for (name, expected) in
+        [("TimeoutStopUSec", "7s"), ("SendSIGHUP", "yes"), ("MemoryHigh", "1073741824"), ("DefaultDependencies", "yes")]
+    {
         assert_eq!(property(&unit, name), expected, "{name}");
     }
     let after = property(&unit, "After");

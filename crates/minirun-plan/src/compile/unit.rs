@@ -17,8 +17,7 @@ const ANNOTATION: &str = "org.systemd.property.";
 /// No limit, and the like, in properties that are numbers.
 const INFINITY: u64 = u64::MAX;
 /// What the runtime says itself, because the container's life depends on it.
-const OWN: [&str; 7] =
-    ["PIDs", "Slice", "Delegate", "Description", "CollectMode", "DefaultDependencies", "RemainAfterExit"];
+const OWN: [&str; 5] = ["PIDs", "Slice", "Delegate", "Description", "RemainAfterExit"];
 
 /// For whom a unit is, as its `Description` has it: by this a unit is known as ours.
 pub fn unit_description(owner: &str) -> String {
@@ -44,7 +43,11 @@ pub(super) fn unit(draft: &mut Draft<'_>, slice: &str, annotations: Option<&BTre
         if let Some(name) = key.strip_prefix(ANNOTATION) {
             let origin = Origin::of("annotations").key(key);
             match annotated(name, text) {
-                Ok((name, value)) => properties.push(Property { name, value, origin }),
+                Ok((name, value)) => {
+                    // CRI-O sets DefaultDependencies and CollectMode.
+                    properties.retain(|known| known.name != name);
+                    properties.push(Property { name, value, origin });
+                }
                 Err(text) => draft.problem(&origin, text),
             }
         }

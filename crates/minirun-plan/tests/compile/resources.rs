@@ -38,7 +38,11 @@ fn the_unit_of_the_cgroup() {
     let patch = json!({
         "/linux/cgroupsPath": "a-b.slice:cri:web",
         "/linux/resources": {"pids": {"limit": 7}, "unified": {"memory.oom.group": "1"}},
-        "/annotations": {"org.systemd.property.TimeoutStopSec": "5", "other": "['"},
+        "/annotations": {
+            "org.systemd.property.TimeoutStopSec": "5",
+            "org.systemd.property.DefaultDependencies": "true",
+            "other": "['",
+        },
     });
     let plan = compile(&spec(&patch), &v2(), &by_systemd(false, "/")).unwrap();
     assert_eq!(plan.cgroup.path, Path::new("/a.slice/a-b.slice/cri-web.scope"));
@@ -60,6 +64,8 @@ fn the_unit_of_the_cgroup() {
     ] {
         assert!(properties.iter().any(|line| line == wanted), "no {wanted} in {properties:#?}");
     }
+    let overridden: Vec<_> = properties.iter().filter(|line| line.starts_with("DefaultDependencies=")).collect();
+    assert_eq!(overridden, ["DefaultDependencies=true annotations[\"org.systemd.property.DefaultDependencies\"]"]);
     let user = HostFacts { euid: 1000, initial_user_namespace: true, ..v2() };
     let plan = compile(&spec(&json!({})), &user, &by_systemd(true, "/user.slice/user@7.service")).unwrap();
     assert_eq!(plan.cgroup.path, Path::new("/user.slice/user@7.service/user.slice/minirun-ID.scope"));
