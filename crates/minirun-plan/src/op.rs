@@ -141,6 +141,13 @@ pub struct FsOption {
     pub index: Option<usize>,
 }
 
+impl FsOption {
+    /// Is its value longer than fsconfig(2) takes: 255 bytes (`vfs_fsconfig` in fs/fsopen.c)?
+    pub(crate) fn is_long(&self) -> bool {
+        self.value.as_ref().is_some_and(|value| value.as_bytes().len() > 255)
+    }
+}
+
 /// A kind of device node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeKind {
@@ -216,7 +223,7 @@ pub enum Op {
         /// Where.
         point: MountPoint,
     },
-    /// As `Mount`, by the older mount(2): for options that fsconfig(2) cannot say (`iversion`, `silent`).
+    /// As `Mount`, by the older mount(2): for options that fsconfig(2) cannot say (`iversion`, `silent`, long ones).
     ClassicMount {
         /// Its type.
         filesystem: CString,

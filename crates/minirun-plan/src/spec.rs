@@ -35,7 +35,7 @@ pub fn read<T: for<'t> Deserialize<'t>>(text: &[u8]) -> serde_json::Result<T> {
 pub struct Spec {
     pub oci_version: String,
     pub root: Option<Root>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub mounts: Vec<Mount>,
     pub process: Option<Process>,
     pub hostname: Option<String>,
@@ -105,7 +105,7 @@ pub struct Scheduler {
     pub nice: i32,
     #[serde(default)]
     pub priority: i32,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub flags: Vec<String>,
     #[serde(default)]
     pub runtime: u64,
@@ -148,7 +148,7 @@ pub struct User {
     pub uid: u32,
     pub gid: u32,
     pub umask: Option<u32>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub additional_gids: Vec<u32>,
 }
 
@@ -156,15 +156,15 @@ pub struct User {
 #[derive(Debug, Default, Deserialize)]
 #[allow(missing_docs)]
 pub struct Capabilities {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub bounding: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub effective: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub inheritable: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub permitted: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub ambient: Vec<String>,
 }
 
@@ -183,15 +183,15 @@ pub struct Rlimit {
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct Linux {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub namespaces: Vec<LinuxNamespace>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub uid_mappings: Vec<IdMapping>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub gid_mappings: Vec<IdMapping>,
     #[serde(default, deserialize_with = "unique")]
     pub time_offsets: Option<BTreeMap<String, LinuxTimeOffset>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub devices: Vec<Device>,
     #[serde(default, deserialize_with = "unique")]
     pub net_devices: Option<BTreeMap<String, NetDevice>>,
@@ -203,9 +203,9 @@ pub struct Linux {
     pub sysctl: Option<BTreeMap<String, String>>,
     pub seccomp: Option<Seccomp>,
     pub rootfs_propagation: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub masked_paths: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub readonly_paths: Vec<String>,
     pub mount_label: Option<String>,
     pub personality: Option<Personality>,
@@ -238,7 +238,7 @@ pub struct NetDevice {
 pub struct MemoryPolicy {
     pub mode: String,
     pub nodes: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub flags: Vec<String>,
 }
 
@@ -247,7 +247,7 @@ pub struct MemoryPolicy {
 #[allow(missing_docs)]
 pub struct Personality {
     pub domain: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub flags: Vec<String>,
 }
 
@@ -288,7 +288,7 @@ pub struct Resources {
     pub pids: Option<Pids>,
     #[serde(rename = "blockIO")]
     pub block_io: Option<BlockIo>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub hugepage_limits: Vec<HugepageLimit>,
     pub network: Option<Network>,
     #[serde(default, deserialize_with = "unique")]
@@ -377,6 +377,11 @@ pub struct Network {
 pub struct InterfacePriority {
     pub name: String,
     pub priority: u32,
+}
+
+/// `null` is the same as nothing: Go writes it for a list that is not there.
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(input: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
 /// A map that refuses a key that is given twice: which of the two values was meant is not known.

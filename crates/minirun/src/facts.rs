@@ -168,7 +168,7 @@ pub fn of_limits(
             Some(mount) if limited && !mount.unified => v1_controllers()?,
             _ => Vec::new(),
         },
-        bfq: resources.is_some_and(|resources| resources.block_io.is_some()) && exists("/sys/module/bfq"),
+        bfq: resources.is_some_and(|resources| resources.block_io.is_some()) && has_bfq(),
         huge_page_sizes: match resources {
             Some(resources) if !resources.hugepage_limits.is_empty() => huge_page_sizes(),
             _ => Vec::new(),
@@ -183,6 +183,16 @@ pub fn of_limits(
 /// may), and then what the kernel refuses is an error later on.
 pub fn in_initial_user_namespace() -> bool {
     std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
+}
+
+/// Is there the I/O scheduler with weights of its own? One that is built in is no module, but every disk may have it.
+fn has_bfq() -> bool {
+    let mut disks = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    exists("/sys/module/bfq")
+        || disks.any(|disk| {
+            let schedulers = std::fs::read_to_string(disk.path().join("queue/scheduler")).unwrap_or_default();
+            schedulers.split_whitespace().any(|name| name.trim_matches(['[', ']']) == "bfq")
+        })
 }
 
 fn page_size() -> u64 {

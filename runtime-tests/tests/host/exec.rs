@@ -410,12 +410,13 @@ fn a_cgroup_below_the_containers_can_be_chosen() {
 fn it_is_born_beside_an_init_that_has_moved() {
     may_fail_on(&[("crun", "puts it above init"), ("runc", "puts it above init")], || {
         let container = running();
-        let inner = container.cgroup().join("init.scope");
+        let own = container.cgroup();
+        let inner = own.join("init.scope");
         fs::create_dir(&inner).unwrap();
         fs::write(inner.join("cgroup.procs"), container.pid().to_string()).unwrap();
         container.exec(&["-d"], &["/bin/sleep", "1000"]).success();
         assert_eq!(fs::read_to_string(inner.join("cgroup.procs")).unwrap().lines().count(), 2);
-        assert_eq!(fs::read_to_string(container.cgroup().join("cgroup.procs")).unwrap(), "");
+        assert_eq!(fs::read_to_string(own.join("cgroup.procs")).unwrap(), "");
         container.call(&["delete", "-f"], &[]).success();
         container.bundle().assert_nothing_left();
     });

@@ -221,7 +221,9 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
     let filesystem = draft.c_string(typ, &origin.field("type"));
     let source = mount.source.as_ref().map_or(typ.to_owned(), |source| source.to_string_lossy().into_owned());
     let source = draft.c_string(&source, &origin.field("source"));
-    let op = match options.classic {
+    // A whole page is for all options together in mount(2), but not so much for one in fsconfig(2).
+    let long = !options.copy_up && options.filesystem.iter().any(FsOption::is_long);
+    let op = match options.classic.or(long.then_some(0)) {
         Some(flags) => Op::ClassicMount {
             filesystem,
             source,

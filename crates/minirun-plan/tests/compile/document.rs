@@ -14,6 +14,7 @@ fn nothing_changes_nothing() {
         json!({"/linux/mountLabel": "", "/linux/cgroupsPath": "", "/linux/rootfsPropagation": "", "/linux/netDevices": {}}),
         json!({"/hooks": {"prestart": [], "createRuntime": []}, "/linux/timeOffsets": {}, "/linux/sysctl": {}}),
         json!({"/linux/devices": [], "/linux/maskedPaths": [], "/linux/uidMappings": [], "/process/rlimits": []}),
+        json!({"/linux/devices": null, "/linux/maskedPaths": null, "/linux/uidMappings": null, "/process/rlimits": null}),
         json!({"/process/consoleSize": {"height": 24, "width": 80}, "/process/unknown": {"a": [1]}, "/annotations": {"a": "b"}}),
         json!({"/process/env": ["PATH=/bin:/sbin", "HOME=/root", "A=1"], "/linux/resources": {}}),
     ] {

@@ -35,6 +35,15 @@ fn mount_options() {
 }
 
 #[test]
+fn what_is_too_long_for_fsconfig_goes_by_mount() {
+    for (length, flags) in [(255, ""), (256, " flags 0x1")] {
+        let option = format!("lowerdir={}", "x".repeat(length));
+        let expected = format!("mount /m ro overlay{flags} {option} [mounts[0]]");
+        check(mount("/m", "overlay", &[&option, "ro"]), &v2(), &[&expected]);
+    }
+}
+
+#[test]
 fn kinds_of_mounts() {
     let read_only = "remount /m ro bind [mounts[0].options]";
     for (typ, options, expected) in [
