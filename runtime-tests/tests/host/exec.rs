@@ -453,11 +453,12 @@ fn the_container_sees_nothing_of_the_host_in_a_process_that_comes() {
         });
         let container = started(bundle.probe(&format!("snoop {}", canary.path().join("mark").display())));
         wait_until("ready", || container.output().contains("ready"));
-        for _ in 0..60 {
+        // On a machine with much to do most of them come and go unseen.
+        wait_until("processes that were looked at", || {
             container.exec(&[], &["/bin/true"]).success();
-        }
+            container.output().matches("pid=").count() > 20
+        });
         let seen = container.output();
-        assert!(seen.matches("pid=").count() > 20, "{seen}");
         // The caller's own streams are the program's.
         let streams = |target: &str| target == "/dev/null" || target.ends_with(".out") || target.ends_with(".err");
         let strange = |line: &&str| match line.strip_prefix("fd=") {
