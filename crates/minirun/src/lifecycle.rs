@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use crate::report::describe;
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::Cgroup;
-use minirun_plan::{Knob, ResctrlPlan};
+use minirun_plan::{Hook, Knob, ResctrlPlan};
 use minirun_spawn::resctrl::MadeGroups;
 use minirun_spawn::{Attendant, Extras, Gate, Init, Part, SpawnError, Watcher, ask_to_start, spawn};
 use minirun_sys as sys;
@@ -376,19 +376,24 @@ pub fn start(call: &Call) -> Result<()> {
     ask_to_start(gate.as_fd(), &mut |number| filtered.notify(number))?;
     drop(starting);
     entry.remove_gate()?;
-    after_start(&entry, &found.record)?;
-    // That may take long, and others want to do something with the container meanwhile.
+    let hooks = hooks_after_start(&entry, &found.record)?;
+    // What comes may take long, and others, the hooks themselves among them, want to do something with the container.
     drop(entry);
+    after_start(&hooks, &found.record)?;
     notify.map_or(Ok(()), |notify| notify.wait(init.as_fd(), pid))
 }
 
-/// The poststart hooks. A container whose hook fails is killed, as runc does.
-pub fn after_start(entry: &Entry, record: &Record) -> Result<()> {
+/// The poststart hooks.
+pub fn hooks_after_start(entry: &Entry, record: &Record) -> Result<Vec<Hook>> {
     let hooks = record.hooks_after_create.then(|| entry.read_config().and_then(|text| hooks::of_config(&text)));
-    let poststart = hooks.transpose()?.unwrap_or_default().poststart;
+    Ok(hooks.transpose()?.unwrap_or_default().poststart)
+}
+
+/// Carries the poststart hooks out. A container whose hook fails is killed, as runc does.
+pub fn after_start(poststart: &[Hook], record: &Record) -> Result<()> {
     let Some(init) = record.init else { return Ok(()) };
     let state = hooks::state_of(record, Status::Running, init.pid)?;
-    let done = hooks::run_all(&poststart, minirun_spawn::Where::Runtime, &state);
+    let done = hooks::run_all(poststart, minirun_spawn::Where::Runtime, &state);
     if done.is_err()
         && let Some(process) = init.open()
     {

@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::agent::Filtered;
 use crate::cli::Call;
 use crate::container::{Record, Status};
-use crate::lifecycle::{Created, Starter, after_start, make, store};
+use crate::lifecycle::{Created, Starter, after_start, hooks_after_start, make, store};
 use crate::notify::Notify;
 use crate::removal::{add_undo, remove_traces};
 use crate::store::Entry;
@@ -45,21 +45,27 @@ pub fn run(call: &Call) -> Result<ExitCode> {
         }
     };
     let started = start(&entry, &mut container).context("unable to start container process");
-    if let Err(error) = started.and_then(|()| after_start(&entry, &container.record)) {
+    let hooks = match started.and_then(|()| hooks_after_start(&entry, &container.record)) {
+        Ok(hooks) => hooks,
+        Err(error) => {
+            container.init.kill();
+            return Err(add_undo(error, remove_traces(entry, &container.record, None)));
+        }
+    };
+    // Others may kill or delete the container while its hooks and it run.
+    drop(entry);
+    if let Err(error) = after_start(&hooks, &container.record) {
         container.init.kill();
-        return Err(add_undo(error, remove_traces(entry, &container.record, None)));
+        return Err(add_undo(error, delete_own(call, &id, &container)));
     }
     trace::executed();
     if detached {
-        drop(entry);
         if let Some(notify) = notify {
             notify.wait(container.init.pidfd.as_fd(), container.init.pid)?;
         }
         return Ok(ExitCode::SUCCESS);
     }
     let running = trace::program_runs();
-    // Others may kill or delete the container while it runs.
-    drop(entry);
     let ended = wait_for(&container.init, container.terminal.as_ref(), notify);
     drop(running);
     if ended.is_err() {
@@ -146,9 +152,10 @@ pub fn forward_readiness(notify: &mut Option<Notify>) {
     }
 }
 
-/// Passes a signal on. SIGCHLD is for this process, and SIGURG is what Go's runtime sends itself, engines' included.
+/// Passes a signal on. SIGCHLD is for this process, SIGWINCH tells of a terminal that the container does not have, and SIGURG
+/// is what Go's runtime sends itself, engines' included.
 pub fn pass_on(init: &Init, signal: i32) {
-    if signal == libc::SIGCHLD || signal == libc::SIGURG {
+    if [libc::SIGCHLD, libc::SIGWINCH, libc::SIGURG].contains(&signal) {
         return;
     }
     match sys::pidfd_send_signal(init.pidfd.as_fd(), signal) {

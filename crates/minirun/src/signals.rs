@@ -6,15 +6,18 @@ use anyhow::{Context, Result, bail};
 use minirun_sys as sys;
 
 use crate::cli::Call;
-use crate::container::{Found, Record};
-use crate::lifecycle::find;
+use crate::container::{Found, Record, Status};
+use crate::lifecycle::{find, store};
 
 /// `minirun kill`.
 pub fn kill(call: &Call) -> Result<()> {
     let id = &call.args[0];
     let signal = signal_number(call.args.get(1).map_or("SIGTERM", String::as_str))?;
-    let entry = find(call, id)?;
-    let found = Found::locked(&entry)?;
+    // Whoever holds the lock may be waiting for the container itself. Only one that is being made has nobody yet to signal.
+    let found = match Found::peek(&store(call)?, id)? {
+        Some(found) if found.status != Status::Creating => found,
+        _ => Found::locked(&find(call, id)?)?,
+    };
     if call.has("all") {
         return signal_all(&found.record, signal);
     }

@@ -113,14 +113,15 @@ impl Store {
         Ok(matches!(Flock::lock(dir, FlockArg::LockExclusiveNonblock), Err((_, sys::Errno::EWOULDBLOCK))))
     }
 
-    /// The record of a container, without its lock: it is replaced in one go.
+    /// The record of a container, without its lock: it is replaced in one go. One that is just being made or removed may have
+    /// none, and is not there for those who only look.
     pub fn peek(&self, id: &str) -> Result<Option<Vec<u8>>> {
         check_id(id)?;
-        let path = self.root.join(id);
-        match std::fs::read(path.join(RECORD)) {
+        let path = self.root.join(id).join(RECORD);
+        match std::fs::read(&path) {
             Ok(record) => Ok(Some(record)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(path.is_dir().then(Vec::new)),
-            Err(error) => Err(error).with_context(|| format!("read {}", path.join(RECORD).display())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
         }
     }
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use minirun_spawn::Init;
 use minirun_sys as sys;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, setsockopt, socket,
@@ -19,6 +20,10 @@ use nix::sys::time::TimeVal;
 use crate::cli::Call;
 use crate::notify::Notify;
 use crate::run;
+
+mod flow;
+
+use flow::Flow;
 
 /// Where the master of the container's terminal goes.
 pub enum Console {
@@ -129,30 +134,28 @@ impl Drop for RawMode {
 pub fn attend(init: &Init, master: &OwnedFd, notify: Option<Notify>) -> Result<i32> {
     let raw = RawMode::enter()?;
     let signals = sys::signal_fd().context("signalfd")?;
+    // This is the only process that has it open.
+    fcntl(master, FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK)).context("fcntl")?;
     let status = relay(init, &signals, master, notify);
     drop(raw);
     status
 }
 
 fn relay(init: &Init, signals: &OwnedFd, master: &OwnedFd, mut notify: Option<Notify>) -> Result<i32> {
-    let (mut input_open, mut output_open) = (true, true);
+    let mut input = Flow::new(sys::inherited_fd(0), master.as_fd());
+    let mut output = Flow::new(master.as_fd(), sys::inherited_fd(1));
     loop {
         if let Some(status) = run::reap(init)? {
-            // What the container wrote last is still in the terminal.
-            while output_open && ready(master.as_fd()) {
-                output_open = copy(master.as_fd(), sys::inherited_fd(1));
-            }
+            drain(&mut output);
             return Ok(status);
         }
-        let stdin = sys::inherited_fd(0);
         // What is closed would be reported for ever, so the signals stand in its place, and nothing is asked of them. Not a
         // list of what is open: it would take memory with every round, for as long as the container runs.
         let asleep = || PollFd::new(signals.as_fd(), PollFlags::empty());
-        let awake = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut list = [
-            awake(signals.as_fd()),
-            if output_open { awake(master.as_fd()) } else { asleep() },
-            if input_open { awake(stdin) } else { asleep() },
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+            output.awaits().unwrap_or_else(asleep),
+            input.awaits().unwrap_or_else(asleep),
             notify.as_ref().map_or_else(asleep, Notify::poll),
         ];
         match poll(&mut list, PollTimeout::NONE) {
@@ -160,15 +163,15 @@ fn relay(init: &Init, signals: &OwnedFd, master: &OwnedFd, mut notify: Option<No
             Err(Errno::EINTR) => continue,
             Err(errno) => return Err(errno).context("poll"),
         }
-        let [signal, output, input, told] = list.map(|fd| fd.any() == Some(true));
-        if signal {
+        let [signalled, comes, goes, told] = list.map(|fd| fd.any() == Some(true));
+        if signalled {
             pass_signals(init, signals, master)?;
         }
-        if output {
-            output_open = copy(master.as_fd(), sys::inherited_fd(1));
+        if comes {
+            output.step();
         }
-        if input {
-            input_open = copy(stdin, master.as_fd());
+        if goes {
+            input.step();
         }
         if told {
             run::forward_readiness(&mut notify);
@@ -176,28 +179,15 @@ fn relay(init: &Init, signals: &OwnedFd, master: &OwnedFd, mut notify: Option<No
     }
 }
 
-fn ready(fd: BorrowedFd<'_>) -> bool {
-    sys::wait_readable(fd, Some(0)) == Ok(true)
-}
-
-/// Copies what is there; false when there will be nothing more. A terminal whose other side is closed answers EIO.
-fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> bool {
-    let mut buffer = [0u8; 16384];
-    let length = match sys::read(from, &mut buffer) {
-        Ok(0) => return false,
-        Ok(length) => length,
-        Err(Errno::EINTR | Errno::EAGAIN) => return true,
-        Err(_) => return false,
-    };
-    let mut rest = &buffer[..length];
-    while !rest.is_empty() {
-        match sys::write(to, rest) {
-            Ok(written) => rest = &rest[written..],
-            Err(Errno::EINTR) => {}
-            Err(_) => return false,
+/// Takes what the container wrote last, which is still in the terminal.
+fn drain(output: &mut Flow<'_>) {
+    while let Some(one) = output.awaits() {
+        let timeout = if one.events() == PollFlags::POLLOUT { PollTimeout::NONE } else { PollTimeout::ZERO };
+        if poll(&mut [one], timeout) == Ok(0) {
+            return;
         }
+        output.step();
     }
-    true
 }
 
 fn pass_signals(init: &Init, signals: &OwnedFd, master: &OwnedFd) -> Result<()> {
