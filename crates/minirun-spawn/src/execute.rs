@@ -15,6 +15,7 @@ mod seccomp;
 mod terminal;
 mod user;
 mod views;
+mod way;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 

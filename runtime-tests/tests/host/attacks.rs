@@ -151,6 +151,58 @@ fn destinations_through_links_stay_inside() {
     }
 }
 
+/// Links that lead nowhere inside of the root are made there, and would lead somewhere on the host.
+#[test]
+fn what_is_made_for_a_link_is_made_inside() {
+    let home = Bundle::base();
+    let canary = Canary::new(home.home());
+    let new = canary.path().join("directory/new").display().to_string();
+    let climb = "../".repeat(12);
+    let targets = [new.clone(), format!("{climb}{new}"), format!("none/{climb}{new}"), format!("chain{new}")];
+    for target in targets {
+        for (kind, source, options) in
+            [("tmpfs", "x", &[][..]), ("bind", "rootfs/etc", &["bind"]), ("bind", "rootfs/etc/passwd", &["bind"])]
+        {
+            let bundle = Bundle::base().mount("/link", kind, source, options);
+            plant(&bundle, "link", &target);
+            plant(&bundle, "chain", &climb);
+            bundle.run().success();
+            canary.assert_untouched();
+            assert!(bundle.rootfs().join(new.trim_start_matches('/')).exists(), "{target}");
+        }
+    }
+}
+
+/// The same while another process exchanges the links.
+#[test]
+fn what_is_made_for_a_link_that_changes_is_made_inside() {
+    let home = Bundle::base();
+    let canary = Canary::new(home.home());
+    let new = canary.path().join("directory/new").display().to_string();
+    let targets = [new.clone(), format!("{}{new}", "../".repeat(12)), "b/../a/x".into(), "/none".into()];
+    for (destination, source) in [("/a/b/c", "rootfs/etc"), ("/a", "rootfs/etc/passwd")] {
+        let bundle = Bundle::base().mount(destination, "bind", source, &["bind"]);
+        let (place, done) = (bundle.rootfs().join("a"), std::sync::atomic::AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for target in targets.iter().cycle() {
+                    let _ = fs::remove_file(&place).or_else(|_| fs::remove_dir_all(&place));
+                    let _ = symlink(target, &place);
+                    if done.load(std::sync::atomic::Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+            for _ in 0..30 {
+                // Either answer is safe.
+                let _ = bundle.run();
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        canary.assert_untouched();
+    }
+}
+
 #[test]
 fn destinations_that_climb_stay_inside() {
     let home = Bundle::base();

@@ -2,7 +2,7 @@
 //! its bundle.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use runtime_tests::{Bundle, fails_on};
 use serde_json::json;
@@ -72,6 +72,70 @@ fn a_file_is_bound_on_a_target_that_is_made() {
     let source = bundle.path().join("data/file").display().to_string();
     let bundle = bundle.mount("/etc/deep/er/file", "bind", &source, &["bind"]);
     assert_eq!(bundle.args(&["/bin/cat", "/etc/deep/er/file"]).run().success(), "content\n");
+}
+
+/// Links by name, and where they point.
+type Links = [(&'static str, &'static str)];
+
+/// A bundle with a file and a directory to be mounted, and links in its root that lead nowhere.
+fn with_links(links: &Links) -> Bundle {
+    let bundle = with_source("data");
+    for (name, target) in links {
+        symlink(target, bundle.rootfs().join(name)).unwrap();
+    }
+    bundle
+}
+
+#[test]
+fn a_target_is_made_where_a_link_leads() {
+    // The links, the mount point, and where it is.
+    let rows: [(&Links, &str, &str); 8] = [
+        (&[("etc/link", "../run/systemd/resolve/x")], "/etc/link", "/run/systemd/resolve/x"),
+        (&[("link", "/made/app")], "/link", "/made/app"),
+        (&[("link", "/made")], "/link/below/it", "/made/below/it"),
+        (&[("etc/link", "../../../../made")], "/etc/link", "/made"),
+        (&[("link", "one/x"), ("one", "/two"), ("two", "three")], "/link", "/three/x"),
+        (&[("link", "one/../two/../three"), ("three", "four")], "/link", "/four"),
+        (&[("link", "one/../etc/new")], "/link", "/etc/new"),
+        (&[("link", ".//made/./here")], "/link", "/made/here"),
+    ];
+    for (links, target, real) in rows {
+        for (kind, source, options) in
+            [("tmpfs", "x", &[][..]), ("bind", "data", &["bind"]), ("bind", "data/file", &["bind"])]
+        {
+            let bundle = with_links(links).mount(target, kind, source, options);
+            let mountinfo = bundle.probe("mounts").run().success();
+            assert!(parse(&mountinfo, real).is_some(), "{target} {source}: no mount at {real}:\n{mountinfo}");
+        }
+    }
+}
+
+#[test]
+fn a_target_behind_a_loop_of_links_is_refused() {
+    for (links, target) in
+        [(&[("link", "link")][..], "/link"), (&[("a", "b"), ("b", "a/x")], "/b/x"), (&[("a", "new/../a")], "/a")]
+    {
+        let message = with_links(links).mount(target, "bind", "data/file", &["bind"]).refused();
+        assert!(message.contains("symbolic links"), "{target}: {message}");
+    }
+}
+
+/// As many as the kernel follows, even if what the links lead through is made one by one.
+#[test]
+fn a_target_behind_forty_links_is_made() {
+    for (count, enough) in [(40, true), (41, false)] {
+        let bundle = with_links(&[]);
+        for i in 0..count {
+            symlink(format!("new{i}/../link{}", i + 1), bundle.rootfs().join(format!("link{i}"))).unwrap();
+        }
+        let bundle = bundle.mount("/link0", "bind", "data/file", &["bind"]);
+        if enough {
+            assert_eq!(bundle.args(&["/bin/cat", "/link40"]).run().success(), "content\n");
+        } else {
+            let message = bundle.refused();
+            assert!(message.contains("symbolic links"), "{message}");
+        }
+    }
 }
 
 #[test]

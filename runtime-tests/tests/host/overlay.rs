@@ -263,6 +263,18 @@ fn bad_overlays_are_refused() {
 }
 
 #[test]
+fn a_target_is_made_where_a_link_of_a_layer_leads() {
+    let layers = Layers::of(&[("upper", &[("etc/a", "upper\n")])]);
+    symlink("../run/systemd/x", layers.path("rootfs").join("etc/link")).unwrap();
+    fails_on(&OWN, || {
+        let bundle = layers.mounted(&[]).mount("/etc/link", "bind", "upper/etc/a", &["bind"]);
+        let bundle = bundle.args(&["/bin/cat", "/run/systemd/x"]);
+        assert_eq!(bundle.run().success(), "upper\n");
+        assert!(!bundle.rootfs().join("run/systemd").exists(), "a layer was changed");
+    });
+}
+
+#[test]
 fn mounts_lie_on_the_overlay() {
     fails_on(&OWN, || {
         let bundle = Layers::of(&[]).mounted(&[]).mount("/data/made", "tmpfs", "tmpfs", &["size=64k"]).probe("mounts");

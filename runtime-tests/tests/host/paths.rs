@@ -46,6 +46,17 @@ fn a_masked_link_hides_its_target() {
 }
 
 #[test]
+fn a_path_behind_a_link_that_leads_nowhere_is_not_made() {
+    let bundle = Bundle::base().writable();
+    std::os::unix::fs::symlink("/gone", bundle.rootfs().join("link")).unwrap();
+    let bundle = bundle.with(|config| {
+        config["linux"]["maskedPaths"] = json!(["/link", "/link/x"]);
+        config["linux"]["readonlyPaths"] = json!(["/link", "/link/x"]);
+    });
+    assert_eq!(bundle.probe("stat /gone").run().value("errno"), "ENOENT");
+}
+
+#[test]
 fn read_only_paths_are_read_only() {
     let paths = json!(["/proc/sys", "/tmp", "/etc/passwd", "/nonexistent"]);
     let bundle = Bundle::base().writable().with(|config| config["linux"]["readonlyPaths"] = paths);

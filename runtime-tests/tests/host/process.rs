@@ -179,6 +179,15 @@ fn a_missing_working_directory_is_made() {
 }
 
 #[test]
+fn a_missing_working_directory_is_made_where_a_link_leads() {
+    for (target, cwd, real) in [("/data/app", "/app", "/data/app"), ("data", "/app/deep/er", "/data/deep/er")] {
+        let bundle = Bundle::base().writable().with(|config| config["process"]["cwd"] = cwd.into());
+        std::os::unix::fs::symlink(target, bundle.rootfs().join("app")).unwrap();
+        assert_eq!(bundle.probe("cwd").run().value("cwd"), real);
+    }
+}
+
+#[test]
 fn the_umask_is_022_or_the_configured() {
     assert_eq!(Bundle::base().probe("umask").run().value("umask"), "0022");
     let bundle = Bundle::base().with(|config| config["process"]["user"]["umask"] = 0o77.into());

@@ -109,6 +109,10 @@ pub fn broken() -> Vec<(&'static str, Change)> {
         ("process.args[0]", |b| b.with(|c| c["process"]["env"] = json!(["PATH=/usr/bin"])).args(&["true"])),
         // The process.
         ("process.cwd", |b| b.with(|c| c["process"]["cwd"] = "/etc/passwd".into())),
+        ("process.cwd", |b| {
+            symlink("loop/x", b.rootfs().join("loop")).unwrap();
+            b.with(|c| c["process"]["cwd"] = "/loop".into())
+        }),
         ("process.rlimits[0]", |b| {
             let limit = json!([{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 4_000_000_000u64}]);
             b.with(|c| c["process"]["rlimits"] = limit)
@@ -122,8 +126,12 @@ pub fn broken() -> Vec<(&'static str, Change)> {
         ("mounts[7]", |b| b.mount("/etc/passwd", "tmpfs", "tmpfs", &[])),
         ("mounts[7]", |b| b.mount("/etc", "bind", "/etc/passwd", &["bind"])),
         ("mounts[7]", |b| {
-            symlink("/gone", b.rootfs().join("link")).unwrap();
+            symlink("link", b.rootfs().join("link")).unwrap();
             b.mount("/link", "tmpfs", "tmpfs", &[])
+        }),
+        ("mounts[7]", |b| {
+            symlink("new/../etc/passwd/x", b.rootfs().join("link")).unwrap();
+            b.mount("/link/x", "tmpfs", "tmpfs", &[])
         }),
         ("mounts[7]", |b| {
             symlink("/proc/self", b.rootfs().join("link")).unwrap();
@@ -203,6 +211,18 @@ pub fn sound() -> Vec<(&'static str, Change)> {
         ("a file's mount", |b| {
             let file = b.rootfs().join("etc/passwd").display().to_string();
             b.mount("/new/file", "bind", &file, &["bind", "ro"])
+        }),
+        ("mounts where links lead", |b| {
+            symlink("../run/systemd/x", b.rootfs().join("etc/link")).unwrap();
+            symlink("new/../made", b.rootfs().join("link")).unwrap();
+            let (file, tools) = (b.rootfs().join("etc/passwd"), b.rootfs().join("bin"));
+            b.mount("/etc/link", "bind", file.to_str().unwrap(), &["bind", "ro"])
+                .mount("/link/deep", "bind", tools.to_str().unwrap(), &["bind", "ro"])
+                .args(&["/made/deep/busybox", "cat", "/run/systemd/x"])
+        }),
+        ("a working directory where a link leads", |b| {
+            symlink("/data/app", b.rootfs().join("app")).unwrap();
+            b.writable().with(|c| c["process"]["cwd"] = "/app".into())
         }),
         ("tmpcopyup", |b| b.mount("/bin", "tmpfs", "tmpfs", &["tmpcopyup", "exec"]).writable()),
         ("user", |b| b.with(|c| c["process"]["user"] = json!({"uid": 1000, "gid": 1000}))),

@@ -11,7 +11,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use super::Findings;
 use super::maps::IdRanges;
 use super::program::{self, Obstacle, Who};
-use super::view::{Backing, Found, Lost, View};
+use super::view::{Backing, Found, View};
 use crate::check::mounts::map_ids_of;
 
 const NOEXEC: u64 = libc::MOUNT_ATTR_NOEXEC as u64;
@@ -180,53 +180,49 @@ impl Walk<'_, '_> {
             findings.problem(origin, seen, advice);
             None
         };
-        match self.view.resolve(Path::new("/"), &path, !real) {
-            Ok(Found::File { metadata, .. }) if real && metadata.is_symlink() => {
+        let (found, holder) = match self.view.make(&path, !real) {
+            Ok(answer) => answer,
+            Err(lost) => {
+                let advice = "correct the root file system, or mount elsewhere";
+                return problem(self.findings, lost.to_string(), advice);
+            }
+        };
+        if let Some(holder) = holder
+            && !self.may_make(origin, &path, &holder)
+        {
+            return None;
+        }
+        match found {
+            Found::File { metadata, .. } if real && metadata.is_symlink() => {
                 problem(self.findings, format!("{shown} is a link"), "make it a directory in the root file system")
             }
-            Ok(Found::File { metadata, .. }) if directory && !metadata.is_dir() => {
+            Found::File { metadata, .. } if directory && !metadata.is_dir() => {
                 let advice = "remove the file in the root file system, or mount elsewhere";
                 problem(self.findings, format!("{shown} is a file, and a directory is needed there"), advice)
             }
-            Ok(Found::File { metadata, .. }) if !directory && metadata.is_dir() => {
+            Found::File { metadata, .. } if !directory && metadata.is_dir() => {
                 let seen = format!("not a directory: the source is a file, the mount point {shown} a directory");
                 problem(self.findings, seen, "name a file as destination")
             }
-            Ok(Found::File { inside, .. } | Found::Made(inside)) => Some(inside),
-            Ok(Found::Unknown { proc: true }) if !point.may_cover_proc => {
+            Found::File { inside, .. } | Found::Made(inside) => Some(inside),
+            Found::Unknown { proc: true } if !point.may_cover_proc => {
                 let advice = "remove the link in the root file system, or mount elsewhere";
                 problem(self.findings, format!("{shown} cannot be mounted because it is inside /proc"), advice)
             }
-            Ok(Found::Unknown { .. }) => Some(path),
-            Err(Lost::Missing(_)) => self.made(origin, &point.target).then_some(path),
-            Err(lost) => problem(self.findings, lost.to_string(), "correct the root file system, or mount elsewhere"),
+            Found::Unknown { .. } => Some(path),
         }
     }
 
-    /// Can a path that is not there be made with its parents?
-    fn made(&mut self, origin: &Origin, path: &InRoot) -> bool {
-        let mut parent = PathBuf::from("/");
-        for prefix in path.prefixes() {
-            let prefix = Path::new("/").join(path_of(prefix));
-            let entry = self.view.resolve(Path::new("/"), &prefix, false);
-            match self.view.resolve(Path::new("/"), &prefix, true) {
-                Ok(_) => parent = prefix,
-                Err(Lost::Missing(_)) if matches!(&entry, Ok(Found::File { metadata, .. }) if metadata.is_symlink()) => {
-                    let seen = format!("a dangling symbolic link is in the way: {}", prefix.display());
-                    self.findings.problem(origin, seen, "remove the link in the root file system, or make its target");
-                    return false;
-                }
-                Err(_) => break,
-            }
-        }
-        let Ok(Found::File { host, metadata, .. }) = self.view.resolve(Path::new("/"), &parent, true) else {
+    /// May the first part of a path that is not there be made in this directory?
+    fn may_make(&mut self, origin: &Origin, path: &Path, holder: &Path) -> bool {
+        let Ok(Found::File { host, metadata, .. }) = self.view.resolve(Path::new("/"), holder, true) else {
             return true;
         };
         let layered = !self.layers.is_empty() && self.layers.iter().any(|layer| host.starts_with(layer));
         let read_only = !layered && statvfs(&host).is_ok_and(|stat| stat.flags().contains(FsFlags::ST_RDONLY));
         if read_only || !self.may_write(&metadata) {
             let why = if read_only { "read-only file system" } else { "permission denied" };
-            let seen = format!("{} is missing and cannot be made in {}: {why}", inside(path).display(), host.display());
+            let seen = format!("{} is missing and cannot be made in {}: {why}", path.display(), host.display());
             let advice = "make it in the root file system beforehand, or give the root's files to the container's root";
             self.findings.problem(origin, seen, advice);
             return false;
@@ -306,8 +302,9 @@ impl Walk<'_, '_> {
     }
 
     fn device(&mut self, origin: &Origin, path: &InRoot, kind: NodeKind, device: u64) {
-        match self.view.resolve(Path::new("/"), &inside(path), false) {
-            Ok(Found::File { metadata, .. }) => {
+        let path = inside(path);
+        match self.view.make(&path, false) {
+            Ok((Found::File { metadata, .. }, _)) => {
                 let file = metadata.file_type();
                 let same = match kind {
                     NodeKind::Char => file.is_char_device() && metadata.rdev() == device,
@@ -315,14 +312,12 @@ impl Walk<'_, '_> {
                     NodeKind::Fifo => file.is_fifo(),
                 };
                 if !same {
-                    let seen = format!("something else is at {} already", inside(path).display());
+                    let seen = format!("something else is at {} already", path.display());
                     self.findings.problem(origin, seen, "remove it in the root file system, or mount a tmpfs at /dev");
                 }
             }
+            Ok((_, Some(holder))) => drop(self.may_make(origin, &path, &holder)),
             Ok(_) => {}
-            Err(Lost::Missing(_)) => {
-                self.made(origin, path);
-            }
             Err(lost) => self.findings.problem(origin, lost.to_string(), "correct the root file system"),
         }
     }
@@ -341,16 +336,14 @@ impl Walk<'_, '_> {
     fn make_directory(&mut self, origin: &Origin, path: &InRoot) {
         let shown = inside(path);
         let advice = "name a directory, or one that can be made";
-        match self.view.resolve(Path::new("/"), &shown, true) {
-            Ok(Found::File { metadata, .. }) if !metadata.is_dir() => {
+        match self.view.make(&shown, true) {
+            Ok((Found::File { metadata, .. }, _)) if !metadata.is_dir() => {
                 self.findings.problem(origin, format!("{} is not a directory", shown.display()), advice);
             }
             // A magic link of procfs is not followed, and a directory there cannot be made.
-            Ok(Found::Unknown { .. }) => self.findings.doubt(origin, unknown(&shown), ""),
+            Ok((Found::Unknown { .. }, _)) => self.findings.doubt(origin, unknown(&shown), ""),
+            Ok((_, Some(holder))) => drop(self.may_make(origin, &shown, &holder)),
             Ok(_) => {}
-            Err(Lost::Missing(_)) => {
-                self.made(origin, path);
-            }
             Err(lost) => self.findings.problem(origin, lost.to_string(), advice),
         }
     }

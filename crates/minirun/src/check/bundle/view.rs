@@ -117,6 +117,27 @@ impl View {
 
     /// What a path leads to, counted from `from`; a link at its end is followed if `follow`.
     pub fn resolve(&self, from: &Path, path: &Path, follow: bool) -> Result<Found, Lost> {
+        self.walk(from, path, follow, |missing| Err(Lost::Missing(missing.to_owned())))
+    }
+
+    /// As [`View::resolve`] from the root, where init makes what is missing; with the directory that is to hold the first
+    /// thing made, if there is one.
+    pub fn make(&self, path: &Path, follow: bool) -> Result<(Found, Option<PathBuf>), Lost> {
+        let mut holder = None;
+        let found = self.walk(Path::new("/"), path, follow, |missing| {
+            holder.get_or_insert_with(|| missing.parent().unwrap_or(missing).to_owned());
+            Ok(Found::Made(missing.to_owned()))
+        })?;
+        Ok((found, holder))
+    }
+
+    fn walk(
+        &self,
+        from: &Path,
+        path: &Path,
+        follow: bool,
+        mut missing: impl FnMut(&Path) -> Result<Found, Lost>,
+    ) -> Result<Found, Lost> {
         const MOST_LINKS: usize = 40;
         let mut links = 0;
         let mut here = PathBuf::from("/");
@@ -138,7 +159,7 @@ impl View {
             }
             let next = here.join(&part);
             match self.look(&next) {
-                None => return Err(Lost::Missing(next)),
+                None => (here, last) = (next.clone(), missing(&next)?),
                 Some(Found::Unknown { proc }) => return Ok(Found::Unknown { proc }),
                 Some(Found::File { host, metadata, .. }) if metadata.is_symlink() && (follow || !left.is_empty()) => {
                     links += 1;
@@ -249,6 +270,30 @@ mod tests {
         assert_eq!(file("/loop"), "Err(Links)");
         assert_eq!(file("/bin/false"), "Err(Missing(\"/usr/bin/false\"))");
         assert_eq!(file("/bin/true/x"), "Err(NotDirectory(\"/usr/bin/true\"))");
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn what_is_missing_is_made_where_links_lead() {
+        let root = scratch("made");
+        fs::create_dir_all(root.join("etc")).unwrap();
+        fs::write(root.join("etc/file"), "x").unwrap();
+        for (name, target) in
+            [("etc/up", "../../run/a"), ("chain", "etc/up/b"), ("loop", "loop"), ("through", "new/../etc/file/x")]
+        {
+            symlink(target, root.join(name)).unwrap();
+        }
+        let view = View::of(Backing::Host(root.clone()));
+        let made = |path: &str| match view.make(Path::new(path), true) {
+            Ok((Found::Made(inside), Some(holder))) => format!("{} in {}", inside.display(), holder.display()),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(made("/new/er"), "/new/er in /");
+        assert_eq!(made("/etc/up"), "/run/a in /");
+        assert_eq!(made("/chain/c"), "/run/a/b/c in /");
+        assert_eq!(made("/loop/x"), "Err(Links)");
+        assert_eq!(made("/through"), "Err(NotDirectory(\"/etc/file\"))");
+        assert!(matches!(view.make(Path::new("/etc/up"), false), Ok((Found::File { .. }, None))));
         fs::remove_dir_all(root).unwrap();
     }
 
