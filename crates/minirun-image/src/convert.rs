@@ -115,9 +115,7 @@ pub fn convert(
     }
     let mut mounts = vec![root(layers, &settings.upper)?];
     mounts.extend(config["mounts"].as_array_mut().map(std::mem::take).unwrap_or_default());
-    // What the caller mounts comes last, and over what the image wants.
-    let named = |volume: &&Volume| settings.volumes.iter().all(|other| other.destination != volume.destination);
-    mounts.extend(own.iter().filter(named).chain(&settings.volumes).map(bind));
+    mounts.extend(volumes(own, &settings.volumes).into_iter().map(bind));
     config["mounts"] = mounts.into();
     network(&mut config, &settings.network);
     merge(&mut config["linux"]["resources"], &settings.resources);
@@ -186,6 +184,29 @@ fn root(layers: &[PathBuf], upper: &Upper) -> Result<Value> {
     Ok(json!({"destination": "/", "type": "overlay", "source": "overlay", "options": options}))
 }
 
+/// The image's volumes and the caller's, which take the place of the same ones. One on the way to another comes first, for
+/// it would hide that.
+fn volumes<'a>(own: &'a [Volume], wanted: &'a [Volume]) -> Vec<&'a Volume> {
+    let taken: Vec<_> = wanted.iter().map(|volume| cleaned(&volume.destination)).collect();
+    let left = own.iter().filter(|volume| !taken.contains(&cleaned(&volume.destination)));
+    let mut all: Vec<_> = left.chain(wanted).collect();
+    all.sort_by_key(|volume| cleaned(&volume.destination).len());
+    all
+}
+
+/// The names of an absolute path, as far as they tell where it leads.
+fn cleaned(path: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    for name in path.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    names
+}
+
 fn text(path: &Path) -> Result<&str> {
     path.to_str()
         .ok_or_else(|| ImageError::new(format!("{} is no text, and cannot stand in a configuration", path.display())))
@@ -212,10 +233,14 @@ fn network(config: &mut Value, network: &Network) {
     // Names are resolved as on the host.
     let Some(mounts) = config["mounts"].as_array_mut() else { return };
     for path in ["/etc/resolv.conf", "/etc/hosts"] {
-        if Path::new(path).exists() && mounts.iter().all(|mount| mount["destination"] != path) {
+        if Path::new(path).exists() && mounts.iter().all(|mount| !is_at(mount, path)) {
             mounts.push(bind(&Volume { source: path.into(), destination: path.to_owned(), writable: false }));
         }
     }
+}
+
+fn is_at(mount: &Value, path: &str) -> bool {
+    mount["destination"].as_str().is_some_and(|destination| cleaned(destination) == cleaned(path))
 }
 
 /// Adds the members of an object to another, those of objects in it as well.
@@ -333,6 +358,20 @@ mod tests {
         assert_eq!(config["root"]["readonly"], true);
         assert_eq!(config["mounts"][0]["options"][2], "size=65536");
         assert_eq!(config["linux"]["resources"], json!({"devices": [], "memory": {"limit": 1}}));
+    }
+
+    #[test]
+    fn no_volume_hides_a_deeper_one() {
+        let volume = |source: &str, destination: &str| Volume {
+            source: source.into(),
+            destination: destination.to_owned(),
+            writable: true,
+        };
+        let own = [volume("1", "/data/own"), volume("2", "/data/"), volume("3", "/srv")];
+        let wanted = [volume("a", "/data/sub/../sub/x"), volume("b", "/data"), volume("c", "//srv/."), volume("d", "/a/")];
+        let order = volumes(&own, &wanted);
+        let order: Vec<_> = order.iter().map(|volume| volume.source.to_str().unwrap()).collect();
+        assert_eq!(order, ["b", "c", "d", "1", "a"]);
     }
 
     #[test]

@@ -130,6 +130,19 @@ fn volumes_are_directories_of_the_bundle_or_of_the_host() {
 }
 
 #[test]
+fn a_volume_does_not_hide_a_deeper_one() {
+    let home = Home::new();
+    image(&home, &json!({"Entrypoint": ["/bin/sh"], "Volumes": {"/data/image": {}}}));
+    sh(&home.path("."), "mkdir -p deep shallow; echo deep >deep/file; echo shallow >shallow/file");
+    let volume = |name: &str, at: &str| format!("--volume={}:{at}", home.path(name).display());
+    let options = [volume("deep", "/data/sub"), volume("shallow", "/data/")];
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let said = run(&home, "one", &options, "cat /data/sub/file /data/file; touch /data/image/made").success();
+    assert_eq!(said, "deep\nshallow\n");
+    assert!(home.path("one/volumes/0-data-image/made").exists());
+}
+
+#[test]
 fn limits_are_in_the_configuration() {
     let home = Home::new();
     image(&home, &json!({"Entrypoint": ["/bin/sh"]}));
