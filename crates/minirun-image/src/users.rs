@@ -14,7 +14,8 @@ pub struct Identity {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
-    /// Further groups.
+    /// All its groups, that one first: without it in the list, a program that changes its group would be rid of what is
+    /// denied to the group (CVE-2022-36109).
     pub groups: Vec<u32>,
 }
 
@@ -38,7 +39,7 @@ impl Stack {
             let line = groups.iter().find(|line| line.field(0) == group);
             let gid = line.and_then(|line| number(line.field(2))).or_else(|| number(group));
             let gid = gid.ok_or_else(|| ImageError::new(format!("the image has no group {group:?}")))?;
-            return Ok(Identity { uid, gid, groups: Vec::new() });
+            return Ok(Identity { uid, gid, groups: vec![gid] });
         }
         let gid = line.and_then(|line| number(line.field(3))).unwrap_or(0);
         let name = line.map_or("", |line| line.field(0));
@@ -47,6 +48,7 @@ impl Stack {
         further.retain(|further| *further != gid);
         further.sort_unstable();
         further.dedup();
+        further.insert(0, gid);
         Ok(Identity { uid, gid, groups: further })
     }
 

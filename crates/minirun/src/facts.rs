@@ -52,7 +52,7 @@ pub fn of_container(init: i32, spec: &Spec) -> Result<HostFacts> {
 }
 
 /// Does this process's user namespace deny setgroups(2)?
-fn denies_setgroups(pid: &str) -> bool {
+pub fn denies_setgroups(pid: &str) -> bool {
     std::fs::read(format!("/proc/{pid}/setgroups")).is_ok_and(|text| text.starts_with(b"deny"))
 }
 

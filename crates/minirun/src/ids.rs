@@ -39,6 +39,11 @@ impl Maps {
         }
     }
 
+    /// May processes with these ids change their groups?
+    pub fn allow_groups(&self) -> bool {
+        self.gids.len() > 1
+    }
+
     /// `linux.uidMappings` and `linux.gidMappings`.
     pub fn mappings(&self) -> [(&'static str, serde_json::Value); 2] {
         let list = |maps: &[[u32; 3]]| {

@@ -21,6 +21,7 @@ use minirun_image::{
 };
 
 use crate::cli::Call;
+use crate::facts::denies_setgroups;
 use crate::ids::Maps;
 use crate::removal::add_undo;
 use crate::store::has_runtime_directory;
@@ -55,7 +56,11 @@ pub fn bundle(call: &Call) -> Result<()> {
     store.remember(&image)?;
     let stack = Stack::open(&layers, store.marks())?;
     let user = call.text("user").unwrap_or_else(|| image.configuration.config.user.clone());
-    let identity = stack.identity(&user)?;
+    let mut identity = stack.identity(&user)?;
+    // No list can be set there, not even one that changes nothing.
+    if identity.groups == [identity.gid] && !may_set_groups() {
+        identity.groups.clear();
+    }
     let wanted = Wanted {
         cmd: settings.cmd.clone(),
         env: settings.env.clone(),
@@ -126,6 +131,11 @@ fn base() -> Result<serde_json::Value> {
         namespaces.push(serde_json::json!({"type": "network"}));
     }
     Ok(base)
+}
+
+/// May containers of the caller set groups?
+fn may_set_groups() -> bool {
+    !denies_setgroups("self") && (nix::unistd::geteuid().is_root() || Maps::of_caller().allow_groups())
 }
 
 /// What was made of a bundle so far, to be undone.

@@ -447,14 +447,14 @@ fn the_users_of_an_image_are_read_from_its_files_alone() {
     let upper = archive(&[directory("usr"), file("usr/users", passwd), symlink("etc/passwd", "../usr/users")]);
     docker(&home.path("image.tar"), &json!({"User": "www"}), &[lower, upper]);
     for (number, (user, expected)) in [
-        ("", Some((33, 33, json!([4, 80])))),
-        ("root", Some((0, 0, json!(null)))),
-        ("33", Some((33, 33, json!([4, 80])))),
-        ("www:web", Some((33, 80, json!(null)))),
-        ("1234", Some((1234, 0, json!(null)))),
-        ("1234:5", Some((1234, 5, json!(null)))),
+        ("", Some((33, 33, json!([33, 4, 80])))),
+        ("root", Some((0, 0, json!([0])))),
+        ("33", Some((33, 33, json!([33, 4, 80])))),
+        ("www:web", Some((33, 80, json!([80])))),
+        ("1234", Some((1234, 0, json!([0])))),
+        ("1234:5", Some((1234, 5, json!([5])))),
         // Its name counts more than its number.
-        ("7", Some((1007, 1007, json!(null)))),
+        ("7", Some((1007, 1007, json!([1007])))),
         ("nobody", None),
         ("www:nogroup", None),
         ("4294967296", None),
