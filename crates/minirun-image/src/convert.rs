@@ -368,7 +368,8 @@ mod tests {
             writable: true,
         };
         let own = [volume("1", "/data/own"), volume("2", "/data/"), volume("3", "/srv")];
-        let wanted = [volume("a", "/data/sub/../sub/x"), volume("b", "/data"), volume("c", "//srv/."), volume("d", "/a/")];
+        let wanted =
+            [volume("a", "/data/sub/../sub/x"), volume("b", "/data"), volume("c", "//srv/."), volume("d", "/a/")];
         let order = volumes(&own, &wanted);
         let order: Vec<_> = order.iter().map(|volume| volume.source.to_str().unwrap()).collect();
         assert_eq!(order, ["b", "c", "d", "1", "a"]);

@@ -35,11 +35,12 @@ pub struct LayerStack {
 }
 
 impl LayerStack {
-    /// Reads the mount entry `mounts[index]` of a bundle; `userns` tells whether the container has a user namespace.
+    /// Reads the mount entry `mounts[index]` of a bundle; `userxattr` tells whether overlayfs
+    /// has its marks in `user.*` attributes.
     ///
     /// # Errors
     /// Everything that is wrong with it, each with its place.
-    pub fn parse(mount: &Mount, index: usize, bundle: &Path, userns: bool) -> Result<LayerStack, Problems> {
+    pub fn parse(mount: &Mount, index: usize, bundle: &Path, userxattr: bool) -> Result<LayerStack, Problems> {
         let origin = Origin::of("mounts").index(index);
         let mut problems = Problems::new();
         let mut stack = LayerStack {
@@ -47,7 +48,7 @@ impl LayerStack {
             upper: None,
             size: None,
             attributes: Attributes::default(),
-            userxattr: userns,
+            userxattr,
             origin: origin.clone(),
         };
         let (mut upper, mut work) = (None, None);

@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::facts::in_initial_user_namespace;
 use crate::report::describe;
 use anyhow::{Context, Result, anyhow};
 use minirun_overlay::LayerStack;
@@ -67,10 +68,16 @@ impl Bundle {
         namespaces.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::User)
     }
 
+    /// Are overlayfs's marks in `user.*` attributes? Others count only where the initial user namespace mounts it; the
+    /// store's workers decide alike.
+    pub fn has_user_marks(&self) -> bool {
+        self.has_user_namespace() || !in_initial_user_namespace()
+    }
+
     /// The layers of the root, if a mount at `/` makes it an overlay.
     pub fn layers(&self) -> Option<Result<LayerStack, Problems>> {
         let overlay = self.spec.mounts.iter().enumerate().find(|(_, mount)| is_overlay_root(mount));
-        overlay.map(|(index, mount)| LayerStack::parse(mount, index, &self.dir, self.has_user_namespace()))
+        overlay.map(|(index, mount)| LayerStack::parse(mount, index, &self.dir, self.has_user_marks()))
     }
 
     /// What the root file system is made of: an overlay if a mount at `/` says so, else `root.path`.

@@ -12,14 +12,15 @@ use serde_json::json;
 use crate::archive::{Entry, archive, directory, docker, entry, file, symlink};
 use crate::home::{Answer, Home, answer, sh};
 
-/// A layer with busybox.
-fn busybox() -> Vec<u8> {
+/// A layer with busybox, and a file of this user.
+fn busybox(user: u32) -> Vec<u8> {
     let program = std::env::var_os("MINIRUN_BUSYBOX").unwrap_or_else(|| "/bin/busybox".into());
     let program = Entry { content: fs::read(program).unwrap(), ..entry(b'0', "bin/busybox") }.mode(0o755);
     let mut entries = vec![directory("bin"), program];
-    for name in
-        ["sh", "cat", "echo", "id", "ls", "pwd", "stat", "env", "test", "touch", "df", "sleep", "hostname", "readlink"]
-    {
+    for name in [
+        "sh", "cat", "echo", "id", "ls", "pwd", "stat", "env", "test", "touch", "df", "sleep", "hostname", "readlink",
+        "rm",
+    ] {
         entries.push(symlink(format!("bin/{name}"), "busybox"));
     }
     for name in ["dev", "proc", "sys", "etc", "gone", "data"] {
@@ -28,11 +29,15 @@ fn busybox() -> Vec<u8> {
     entries.push(directory("tmp").mode(0o1777));
     entries.push(file("gone/file", "x"));
     entries.push(file("etc/passwd", "root:x:0:0::/:\nwww:x:33:33::/:\n"));
-    entries.push(file("data/file", "from the image").ids(33, 33));
+    entries.push(file("data/file", "from the image").ids(user, user));
     archive(&entries)
 }
 
 fn image(home: &Home, config: &serde_json::Value) {
+    image_of(home, config, 33);
+}
+
+fn image_of(home: &Home, config: &serde_json::Value, user: u32) {
     require_cgroup2();
     let above = archive(&[
         directory("gone"),
@@ -40,7 +45,7 @@ fn image(home: &Home, config: &serde_json::Value) {
         file("etc/new", "new"),
         entry(b'0', "etc/.wh.none"),
     ]);
-    docker(&home.path("image.tar"), config, &[busybox(), above]);
+    docker(&home.path("image.tar"), config, &[busybox(user), above]);
 }
 
 /// Makes a bundle and runs it.
@@ -140,6 +145,23 @@ fn a_volume_does_not_hide_a_deeper_one() {
     let said = run(&home, "one", &options, "cat /data/sub/file /data/file; touch /data/image/made").success();
     assert_eq!(said, "deep\nshallow\n");
     assert!(home.path("one/volumes/0-data-image/made").exists());
+}
+
+#[test]
+fn root_of_a_user_namespace_sees_what_layers_hide() {
+    let home = Home::new();
+    // No other user is mapped.
+    image_of(&home, &json!({"Entrypoint": ["/bin/sh"]}), 0);
+    let script = r#"set -- "$0" --root state --cgroup-manager disabled
+        "$@" bundle --store store --cmd -c --cmd "ls -a /gone; rm -r /etc; test ! -e /etc && echo removed" \
+            docker-archive:image.tar one
+        sed -i s/gid=5/gid=0/ one/config.json
+        "$@" run ./one/
+        "$@" diff ./one/"#;
+    let mut command = Command::new("unshare");
+    command.args(["-Urmpf", "--mount-proc", "sh", "-euc", script]).arg(Runtime::from_env().bare().get_program());
+    let said = answer(command.current_dir(home.path("."))).success();
+    assert!(said.starts_with(".\n..\nremoved\n") && said.contains("D /etc\n"), "{said}");
 }
 
 #[test]
