@@ -207,8 +207,20 @@ fn kind(found: &FileStat) -> Option<Kind> {
     })
 }
 
-/// The extended attributes that a layer has, sorted. Those of overlayfs say where a file's content is, if that is elsewhere.
+/// The extended attributes that a new layer has, sorted.
 fn attributes(fd: BorrowedFd<'_>) -> Result<Vec<(CString, Vec<u8>)>> {
+    let mut attributes = kept_attributes(fd)?;
+    if let Some((name, _)) =
+        attributes.iter().find(|(name, _)| name.to_bytes().contains(&b'=') || name.to_str().is_err())
+    {
+        return Err(ImageError::new(format!("a layer cannot hold the attribute {}", shown(name.to_bytes()))));
+    }
+    attributes.sort();
+    Ok(attributes)
+}
+
+/// The extended attributes that count. Those of overlayfs say where a file's content is, if that is elsewhere.
+pub(crate) fn kept_attributes(fd: BorrowedFd<'_>) -> Result<Vec<(CString, Vec<u8>)>> {
     let mut names = vec![0; MOST_ATTRIBUTES];
     let length = match sys::list_xattr(fd, &mut names) {
         Err(Errno::EOPNOTSUPP) => 0,
@@ -223,15 +235,11 @@ fn attributes(fd: BorrowedFd<'_>) -> Result<Vec<(CString, Vec<u8>)>> {
         if !is_kept(&name) {
             continue;
         }
-        if name.to_bytes().contains(&b'=') || name.to_str().is_err() {
-            return Err(ImageError::new(format!("a layer cannot hold the attribute {}", shown(name.to_bytes()))));
-        }
         let mut value = vec![0; MOST_ATTRIBUTES];
         let length = sys::get_xattr(fd, &name, &mut value).doing(|| format!("read {}", shown(name.to_bytes())))?;
         value.truncate(length);
         attributes.push((name, value));
     }
-    attributes.sort();
     Ok(attributes)
 }
 

@@ -1,22 +1,24 @@
 //! The layers of an image on top of each other as overlayfs would show them, without a mount: for what has to be known of an
 //! image before a container is made of it.
 
+mod copy;
+
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
-use std::fs::File;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use minirun_sys as sys;
-use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, futimens, mkdirat, mknodat, utimensat};
+use nix::sys::stat::{Mode, SFlag, fchmod, futimens};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, Uid, fchown, fchownat, symlinkat};
+use nix::unistd::{Gid, Uid, fchown};
 
 use crate::apply::Marks;
 use crate::error::{Doing as _, ImageError, Result};
-use crate::files::{c_string, kind_of, names_in, open_directory, open_file, read_all, shown, stat_at};
+use crate::files::{c_string, kind_of, open_directory, open_file, read_all, shown, stat_at};
+use crate::pack::kept_attributes;
 use crate::store::Stored;
+use copy::Copier;
 
 /// How many symbolic links a path may lead through (path_resolution(7)).
 const MOST_LINKS: usize = 40;
@@ -131,9 +133,8 @@ impl Stack {
             let doing = || format!("give {} its attributes", shown(path));
             let Seen::Directory(parts) = self.see(&names(path))? else { continue };
             let Some((_, from)) = parts.get(self.attributed(&parts, path)) else { continue };
-            let found = nix::sys::stat::fstat(from).doing(doing)?;
             let made = sys::openat2(into.as_fd(), &c_string(path)?, libc::O_DIRECTORY, 0, libc::RESOLVE_BENEATH);
-            made.and_then(|made| settle(&made, &found)).doing(doing)?;
+            settle(&made.doing(doing)?, from).map_err(|error| error.within(doing()))?;
         }
         Ok(())
     }
@@ -159,7 +160,7 @@ impl Stack {
     pub(crate) fn copy(&self, path: &str, into: &OwnedFd) -> Result<()> {
         let copy = || match self.resolve(path)? {
             Seen::Nothing => Ok(()),
-            Seen::Directory(merged) => self.copy_below(&merged, into),
+            Seen::Directory(merged) => Copier::new(self, into).below(&merged, into),
             Seen::Other(..) => Err(ImageError::new("it is no directory")),
         };
         copy().map_err(|error| error.within(format!("copy {path} of the image")))
@@ -234,28 +235,6 @@ impl Stack {
         }
         Ok(if below.is_empty() { Seen::Nothing } else { Seen::Directory(below) })
     }
-
-    fn copy_below(&self, merged: &[Part], into: &OwnedFd) -> Result<()> {
-        let mut names = BTreeSet::new();
-        for (_, directory) in merged {
-            names.extend(names_in(directory).doing(|| "list")?);
-        }
-        for name in names {
-            let what = || shown(name.to_bytes());
-            match self.step(merged, &name)? {
-                Seen::Nothing => {}
-                Seen::Directory(below) => {
-                    mkdirat(into, name.as_c_str(), Mode::S_IRWXU).doing(what)?;
-                    let made = open_directory(into, &name).doing(what)?;
-                    self.copy_below(&below, &made).map_err(|error| error.within(what()))?;
-                }
-                Seen::Other(parent, name, kind) => copy_one(&parent, &name, kind, into).doing(what)?,
-            }
-        }
-        let Some((_, top)) = merged.first() else { return Ok(()) };
-        let found = nix::sys::stat::fstat(top).doing(|| "stat")?;
-        settle(into, &found).doing(|| "chown")
-    }
 }
 
 /// The names that a path is made of.
@@ -263,38 +242,17 @@ fn names(path: &[u8]) -> Vec<&[u8]> {
     path.split(|byte| *byte == b'/').collect()
 }
 
-/// Copies what is no directory.
-fn copy_one(from: &OwnedFd, name: &CStr, kind: SFlag, into: &OwnedFd) -> sys::Result<()> {
-    let failed = |error: std::io::Error| sys::Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-    let Some(found) = stat_at(from, name)? else { return Ok(()) };
-    let (uid, gid) = (Uid::from_raw(found.st_uid), Gid::from_raw(found.st_gid));
-    match kind {
-        SFlag::S_IFREG => {
-            let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            let mut read = File::from(openat(from, name, flags | OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty())?);
-            let write = flags | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
-            let mut made = File::from(openat(into, name, write, Mode::from_bits_truncate(0o600))?);
-            std::io::copy(&mut read, &mut made).map_err(failed)?;
-            return settle(&OwnedFd::from(made), &found);
-        }
-        SFlag::S_IFLNK => {
-            let mut target = [0; 4096];
-            let length = sys::readlinkat(from.as_fd(), name, &mut target)?;
-            let target = c_string(&target[..length]).map_err(|_| sys::Errno::EINVAL)?;
-            symlinkat(target.as_c_str(), into, name)?;
-        }
-        _ => mknodat(into, name, kind, Mode::from_bits_truncate(found.st_mode), found.st_rdev)?,
+/// Gives what was made the owner, attributes, permissions and time of another, in this order: a new owner takes away
+/// capabilities and permissions.
+fn settle(made: &OwnedFd, from: impl AsFd) -> Result<()> {
+    let found = nix::sys::stat::fstat(&from).doing(|| "stat")?;
+    fchown(made, Some(Uid::from_raw(found.st_uid)), Some(Gid::from_raw(found.st_gid))).doing(|| "chown")?;
+    for (name, value) in kept_attributes(from.as_fd())? {
+        sys::set_xattr(made.as_fd(), &name, &value).doing(|| format!("set {}", shown(name.to_bytes())))?;
     }
-    fchownat(into, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    fchmod(made, Mode::from_bits_truncate(found.st_mode)).doing(|| "chmod")?;
     let modified = TimeSpec::new(found.st_mtime, found.st_mtime_nsec);
-    utimensat(into, name, &TimeSpec::UTIME_OMIT, &modified, UtimensatFlags::NoFollowSymlink)
-}
-
-/// Owner, permissions and time, in this order.
-fn settle(made: &OwnedFd, found: &FileStat) -> sys::Result<()> {
-    fchown(made, Some(Uid::from_raw(found.st_uid)), Some(Gid::from_raw(found.st_gid)))?;
-    fchmod(made, Mode::from_bits_truncate(found.st_mode))?;
-    futimens(made, &TimeSpec::UTIME_OMIT, &TimeSpec::new(found.st_mtime, found.st_mtime_nsec))
+    futimens(made, &TimeSpec::UTIME_OMIT, &modified).doing(|| "set the time")
 }
 
 fn link_target(parent: &OwnedFd, name: &CStr) -> Result<String> {

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use runtime_tests::{Runtime, Terminal, User, require_cgroup2, wait_until};
 use serde_json::json;
 
-use crate::archive::{Entry, archive, directory, docker, entry, file, symlink};
+use crate::archive::{Entry, archive, directory, docker, entry, file, link, symlink};
 use crate::home::{Answer, Home, answer, sh};
 
 /// A layer with busybox, and a file of this user.
@@ -132,6 +132,27 @@ fn volumes_are_directories_of_the_bundle_or_of_the_host() {
         run(&home, "two", &["--volume", &volume], "cat /data/file; echo; touch /data/x 2>/dev/null || echo read-only")
             .success();
     assert_eq!(said, "from the host\nread-only\n");
+}
+
+#[test]
+fn volumes_keep_attributes_and_links() {
+    let home = Home::new();
+    let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let layer = archive(&[
+        directory("data").ids(7, 8).mode(0o2750).pax("SCHILY.xattr.user.on", "directory"),
+        directory("data/sub"),
+        file("data/a", "content").ids(7, 8).pax("SCHILY.xattr.security.capability", capability),
+        link("data/sub/b", "data/a"),
+        symlink("data/sub/link", "x"),
+        file("data/one", "").pax("SCHILY.xattr.user.on", "file").mode(0o4755),
+    ]);
+    docker(&home.path("image.tar"), &json!({"Volumes": {"/data": {}}}), &[layer]);
+    home.bundle("docker-archive:image.tar", "one", &[]).success();
+    let said = sh(
+        &home.path("one/volumes/0-data"),
+        "test a -ef sub/b; stat -c '%h %u %g %a' a one .; getcap sub/b; getfattr --only-values -n user.on . one",
+    );
+    assert_eq!(said, "2 7 8 644\n1 0 0 4755\n3 7 8 2750\nsub/b cap_net_bind_service=ep\ndirectoryfile");
 }
 
 #[test]
