@@ -84,8 +84,10 @@ pub struct Applied {
     pub devices: u64,
     /// How many names there are in the directory.
     pub names: u64,
-    /// Did an entry take the place of an earlier one? Then the archive cannot be put together again.
+    /// Did an entry take the place of an earlier one that had content? Then the archive cannot be put together again.
     pub replaced: bool,
+    /// Did one take the place of an earlier one at all? Then what that says is not what is there.
+    pub repeated: bool,
 }
 
 /// Makes the directory of one layer.
@@ -121,7 +123,8 @@ impl<'a> Applier<'a> {
             self.entry(&entry, &mut reader).map_err(|error| error.within(shown(&entry.path)))?;
         }
         self.applied.names += self.cursor.made;
-        self.applied.replaced |= self.cursor.replaced;
+        self.applied.replaced = self.cursor.replaced;
+        self.applied.repeated = self.cursor.repeated;
         self.applied.implied = self.cursor.finish()?;
         Ok(self.applied)
     }
@@ -237,7 +240,10 @@ impl<'a> Applier<'a> {
     fn make<T>(&mut self, name: &CStr, make: impl Fn(BorrowedFd<'_>) -> sys::Result<T>) -> sys::Result<T> {
         let mut answer = make(self.cursor.fd());
         if matches!(answer, Err(Errno::EEXIST)) {
-            self.applied.replaced = true;
+            if let Some(found) = stat_at(self.cursor.fd(), name)? {
+                self.cursor.replaces(&found);
+                self.applied.names -= u64::from(kind_of(&found) != SFlag::S_IFDIR);
+            }
             remove_tree(self.cursor.fd(), name)?;
             answer = make(self.cursor.fd());
         }
@@ -256,7 +262,7 @@ impl<'a> Applier<'a> {
         let name = c_string(hidden)?;
         let doing = || "make the whiteout";
         match mknodat(self.cursor.fd(), name.as_c_str(), SFlag::S_IFCHR, Mode::empty(), 0) {
-            Err(Errno::EEXIST) => {}
+            Err(Errno::EEXIST) => self.cursor.repeated |= entry.kind == Kind::Character,
             answer => {
                 self.applied.names += 1;
                 return answer.doing(doing);

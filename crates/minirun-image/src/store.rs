@@ -91,16 +91,19 @@ pub struct Facts {
     pub devices: u64,
     /// How many names there are in its directory.
     pub names: u64,
-    /// Did an entry take the place of an earlier one? Then the layer cannot be verified.
+    /// Did an entry take the place of an earlier one that had content? Then the layer cannot be verified.
     pub replaced: bool,
+    /// Did one take the place of an earlier one at all?
+    #[serde(default)]
+    pub repeated: bool,
 }
 
 impl Facts {
     const VERSION: u32 = 1;
 
     fn of(applied: Applied) -> Facts {
-        let Applied { entries, bytes, opaque, implied, devices, names, replaced } = applied;
-        Facts { version: Facts::VERSION, entries, bytes, opaque, implied, devices, names, replaced }
+        let Applied { entries, bytes, opaque, implied, devices, names, replaced, repeated } = applied;
+        Facts { version: Facts::VERSION, entries, bytes, opaque, implied, devices, names, replaced, repeated }
     }
 }
 

@@ -1,13 +1,13 @@
 //! The store: what is unpacked once, by whomever, stays as it is, and goes when nobody uses it.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
 
 use runtime_tests::killat;
 use serde_json::{Value, json};
 
-use crate::archive::{archive, directory, docker, file};
+use crate::archive::{archive, directory, docker, entry, file, link, symlink};
 use crate::home::Home;
 
 /// An image of three layers in `image.tar`.
@@ -213,4 +213,45 @@ fn bundles_lie_outside_of_the_store() {
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-euc", script]).arg(runtime_tests::Runtime::from_env().bare().get_program());
     assert_eq!(crate::home::answer(command.current_dir(home.path("."))).success(), "3\n0\n");
+}
+
+#[test]
+fn a_layer_with_repeated_entries_is_verified_and_committed() {
+    let home = Home::new();
+    let layer = archive(&[
+        directory("usr").mode(0o700).modified(7),
+        file("usr/a", "first"),
+        directory("./usr/").ids(3, 4),
+        file("usr/b", "second"),
+        link("usr/a", "usr/a"),
+        entry(b'3', "usr/a"),
+        symlink("link", "there"),
+        symlink("link", "elsewhere"),
+        entry(b'0', "usr/.wh.gone"),
+        file("usr/gone", "back"),
+        entry(b'0', ".wh.way"),
+        file("way/file", "x"),
+        file("empty", ""),
+        directory("empty"),
+        entry(b'3', "device"),
+        file("device", "none"),
+    ]);
+    home.layers("one", &[layer]).success();
+    image_call(&home, &["verify"]).success();
+    fs::write(home.path("one/upper/new"), "new").unwrap();
+    home.call(&["commit", "one/", "docker-archive:new.tar:x"]).success();
+    home.call(&["bundle", "--store", "other", "--cmd", "true", "docker-archive:new.tar", "two"]).success();
+    // What the last entry says must be there.
+    let usr = format!("{}/usr", home.lower("one").last().unwrap());
+    fs::set_permissions(usr, fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(image_call(&home, &["verify"]).status != 0);
+}
+
+#[test]
+fn a_layer_that_lost_content_is_not_committed_without_its_archive() {
+    let home = Home::new();
+    home.layers("one", &[archive(&[file("a", "first"), file("a", "second")])]).success();
+    fs::write(home.path("one/upper/new"), "new").unwrap();
+    let said = home.call(&["commit", "one/", "docker-archive:new.tar:x"]).failure();
+    assert!(said.contains("take the place of others"), "{said}");
 }

@@ -9,12 +9,12 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use minirun_sys as sys;
 use minirun_sys::Errno;
-use nix::sys::stat::{Mode, fchmod};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod};
 use nix::unistd::{Gid, Uid, fchown};
 
 use super::{IMPLIED, Marks, make_directory, remove_file, set_modified, set_opaque};
 use crate::error::{Doing as _, ImageError, Result};
-use crate::files::{c_string, is_whiteout, open_directory, shown, stat_at};
+use crate::files::{c_string, is_whiteout, kind_of, open_directory, shown, stat_at};
 
 /// How many bytes the paths of implied directories may take together, and how many each takes besides its own.
 const MOST_IMPLIED: usize = 4 << 20;
@@ -29,8 +29,10 @@ pub(super) struct Cursor {
     implied_bytes: usize,
     /// How many directories were made.
     pub(super) made: u64,
-    /// Did an entry take the place of an earlier one?
+    /// Did an entry take the place of an earlier one that had content?
     pub(super) replaced: bool,
+    /// Did one take the place of an earlier one at all?
+    pub(super) repeated: bool,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,7 @@ impl Cursor {
             implied_bytes: 0,
             made: 0,
             replaced: false,
+            repeated: false,
         }
     }
 
@@ -72,7 +75,7 @@ impl Cursor {
         let path = self.path();
         let level = self.below.last_mut().unwrap_or(&mut self.root);
         if !std::mem::take(&mut level.fresh) {
-            self.replaced |= !self.implied.remove(&path);
+            self.repeated |= !self.implied.remove(&path);
         }
     }
 
@@ -92,7 +95,7 @@ impl Cursor {
     /// (that something had hidden it already); only one that is `listed` in the archive may do that to anything but a whiteout.
     pub(super) fn push(&mut self, name: &CStr, marks: Marks, listed: bool) -> Result<()> {
         let at = self.fd();
-        let mut replaced = false;
+        let mut replaced = None;
         let (fd, new) = match open_directory(at, name) {
             Ok(fd) => (fd, false),
             Err(Errno::ENOENT) => (make(at, name)?, true),
@@ -102,7 +105,7 @@ impl Cursor {
                     return Err(ImageError::new("it is on the way to this entry, and no directory"));
                 }
                 remove_file(at, name).doing(|| "remove what was there before")?;
-                replaced = true;
+                replaced = found;
                 let fd = make(at, name)?;
                 set_opaque(fd.as_fd(), marks)?;
                 (fd, true)
@@ -114,12 +117,26 @@ impl Cursor {
             false => modified(fd.as_fd()).doing(|| "stat")?,
         };
         self.below.push(Level { name: name.to_bytes().to_vec(), fd, modified, fresh: new && listed });
-        self.made += u64::from(new);
-        self.replaced |= replaced;
+        // The name of what was there before is counted.
+        self.made += u64::from(new && replaced.is_none());
+        if let Some(found) = replaced {
+            self.replaces(&found);
+        }
         if new && !listed {
             self.imply()?;
         }
         Ok(())
+    }
+
+    /// Notes that an entry takes the place of this. Headers are kept, content is not; other names of the same file are told
+    /// from their headers only as long as the first is there.
+    pub(super) fn replaces(&mut self, found: &FileStat) {
+        self.repeated = true;
+        self.replaced |= match kind_of(found) {
+            SFlag::S_IFDIR => true,
+            SFlag::S_IFREG => found.st_size > 0 || found.st_nlink > 1,
+            _ => found.st_nlink > 1,
+        };
     }
 
     /// Opens a directory by its path, without making anything, from where links would lead elsewhere: there must be none.

@@ -3,16 +3,16 @@
 //! What was kept of the archive and the files as they are now make an archive again, whose digest must be that of the layer.
 //! Owners, permissions, times and the like are compared with the headers one by one.
 
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::ffi::CString;
-use std::fs::File;
-use std::io::{Read as _, Write};
+use std::io::{Read, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use flate2::read::GzDecoder;
 use minirun_sys as sys;
 use nix::sys::stat::{FileStat, SFlag, makedev};
 
-use super::{HEADERS, Store, Stored, name_of};
+use super::{Facts, HEADERS, Store, Stored, name_of};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, kind_of, names_in, open_directory, open_file, shown, stat_at};
@@ -37,9 +37,7 @@ impl Store {
     /// Writes a layer's archive, byte by byte as it was; by a process to whom all files in it may belong.
     pub(crate) fn restore<W: Write>(&self, layer: &Stored, out: W) -> Result<W> {
         let directory = open_directory(&self.layers, &name_of(&layer.diff_id)).doing(|| "open")?;
-        let kept = open_file(directory.as_fd(), HEADERS)?;
-        let root = open_directory(&directory, c"root").doing(|| "open root")?;
-        match put_together(&root, kept, layer.facts.devices > 0, out)? {
+        match put_together(&directory, &layer.facts, out)? {
             (found, out) if found == layer.diff_id => Ok(out),
             (found, _) => Err(ImageError::new(format!("the digest of its content is {found}"))),
         }
@@ -55,11 +53,9 @@ impl Store {
             return Err(ImageError::new("it cannot be verified: some of its entries take the place of others"));
         }
         let directory = open_directory(&self.layers, &name_of(diff_id)).doing(|| "open")?;
-        let kept = open_file(directory.as_fd(), HEADERS)?;
         let root = open_directory(&directory, c"root").doing(|| "open root")?;
         self.workers.run(|| {
-            let lacks_devices = layer.facts.devices > 0;
-            let (found, _) = put_together(&root, kept, lacks_devices, std::io::sink())?;
+            let (found, _) = put_together(&directory, &layer.facts, std::io::sink())?;
             if found != *diff_id {
                 return Err(ImageError::new(format!("the digest of its content is {found}")));
             }
@@ -71,11 +67,18 @@ impl Store {
     }
 }
 
-/// Puts an archive together, and compares what it says with what is there. Its digest, and where it was written.
-fn put_together<W: Write>(root: &OwnedFd, kept: File, lacks_devices: bool, out: W) -> Result<(Digest, W)> {
-    let mut reader = Reader::of_kept(GzDecoder::new(kept), Archive(Hasher::default(), out));
+/// Puts the archive of the layer in this directory together, and compares what it says with what is there. Its digest, and
+/// where it was written.
+fn put_together<W: Write>(directory: &OwnedFd, facts: &Facts, out: W) -> Result<(Digest, W)> {
+    let kept = || Ok::<_, ImageError>(GzDecoder::new(open_file(directory.as_fd(), HEADERS)?));
+    let root = open_directory(directory, c"root").doing(|| "open root")?;
+    let lacks_devices = facts.devices > 0;
+    let replaced = if facts.repeated { replaced(kept()?)? } else { BTreeSet::new() };
+    let mut reader = Reader::of_kept(kept()?, Archive(Hasher::default(), out));
+    let mut number = 0;
     while let Some(entry) = reader.next_entry()? {
-        if !entry.is_made() {
+        number += 1;
+        if !entry.is_made() || replaced.contains(&number) {
             continue;
         }
         compare(root.as_fd(), &entry, lacks_devices, reader.kept())
@@ -83,6 +86,41 @@ fn put_together<W: Write>(root: &OwnedFd, kept: File, lacks_devices: bool, out: 
     }
     let Archive(hasher, out) = reader.into_kept();
     Ok((hasher.finish(), out))
+}
+
+/// Which entries another one took the place of, counted from 1. None of them had content: one with content may only be
+/// linked to itself.
+fn replaced(kept: impl Read) -> Result<BTreeSet<u64>> {
+    let mut reader = Reader::of_kept(kept, std::io::sink());
+    let mut last = BTreeMap::new();
+    let mut replaced = BTreeSet::new();
+    let mut number = 0;
+    while let Some(entry) = reader.next_entry()? {
+        number += 1;
+        if !entry.is_made() {
+            continue;
+        }
+        let has_content = entry.kind == Kind::File && entry.size > 0;
+        let path = names_of(&entry.path).collect::<Vec<_>>().join(&b'/');
+        match last.entry(path) {
+            btree_map::Entry::Vacant(place) => {
+                place.insert((number, has_content));
+            }
+            // What a layer has itself its whiteouts do not hide.
+            btree_map::Entry::Occupied(_) if entry.kind == Kind::Character && entry.device == (0, 0) => {
+                replaced.insert(number);
+            }
+            btree_map::Entry::Occupied(mut place) => match place.insert((number, has_content)) {
+                (_, true) => {}
+                (before, false) => drop(replaced.insert(before)),
+            },
+        }
+    }
+    Ok(replaced)
+}
+
+fn names_of(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".")
 }
 
 fn compare(root: BorrowedFd<'_>, entry: &Entry, lacks_devices: bool, archive: &mut impl Write) -> Result<()> {
@@ -174,7 +212,7 @@ fn differ<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> 
 
 /// The directory and the name of a path; those of the root are the root and a dot.
 fn place(root: BorrowedFd<'_>, path: &[u8]) -> Result<(OwnedFd, CString)> {
-    let names: Vec<_> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".").collect();
+    let names: Vec<_> = names_of(path).collect();
     let Some((last, parents)) = names.split_last() else {
         return Ok((root.try_clone_to_owned().doing(|| "dup")?, c".".to_owned()));
     };
