@@ -83,6 +83,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) host: Vec<HostStep>,
     pub(crate) handles: Vec<Handle>,
     pub(crate) idmaps: Vec<IdMaps>,
+    /// Shall what is mounted below bind mounts reach the host, where they want that?
+    pub(crate) shares_mounts: bool,
     pub(crate) init: Vec<Step>,
     pub(crate) payload: Payload,
     pub(crate) hooks: Hooks,
@@ -107,6 +109,7 @@ impl<'a> Draft<'a> {
             host: Vec::new(),
             handles: Vec::new(),
             idmaps: Vec::new(),
+            shares_mounts: false,
             init: Vec::with_capacity(64),
             payload: Payload { args: Vec::new(), env: Vec::new() },
             hooks: Hooks::default(),
@@ -178,10 +181,12 @@ impl<'a> Draft<'a> {
     /// right to the mounts outside can copy them only within the new user namespace, where it reaches what it reaches outside.
     pub(crate) fn source(&mut self, path: &str, recursive: bool, origin: &Origin) -> Source {
         let path = self.c_string(path, origin);
-        if !self.in_user_namespace() || self.facts.euid != 0 || self.facts.others_mounts {
+        // By then init has cut the mount at `/` off.
+        let connected = self.shares_mounts && !self.in_user_namespace();
+        if !connected && !self.in_user_namespace() || self.facts.euid != 0 || self.facts.others_mounts {
             return Source::Path(path);
         }
-        self.handles.push(Handle { path: path.clone(), recursive, idmap: None, origin: origin.clone() });
+        self.handles.push(Handle { path: path.clone(), recursive, idmap: None, connected, origin: origin.clone() });
         Source::Handle(self.handles.len() - 1, path)
     }
 }

@@ -318,6 +318,8 @@ pub struct Handle {
     pub recursive: bool,
     /// The user namespace to map ids by, which only the parent may do; and whether what is beneath is mapped as well.
     pub idmap: Option<(usize, bool)>,
+    /// Does what is mounted below it go to and fro between the host and the container (`rootfsPropagation` shared)?
+    pub connected: bool,
     /// The field that names it.
     pub origin: Origin,
 }

@@ -79,7 +79,8 @@ impl Plan {
                 Some((_, false)) => " idmap",
                 None => "",
             };
-            add("host", "open", format!("{}{idmap}", show(&handle.path)), &handle.origin);
+            let connected = if handle.connected { " connected" } else { "" };
+            add("host", "open", format!("{}{idmap}{connected}", show(&handle.path)), &handle.origin);
         }
         for (steps, own) in [(&self.before_birth, true), (&self.host, false)] {
             for step in steps {

@@ -415,7 +415,7 @@ pub fn check_namespace(plan: &Plan, joined: &JoinedNamespace) -> Result<(), Spaw
     refuse_own_namespace(plan, joined, open_namespace(joined)?.as_fd())
 }
 
-/// Opens a source that init may not reach. It is cut off from the host's propagation, as everything else is.
+/// Opens a source that init may not reach, or only after it was cut off from the host's propagation, as most are.
 fn open_handle(handle: &Handle, idmaps: &[OwnedFd]) -> Result<OwnedFd, SpawnError> {
     let doing = Doing::new(&handle.origin, format!("open {}", handle.path.to_string_lossy()));
     let recursive = if handle.recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
@@ -426,8 +426,10 @@ fn open_handle(handle: &Handle, idmaps: &[OwnedFd]) -> Result<OwnedFd, SpawnErro
                 errno => doing.failed("open_tree", errno),
             }
         })?;
-    let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
-    sys::mount_setattr(tree.as_fd(), true, cut_off, None).map_err(|errno| doing.failed("mount_setattr", errno))?;
+    if !handle.connected {
+        let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
+        sys::mount_setattr(tree.as_fd(), true, cut_off, None).map_err(|errno| doing.failed("mount_setattr", errno))?;
+    }
     if let Some((i, all)) = handle.idmap {
         let attr = sys::MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };
         sys::mount_setattr(tree.as_fd(), all, attr, Some(idmaps[i].as_fd())).map_err(|errno| match errno {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
@@ -255,6 +255,47 @@ fn shared_propagation_leaves_the_callers_mounts_alone() {
         may_fail_on(&known, || assert_eq!(mounts_of(&bundle), before, "{propagation}: deleted"));
         nix::mount::umount2(bundle.home(), nix::mount::MntFlags::MNT_DETACH).unwrap();
     }
+}
+
+/// `run` with these options where every mount is shared with the caller, and what this script then prints.
+fn run_among_shared_mounts(bundle: &Bundle, options: &[&str], script: &str) -> String {
+    let call = bundle.command_for("run", options);
+    let mut command = Command::new("unshare");
+    let script = format!("mount --make-rshared /; cd \"$1\"; shift; \"$@\" >&2; {script}");
+    command.args(["--mount", "--propagation", "private", "sh", "-euc", &script, "sh"]);
+    command.arg(bundle.home()).arg(call.get_program()).args(call.get_args());
+    bundle.finish(&mut command).success()
+}
+
+#[test]
+fn no_pivot_leaves_the_callers_views_of_the_kernel_alone() {
+    let look = "grep -cE ' /(proc|sys)(/| )' /proc/self/mountinfo";
+    let bundle = Bundle::base().probe("exit 0").with(|config| config["linux"]["rootfsPropagation"] = "rshared".into());
+    let before = Command::new("sh").args(["-c", look]).output().unwrap();
+    let known = [("runc", "wants a root that is a mount"), ("crun", "unmounts what it shares with the caller")];
+    may_fail_on(&known, || {
+        let after = run_among_shared_mounts(&bundle, &["--no-pivot"], look);
+        assert_eq!(after, String::from_utf8(before.stdout).unwrap());
+    });
+}
+
+/// A volume as Kubernetes has them with `mountPropagation: Bidirectional`, on the mount at `/`.
+#[test]
+fn what_is_mounted_below_a_shared_volume_reaches_the_host() {
+    let bundle = Bundle::base().writable();
+    let volume = bundle.home().join("volume");
+    fs::create_dir(&volume).unwrap();
+    let bundle = bundle.mount("/mnt", "bind", volume.to_str().unwrap(), &["rbind", "rshared"]).with(|config| {
+        config["linux"]["rootfsPropagation"] = "rshared".into();
+        for set in ["bounding", "effective", "permitted"] {
+            config["process"]["capabilities"][set] = json!(["CAP_SYS_ADMIN"]);
+        }
+        config["process"]["capabilities"]["ambient"] = json!([]);
+    });
+    let bundle = bundle.sh("mount -t tmpfs inside /mnt");
+    let look = format!("grep -c ' {} .* tmpfs inside ' /proc/self/mountinfo", volume.display());
+    let known = [("runc", "wants a root that is a mount"), ("crun", "cuts it off")];
+    may_fail_on(&known, || assert_eq!(run_among_shared_mounts(&bundle, &[], &look), "1\n"));
 }
 
 #[test]

@@ -72,6 +72,7 @@ pub(super) fn root(draft: &mut Draft<'_>, linux: &Linux) {
             draft.init.extend(steps.into_iter().map(|step| placed(step, &place, label.as_deref())));
         }
     }
+    draft.shares_mounts = propagation.is_some_and(|flags| flags & libc::MS_SHARED != 0);
 }
 
 /// Over `/`, unless a hook wants to find the root file system by its path.

@@ -80,13 +80,8 @@ impl Executor<'_> {
 
     /// `--no-pivot`: the host's root stays beneath, so its views of the kernel are taken away first.
     pub(crate) fn change_root(&mut self) -> Result<(), Fault> {
-        for view in [c"/proc", c"/sys"] {
-            match sys::detach(view) {
-                // Nothing is mounted there, or there is no such place.
-                Ok(()) | Err(sys::Errno::EINVAL | sys::Errno::ENOENT) => {}
-                Err(errno) => return Err(errno).in_call(Call::Umount),
-            }
-        }
+        take_away(c"/proc")?;
+        take_away(c"/sys")?;
         sys::fchdir(self.root()?).in_call(Call::Fchdir)?;
         sys::chroot(c".").in_call(Call::Chroot)?;
         sys::chdir(c"/").in_call(Call::Chdir)
@@ -96,4 +91,19 @@ impl Executor<'_> {
         let attr = sys::MountAttr { set: libc::MOUNT_ATTR_RDONLY as u64, ..Default::default() };
         sys::mount_setattr(self.root()?, false, attr, None).in_call(Call::MountSetattr)
     }
+}
+
+/// Unmounts a view of the kernel with all that is mounted beneath it, which stays on the host.
+fn take_away(view: &CStr) -> Result<(), Fault> {
+    let opened = match sys::open(view, libc::O_PATH | libc::O_DIRECTORY) {
+        Err(sys::Errno::ENOENT) => return Ok(()),
+        answer => answer.in_call(Call::Open)?,
+    };
+    let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
+    match sys::mount_setattr(opened.as_fd(), true, cut_off, None) {
+        // Nothing is mounted there.
+        Err(sys::Errno::EINVAL) => return Ok(()),
+        answer => answer.in_call(Call::MountSetattr)?,
+    }
+    sys::detach(view).in_call(Call::Umount)
 }
