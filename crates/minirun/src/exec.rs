@@ -26,6 +26,8 @@ use crate::{facts, run, seal, trace};
 pub fn exec(call: &Call) -> Result<ExitCode> {
     seal::seal()?;
     let id = &call.args[0];
+    // Before anything of our own is open.
+    let preserve_fds = preserved_fds(call)?.total;
     let detached = call.has("detach");
     if !detached {
         run::block_signals()?;
@@ -33,12 +35,12 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     let entry = find(call, id)?;
     let found = Found::locked(&entry)?;
     let cgroup = running_cgroup(call, &found)?;
-    let (spec, plan) = plan_of(call, id, &entry, &found.record)?;
+    let (spec, plan) = plan_of(call, (id, preserve_fds), &entry, &found.record)?;
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
     let (console, terminal) = Console::of(call, terminal, detached)?.split();
     let pidfd_socket = call.path("pidfd-socket").map(connect_to).transpose()?;
     let mut steps = trace::Steps::of(&plan);
-    let process = join(&plan, &found.record, cgroup, (console, &entry), &mut steps)?;
+    let process = join(call, &plan, &found.record, cgroup, (console, &entry), &mut steps)?;
     if let Some(socket) = pidfd_socket {
         sys::send_fd(socket.as_fd(), process.pidfd.as_fd(), b"setns").context("send the pidfd")?;
     }
@@ -49,6 +51,12 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     let (pid, pidfd) = (process.pid, process.pidfd.as_fd());
     let filtered = Filtered { entry: &entry, record: &found.record, status: found.status, pid, pidfd };
     let started = process.start(&mut steps, &mut |number| filtered.notify(number));
+    if started.is_err()
+        && let Some(path) = call.path("pid-file")
+    {
+        // The pid may be another's soon.
+        let _kept = std::fs::remove_file(path);
+    }
     started.context("exec failed: unable to start container process")?;
     trace::executed();
     drop(entry);
@@ -99,14 +107,14 @@ fn chosen_below(text: &str) -> Result<&str> {
 }
 
 /// The container's configuration with the process that shall run in it, and what that takes.
-fn plan_of(call: &Call, id: &str, entry: &Entry, record: &Record) -> Result<(Spec, Plan)> {
+fn plan_of(call: &Call, (id, preserve_fds): (&str, u32), entry: &Entry, record: &Record) -> Result<(Spec, Plan)> {
     let mut spec: Spec = minirun_plan::spec::read(&entry.read_config()?).context("the container's config.json")?;
     match call.path("process") {
         Some(path) => {
             let text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
             let process: Process =
                 minirun_plan::spec::read(&text).with_context(|| format!("process in {}", path.display()))?;
-            spec.process = Some(process);
+            spec.process = Some(confined_as(process, spec.process.take()));
         }
         None if call.args.len() < 2 => bail!("exec args cannot be empty"),
         None => {}
@@ -114,16 +122,22 @@ fn plan_of(call: &Call, id: &str, entry: &Entry, record: &Record) -> Result<(Spe
     if let Some(process) = &mut spec.process {
         adjust(call, process)?;
     }
-    let request = ExecRequest {
-        id,
-        bundle: &record.bundle,
-        preserve_fds: preserved_fds(call)?.total,
-        no_new_keyring: record.no_new_keyring,
-    };
+    let request = ExecRequest { id, bundle: &record.bundle, preserve_fds, no_new_keyring: record.no_new_keyring };
     let facts = facts::of_container(record.init.context("the container has no init")?.pid, &spec)?;
     let plan = compile_exec(&spec, &facts, &request).map_err(anyhow::Error::new)?;
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     Ok((spec, plan))
+}
+
+/// What a process says nothing of is as with the container's own, as in runc.
+fn confined_as(process: Process, own: Option<Process>) -> Process {
+    let Some(own) = own else { return process };
+    Process {
+        apparmor_profile: process.apparmor_profile.or(own.apparmor_profile),
+        selinux_label: process.selinux_label.or(own.selinux_label),
+        rlimits: process.rlimits.or(own.rlimits),
+        ..process
+    }
 }
 
 /// What the command line says about the process.
@@ -184,6 +198,7 @@ fn id_of(text: &str) -> Result<u32> {
 
 /// Makes the process, born in this cgroup, or where that may not hold processes any more, beside init.
 fn join(
+    call: &Call,
     plan: &Plan,
     record: &Record,
     cgroup: Option<Cgroup>,
@@ -202,7 +217,9 @@ fn join(
         steps,
     ) {
         // The container has handed controllers down to cgroups of its own, and lives in those; it may just have begun.
-        Err(SpawnError::Failed(failure)) if failure.errno == Some(Errno::EBUSY) && failure.call == "clone3" => {
+        Err(SpawnError::Failed(failure))
+            if failure.errno == Some(Errno::EBUSY) && failure.call == "clone3" && !call.has("cgroup") =>
+        {
             let beside = cgroup_of_init(record)?;
             let held = beside.descriptors().into_iter().chain(held).collect::<Vec<_>>();
             let extras = Extras { console: again, not_inits: &held };

@@ -97,6 +97,17 @@ fn a_process_comes_from_a_file() {
 }
 
 #[test]
+fn what_a_file_says_nothing_of_is_as_in_the_container() {
+    let rlimits = json!([{"type": "RLIMIT_NOFILE", "soft": 321, "hard": 321}]);
+    let container =
+        started(Bundle::base().probe("pause").with(|config| config["process"]["rlimits"] = rlimits.clone()));
+    let process = json!({"cwd": "/", "args": ["/bin/sh", "-c", "ulimit -n"]});
+    may_fail_on(&[("crun", "takes those of the caller")], || {
+        assert_eq!(by_file(&container, &[], &process).success(), "321\n");
+    });
+}
+
+#[test]
 fn a_file_without_a_process_is_refused() {
     let container = running();
     for process in [json!({}), json!({"args": [], "cwd": "/"}), json!({"args": ["/bin/true"], "cwd": "x"}), json!([])] {
