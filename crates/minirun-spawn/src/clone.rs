@@ -62,11 +62,22 @@ impl Detour {
         if plan.namespaces.by_go_between {
             return Ok(detour);
         }
+        match detour.enter(plan, opened) {
+            Ok(()) => Ok(detour),
+            Err(error) => {
+                // The first failure is the one to tell of.
+                let _second = detour.go_back();
+                Err(error)
+            }
+        }
+    }
+
+    fn enter(&mut self, plan: &Plan, opened: &Opened) -> Result<(), SpawnError> {
         if let Some(container) = &opened.container
             && plan.namespaces.entered & libc::CLONE_NEWPID as u64 != 0
         {
             let doing = Doing::new(&Origin::of("linux.namespaces"), "enter the container's pid namespace".to_owned());
-            detour.remember("pid_for_children", libc::CLONE_NEWPID).map_err(|errno| doing.failed("open", errno))?;
+            self.remember("pid_for_children", libc::CLONE_NEWPID).map_err(|errno| doing.failed("open", errno))?;
             sys::setns(container.init.as_fd(), libc::CLONE_NEWPID).map_err(|errno| doing.failed("setns", errno))?;
         }
         for (kind, name) in LEAVABLE {
@@ -76,14 +87,14 @@ impl Detour {
             }
             let joined = &plan.namespaces.join[i];
             let doing = Doing::new(&joined.origin, format!("enter namespace {}", joined.path.display()));
-            detour.remember(name, kind).map_err(|errno| doing.failed("open", errno))?;
+            self.remember(name, kind).map_err(|errno| doing.failed("open", errno))?;
             sys::setns(opened.namespaces[i].as_fd(), kind).map_err(|errno| doing.failed("setns", errno))?;
         }
         if plan.namespaces.is_new(libc::CLONE_NEWTIME) {
             // Offsets can be set only while nobody is in the namespace (time_namespaces(7)), so the parent makes it for
             // its children.
             let doing = Doing::new(&Origin::of("linux.timeOffsets"), "make a time namespace".to_owned());
-            detour.remember("time", libc::CLONE_NEWTIME).map_err(|errno| doing.failed("open", errno))?;
+            self.remember("time", libc::CLONE_NEWTIME).map_err(|errno| doing.failed("open", errno))?;
             sys::unshare(libc::CLONE_NEWTIME).map_err(|errno| doing.failed("unshare", errno))?;
             if let Some(offsets) = &plan.namespaces.time_offsets {
                 File::options()
@@ -93,7 +104,7 @@ impl Detour {
                     .map_err(|error| doing.failed_io("write /proc/self/timens_offsets", &error))?;
             }
         }
-        Ok(detour)
+        Ok(())
     }
 
     fn remember(&mut self, name: &str, kind: libc::c_int) -> sys::Result<()> {
