@@ -37,7 +37,8 @@ mod update;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use minirun_sys as sys;
 
 use crate::cli::{Asked, Call};
 
@@ -62,7 +63,9 @@ fn main() -> ExitCode {
         Ok(Asked::Todo(call)) => call,
         Err(error) => return report::failure(&error),
     };
-    let done = trace::set_up(&call).and_then(|()| carry_out(&call));
+    // A caller that ignores it would have the kernel take the statuses of our children away (wait(2)).
+    let done = sys::default_sigchld().context("reset SIGCHLD");
+    let done = done.and_then(|()| trace::set_up(&call)).and_then(|()| carry_out(&call));
     trace::finish();
     match done {
         Ok(code) => code,

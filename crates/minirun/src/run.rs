@@ -101,7 +101,6 @@ static BLOCKED: AtomicBool = AtomicBool::new(false);
 /// Blocks every signal, to be read from a descriptor instead. Before the clone, so that none is lost; init makes them
 /// deliverable again for its program.
 pub fn block_signals() -> Result<()> {
-    sys::default_sigchld().context("reset SIGCHLD")?;
     BLOCKED.store(true, Ordering::Relaxed);
     sys::block_signals().context("block signals")
 }
