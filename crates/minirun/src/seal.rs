@@ -67,7 +67,13 @@ fn is_sealed_copy() -> Result<bool> {
 }
 
 pub fn copy_in_memory() -> Result<OwnedFd> {
-    let copy = memfd_create(c"minirun", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).context("memfd_create")?;
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    // Where vm.memfd_noexec is set only who asks for it may execute one; Linux before 6.3 does not know the flag.
+    let copy = match memfd_create(c"minirun", flags | MFdFlags::from_bits_retain(libc::MFD_EXEC)) {
+        Err(Errno::EINVAL) => memfd_create(c"minirun", flags),
+        answer => answer,
+    };
+    let copy = copy.context("memfd_create")?;
     let mut source = std::fs::File::open("/proc/self/exe").context("open /proc/self/exe")?;
     let mut target = std::fs::File::from(copy);
     std::io::copy(&mut source, &mut target).context("copy the binary")?;
