@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use nix::sys::termios::LocalFlags;
 use runtime_tests::{Bundle, Canary, Container, Receiver, Terminal, fails_on, may_fail_on, wait_until};
@@ -383,4 +383,20 @@ fn a_console_that_is_a_link_stays_inside() {
         canary.assert_untouched();
         assert!(output.status != 0 || !output.stdout.contains("/sysrq-trigger "), "{target}: {output:?}");
     }
+}
+
+/// More than the terminal holds in each direction.
+#[test]
+fn much_input_waits_until_it_is_read() {
+    let bundle = base().args(&["/bin/cat"]);
+    let mut input = "0123456789\n".repeat(20_000).into_bytes();
+    input.push(4);
+    let file = bundle.home().join("input");
+    fs::write(&file, input).unwrap();
+    let call = bundle.command_for("run", &[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$@\" <\"$0\""]).arg(&file).arg(call.get_program()).args(call.get_args());
+    let output = bundle.finish(&mut command);
+    // All that cat repeats is there, with returns; of what the terminal echoes besides, it drops what nobody takes in time.
+    assert!(output.success().len() >= 20_000 * 12);
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use runtime_tests::{Bundle, Output, fails_on, is_excused, may_fail_on};
+use runtime_tests::{Bundle, Output, Running, fails_on, is_excused, may_fail_on};
 use serde_json::{Value, json};
 
 use super::{OF_CREATE, POINTS, hook, hooked, live, shared};
@@ -77,6 +77,22 @@ fn a_failure_of_poststart_ends_the_container() {
             bundle.run().failure();
             bundle.assert_nothing_left();
         });
+    });
+}
+
+#[test]
+fn a_container_can_be_killed_while_a_hook_of_poststart_runs() {
+    may_fail_on(&[("runc", "1.1 runs poststart in create")], || {
+        let (bundle, directory) = shared();
+        let script = format!("sleep 5; echo > {}/end", directory.display());
+        let bundle = hooked(bundle, "poststart", hook(&script)).probe("pause");
+        let container = bundle.create();
+        let start = Running::start(&mut container.bundle().command(&["start", container.bundle().id()]), &directory);
+        container.wait_for("running");
+        container.call(&["kill"], &["KILL"]).success();
+        container.wait_for("stopped");
+        assert!(!directory.join("end").exists());
+        start.finish();
     });
 }
 
