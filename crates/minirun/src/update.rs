@@ -37,8 +37,9 @@ pub fn update(call: &Call) -> Result<()> {
     let facts = facts::of_limits(Some(&resources), locate()?.as_ref(), &base, false)?;
     let plan = compile_resources(&resources, &facts).map_err(anyhow::Error::new)?;
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    let knobs = in_order(plan.cgroup.knobs, &cgroup)?;
     let former = change_schemata(call, groups.as_ref())?;
-    change_limits(&cgroup, found.record.unit.as_ref(), &plan.cgroup.knobs).map_err(|error| {
+    change_limits(&cgroup, found.record.unit.as_ref(), &knobs).map_err(|error| {
         match former.map_or(Ok(()), |former| former.restore()) {
             Ok(()) => error,
             Err(undo) => anyhow!("{error:#}; and restoring the former schemata: {undo}"),
@@ -167,7 +168,35 @@ fn complete(asked: &mut Value, cgroup: &Cgroup) -> Result<()> {
     {
         asked["memory"]["limit"] = json!(now.trim_end().parse::<i64>().unwrap_or(-1));
     }
+    // The other way round the sum stays, as it was configured; a container without swap has none.
+    if asked.pointer("/memory/limit").and_then(Value::as_i64).is_some_and(|limit| limit > 0)
+        && !given(asked, "/memory/swap")
+        && let [Some(memory), Some(swap @ 1..)] =
+            [number_in(cgroup, "memory.max")?, number_in(cgroup, "memory.swap.max")?]
+    {
+        asked["memory"]["swap"] = json!(memory.saturating_add(swap));
+    }
     Ok(())
+}
+
+/// What a file says, if that is a number.
+fn number_in(cgroup: &Cgroup, file: &str) -> Result<Option<i64>> {
+    Ok(cgroup.read(file)?.and_then(|text| text.trim_end().parse().ok()))
+}
+
+/// The kernel refuses a quota below the burst that is there, and a burst above the quota that is there: one that becomes
+/// smaller goes first.
+fn in_order(mut knobs: Vec<Knob>, cgroup: &Cgroup) -> Result<Vec<Knob>> {
+    let find = |file: &str| knobs.iter().position(|knob| knob.file == file);
+    if let (Some(quota), Some(burst)) = (find("cpu.max"), find("cpu.max.burst"))
+        && quota < burst
+        && let (Ok(new), Some(now)) = (knobs[burst].value.trim().parse::<i64>(), number_in(cgroup, "cpu.max.burst")?)
+        && new < now
+    {
+        let burst = knobs.remove(burst);
+        knobs.insert(quota, burst);
+    }
+    Ok(knobs)
 }
 
 /// `checkBeforeUpdate`: a limit below the present usage is refused instead of killing.

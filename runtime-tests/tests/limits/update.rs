@@ -65,6 +65,13 @@ fn each_limit_is_updated() {
         assert_eq!(read(&container, "cpu.weight"), "59");
         update(&container, &["--cpu-quota", "50000", "--cpu-period", "100000", "--cpu-burst", "10000"]);
         assert_eq!(read(&container, "cpu.max.burst"), "10000");
+        update(&container, &["--cpu-quota", "8000", "--cpu-burst", "5000"]);
+        assert_eq!(read(&container, "cpu.max.burst"), "5000");
+        update(&container, &["--cpu-quota", "20000", "--cpu-burst", "15000"]);
+        assert_eq!(
+            (read(&container, "cpu.max"), read(&container, "cpu.max.burst")),
+            ("20000 100000".into(), "15000".into())
+        );
         update(&container, &["--cpu-idle", "1"]);
         assert_eq!(read(&container, "cpu.idle"), "1");
     });
@@ -72,8 +79,10 @@ fn each_limit_is_updated() {
 
 #[test]
 fn swap_is_updated_beside_the_memory() {
-    let rows: [(&[&str], &str, &str); 3] = [
+    let rows: [(&[&str], &str, &str); 5] = [
         (&["--memory", "128m", "--memory-swap", "192m"], "134217728", "67108864"),
+        (&["--memory", "128m"], "134217728", "402653184"),
+        (&["--memory", "400m"], "419430400", "117440512"),
         (&["--memory-swap", "384m"], "268435456", "134217728"),
         (&["--memory-swap", "-1"], "268435456", "max"),
     ];
