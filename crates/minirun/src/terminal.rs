@@ -130,6 +130,9 @@ impl Drop for RawMode {
     }
 }
 
+/// How long to wait before a terminal that nobody had open is tried again, in milliseconds.
+const HUNG: u8 = 100;
+
 /// Is between the caller and the container's terminal until init has ended.
 pub fn attend(init: &Init, master: &OwnedFd, notify: Option<Notify>) -> Result<i32> {
     let raw = RawMode::enter()?;
@@ -158,12 +161,15 @@ fn relay(init: &Init, signals: &OwnedFd, master: &OwnedFd, mut notify: Option<No
             input.awaits().unwrap_or_else(asleep),
             notify.as_ref().map_or_else(asleep, Notify::poll),
         ];
-        match poll(&mut list, PollTimeout::NONE) {
+        let timeout = if output.is_hung() || input.is_hung() { PollTimeout::from(HUNG) } else { PollTimeout::NONE };
+        match poll(&mut list, timeout) {
             Ok(_) => {}
             Err(Errno::EINTR) => continue,
             Err(errno) => return Err(errno).context("poll"),
         }
         let [signalled, comes, goes, told] = list.map(|fd| fd.any() == Some(true));
+        output.again();
+        input.again();
         if signalled {
             pass_signals(init, signals, master)?;
         }
@@ -181,6 +187,7 @@ fn relay(init: &Init, signals: &OwnedFd, master: &OwnedFd, mut notify: Option<No
 
 /// Takes what the container wrote last, which is still in the terminal.
 fn drain(output: &mut Flow<'_>) {
+    output.again();
     while let Some(one) = output.awaits() {
         let timeout = if one.events() == PollFlags::POLLOUT { PollTimeout::NONE } else { PollTimeout::ZERO };
         if poll(&mut [one], timeout) == Ok(0) {

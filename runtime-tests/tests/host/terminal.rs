@@ -400,3 +400,14 @@ fn much_input_waits_until_it_is_read() {
     // All that cat repeats is there, with returns; of what the terminal echoes besides, it drops what nobody takes in time.
     assert!(output.success().len() >= 20_000 * 12);
 }
+
+/// What systemd and getty do with a console.
+#[test]
+fn a_terminal_may_have_nobody_for_a_while() {
+    may_fail_on(&[("crun", "takes it for the end")], || {
+        let script = "exec 0<&- 1>&- 2>&-; sleep 1; exec >/dev/console; echo back";
+        let bundle = base().args(&["/bin/sh", "-c", script]);
+        let mut call = bundle.command_for("run", &[]);
+        assert_eq!(bundle.finish(&mut call).success(), "back\r\n");
+    });
+}

@@ -18,24 +18,36 @@ pub struct Flow<'a> {
     /// What was read and is not written: from here to there in the buffer.
     held: (usize, usize),
     open: bool,
+    /// Is there nobody on the other side, or this process in the background? Either may pass.
+    hung: bool,
 }
 
 impl<'a> Flow<'a> {
     pub fn new(from: BorrowedFd<'a>, to: BorrowedFd<'a>) -> Flow<'a> {
-        Flow { from, to, buffer: [0; CHUNK], held: (0, 0), open: true }
+        Flow { from, to, buffer: [0; CHUNK], held: (0, 0), open: true, hung: false }
     }
 
     fn holds(&self) -> bool {
         self.held.0 < self.held.1
     }
 
-    /// What has to happen before the next [`Flow::step`]; nothing when there will be none.
+    /// What has to happen before the next [`Flow::step`]; nothing when there will be none, or none before [`Flow::again`].
     pub fn awaits(&self) -> Option<PollFd<'a>> {
         let (fd, event) = if self.holds() { (self.to, PollFlags::POLLOUT) } else { (self.from, PollFlags::POLLIN) };
-        self.open.then(|| PollFd::new(fd, event))
+        (self.open && !self.hung).then(|| PollFd::new(fd, event))
     }
 
-    /// Reads or writes once. A terminal whose other side is closed answers EIO.
+    /// Does it wait for somebody to come back? poll(2) cannot tell of that.
+    pub fn is_hung(&self) -> bool {
+        self.open && self.hung
+    }
+
+    /// Tries again what was hung.
+    pub fn again(&mut self) {
+        self.hung = false;
+    }
+
+    /// Reads or writes once. A terminal whose other side nobody has open answers EIO, as it does in the background.
     pub fn step(&mut self) {
         let answer = if self.holds() {
             sys::write(self.to, &self.buffer[self.held.0..self.held.1]).map(|length| self.held.0 += length)
@@ -45,6 +57,10 @@ impl<'a> Flow<'a> {
                 self.open = length > 0;
             })
         };
-        self.open &= matches!(answer, Ok(()) | Err(Errno::EINTR | Errno::EAGAIN));
+        match answer {
+            Ok(()) | Err(Errno::EINTR | Errno::EAGAIN) => {}
+            Err(Errno::EIO) => self.hung = true,
+            Err(_) => self.open = false,
+        }
     }
 }
