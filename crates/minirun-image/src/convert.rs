@@ -195,7 +195,7 @@ fn volumes<'a>(own: &'a [Volume], wanted: &'a [Volume]) -> Vec<&'a Volume> {
 }
 
 /// The names of an absolute path, as far as they tell where it leads.
-fn cleaned(path: &str) -> Vec<&str> {
+pub(crate) fn cleaned(path: &str) -> Vec<&str> {
     let mut names = Vec::new();
     for name in path.split('/') {
         match name {

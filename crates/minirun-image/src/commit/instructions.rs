@@ -181,15 +181,7 @@ fn port(text: &str) -> Result<String> {
 
 /// An absolute path without dots.
 fn plain(path: &str) -> String {
-    let mut names = Vec::new();
-    for name in path.split('/') {
-        match name {
-            "" | "." => {}
-            ".." => drop(names.pop()),
-            name => names.push(name),
-        }
-    }
-    format!("/{}", names.join("/"))
+    format!("/{}", crate::convert::cleaned(path).join("/"))
 }
 
 #[cfg(test)]
