@@ -35,8 +35,8 @@ pub struct LayerStack {
 }
 
 impl LayerStack {
-    /// Reads the mount entry `mounts[index]` of a bundle; `userxattr` tells whether overlayfs
-    /// has its marks in `user.*` attributes.
+    /// Reads the mount entry `mounts[index]` of a bundle; `userxattr` tells whether overlayfs has its marks in `user.*`
+    /// attributes.
     ///
     /// # Errors
     /// Everything that is wrong with it, each with its place.

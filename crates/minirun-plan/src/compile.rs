@@ -181,9 +181,10 @@ impl<'a> Draft<'a> {
     /// right to the mounts outside can copy them only within the new user namespace, where it reaches what it reaches outside.
     pub(crate) fn source(&mut self, path: &str, recursive: bool, origin: &Origin) -> Source {
         let path = self.c_string(path, origin);
-        // By then init has cut the mount at `/` off.
-        let connected = self.shares_mounts && !self.in_user_namespace();
-        if !connected && !self.in_user_namespace() || self.facts.euid != 0 || self.facts.others_mounts {
+        let reached = !self.in_user_namespace();
+        // By the time that init could open it, the mount at `/` has no peer on the host any more.
+        let connected = reached && self.shares_mounts;
+        if reached && !connected || self.facts.euid != 0 || self.facts.others_mounts {
             return Source::Path(path);
         }
         self.handles.push(Handle { path: path.clone(), recursive, idmap: None, connected, origin: origin.clone() });
