@@ -2,6 +2,8 @@
 //!
 //! `MINIRUN_SWEEP=full` tries every point; `MINIRUN_SEED=N` repeats the choice of an earlier run.
 
+#![allow(clippy::print_stdout, reason = "a seed that is not printed cannot be repeated")]
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The source of a test's random choices. The seed is printed, so that a failure can be repeated.
