@@ -136,7 +136,7 @@ fn several_problems_are_all_reported() {
         config["process"]["cwd"] = "tmp".into();
         config["process"]["rlimits"][0]["type"] = "RLIMIT_NOSUCH".into();
         config["linux"]["namespaces"] = json!([{"type": "mount"}, {"type": "mount"}]);
-        config["linux"]["maskedPaths"] = json!(["relative"]);
+        config["linux"]["maskedPaths"] = json!(["/"]);
     });
     let message = bundle.try_create().failure();
     for field in ["process.cwd", "process.rlimits[0]", "linux.namespaces[1]", "linux.maskedPaths[0]"] {

@@ -158,7 +158,10 @@ impl<'a> Draft<'a> {
 
     /// A warning about this place.
     pub(crate) fn warn(&mut self, origin: &Origin, text: impl std::fmt::Display) {
-        self.warnings.push(format!("{origin}: {text}"));
+        let warning = format!("{origin}: {text}");
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     /// The text as a C string; a NUL inside is a problem.

@@ -120,6 +120,7 @@ pub struct Scheduler {
 #[allow(missing_docs)]
 pub struct IoPriority {
     pub class: String,
+    #[serde(default)]
     pub priority: i64,
 }
 
@@ -145,7 +146,9 @@ pub struct ConsoleSize {
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct User {
+    #[serde(default)]
     pub uid: u32,
+    #[serde(default)]
     pub gid: u32,
     pub umask: Option<u32>,
     #[serde(default, deserialize_with = "nullable")]

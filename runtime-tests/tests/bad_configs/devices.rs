@@ -7,13 +7,10 @@ use crate::{BOTH, Bad, CRUN, NONE, RUNC, bad};
 pub fn rows() -> Vec<Bad> {
     let device = |path: &str, kind: &str| json!([{"path": path, "type": kind, "major": 1, "minor": 3}]);
     vec![
-        bad("linux.devices[0].path", "/linux/devices", device("dev/x", "c"), RUNC),
         bad("linux.devices[0].type", "/linux/devices", device("/dev/x", "x"), CRUN),
         bad("linux.devices[0].type", "/linux/devices", device("/dev/x", ""), CRUN),
         bad("linux.devices[0].major", "/linux/devices", json!([{"path": "/dev/x", "type": "c", "minor": 1}]), BOTH),
-        bad("linux.maskedPaths[0]", "/linux/maskedPaths", json!(["proc/keys"]), BOTH),
         bad("linux.maskedPaths", "/linux/maskedPaths", json!("/proc/keys"), CRUN),
-        bad("linux.readonlyPaths[0]", "/linux/readonlyPaths", json!(["proc/sys"]), BOTH),
         bad("linux.readonlyPaths", "/linux/readonlyPaths", json!("/proc/sys"), CRUN),
         bad("linux.rootfsPropagation", "/linux/rootfsPropagation", json!("sometimes"), CRUN),
         bad("linux.sysctl[\"kernel.core_pattern\"]", "/linux/sysctl", json!({"kernel.core_pattern": "x"}), NONE),

@@ -122,3 +122,88 @@ fn members_are_those_of_the_types() {
     assert!(find("linux.namespaces[0].type").required && !find("linux.namespaces[0].path").required);
     assert!(matches!(find("process.rlimits[0].type").kind, Kind::Word(words) if words.contains(&"RLIMIT_NOFILE")));
 }
+
+/// The members that an object cannot be without, and why. Those that are not here are absent in somebody's configuration, and
+/// every peer takes them as zero or as nothing.
+const REQUIRED: [(&[&str], &str); 4] = [
+    (
+        &[
+            "ociVersion",
+            "root.path",
+            "mounts[0].destination",
+            "process.consoleSize.height",
+            "process.consoleSize.width",
+            "process.ioPriority.class",
+            "process.scheduler.policy",
+            "process.rlimits[0].type",
+            "process.rlimits[0].soft",
+            "process.rlimits[0].hard",
+            "linux.namespaces[0].type",
+            "linux.uidMappings[0].containerID",
+            "linux.uidMappings[0].hostID",
+            "linux.uidMappings[0].size",
+            "linux.gidMappings[0].containerID",
+            "linux.gidMappings[0].hostID",
+            "linux.gidMappings[0].size",
+            "mounts[0].uidMappings[0].containerID",
+            "mounts[0].uidMappings[0].hostID",
+            "mounts[0].uidMappings[0].size",
+            "mounts[0].gidMappings[0].containerID",
+            "mounts[0].gidMappings[0].hostID",
+            "mounts[0].gidMappings[0].size",
+            "linux.devices[0].type",
+            "linux.devices[0].path",
+            "linux.resources.devices[0].allow",
+            "linux.resources.blockIO.weightDevice[0].major",
+            "linux.resources.blockIO.weightDevice[0].minor",
+            "linux.resources.hugepageLimits[0].pageSize",
+            "linux.resources.hugepageLimits[0].limit",
+            "linux.resources.network.priorities[0].name",
+            "linux.resources.network.priorities[0].priority",
+            "linux.seccomp.syscalls[0].names",
+            "linux.seccomp.syscalls[0].action",
+            "linux.seccomp.syscalls[0].args[0].index",
+            "linux.seccomp.syscalls[0].args[0].value",
+            "linux.seccomp.syscalls[0].args[0].op",
+        ],
+        "the specification's schema requires it",
+    ),
+    (
+        &[
+            "hooks.prestart[0].path",
+            "hooks.createRuntime[0].path",
+            "hooks.createContainer[0].path",
+            "hooks.startContainer[0].path",
+            "hooks.poststart[0].path",
+            "hooks.poststop[0].path",
+        ],
+        "the schema requires it, and there is no program without",
+    ),
+    (
+        &[
+            "linux.resources.blockIO.throttleReadBpsDevice[0].major",
+            "linux.resources.blockIO.throttleReadBpsDevice[0].minor",
+            "linux.resources.blockIO.throttleReadBpsDevice[0].rate",
+            "linux.resources.blockIO.throttleWriteBpsDevice[0].major",
+            "linux.resources.blockIO.throttleWriteBpsDevice[0].minor",
+            "linux.resources.blockIO.throttleWriteBpsDevice[0].rate",
+            "linux.resources.blockIO.throttleReadIOPSDevice[0].major",
+            "linux.resources.blockIO.throttleReadIOPSDevice[0].minor",
+            "linux.resources.blockIO.throttleReadIOPSDevice[0].rate",
+            "linux.resources.blockIO.throttleWriteIOPSDevice[0].major",
+            "linux.resources.blockIO.throttleWriteIOPSDevice[0].minor",
+            "linux.resources.blockIO.throttleWriteIOPSDevice[0].rate",
+        ],
+        "the schema requires the numbers; a limit without its rate would be none",
+    ),
+    (&["linux.memoryPolicy.mode", "linux.personality.domain"], "the specification requires it, and there is no zero"),
+];
+
+#[test]
+fn each_required_member_has_a_reason() {
+    let mut found: Vec<_> = members().into_iter().filter(|member| member.required).map(|member| member.path).collect();
+    let mut known: Vec<_> = REQUIRED.iter().flat_map(|(names, _)| *names).map(|name| (*name).to_owned()).collect();
+    found.sort();
+    known.sort();
+    assert_eq!(found, known);
+}

@@ -126,3 +126,16 @@ fn the_old_root_is_gone() {
     let known = |target: &&str| own.iter().any(|prefix| target == prefix || target.starts_with(&format!("{prefix}/")));
     assert!(targets.iter().all(known), "{seen}");
 }
+
+/// The specification wants absolute paths, but runc and crun count others from the root.
+#[test]
+fn relative_paths_count_from_the_root() {
+    let bundle = Bundle::base().writable().with(|config| {
+        config["linux"]["maskedPaths"] = json!(["etc/passwd"]);
+        config["linux"]["readonlyPaths"] = json!(["tmp", "./proc/sys"]);
+        config["linux"]["devices"] = json!([{"path": "dev/fuse", "type": "c", "major": 10, "minor": 229}]);
+    });
+    let script = "cat /etc/passwd; probe write /tmp/new; probe write /proc/sys/kernel/hostname; probe stat /dev/fuse";
+    let seen = bundle.sh(script).run().success();
+    assert!(seen.starts_with("errno=EROFS\nerrno=EROFS\n") && seen.contains("rdev=10:229\n"), "{seen}");
+}

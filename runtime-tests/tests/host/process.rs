@@ -8,6 +8,24 @@ fn status(change: impl FnOnce(&mut Value)) -> String {
     Bundle::base().with(|config| change(&mut config["process"])).probe("status").run().success()
 }
 
+#[test]
+fn absent_ids_are_those_of_root() {
+    for user in [json!({}), json!({"uid": 0}), json!({"gid": 0})] {
+        let seen = status(|process| process["user"] = user.clone());
+        assert!(seen.contains("Uid=0 0 0 0\n") && seen.contains("Gid=0 0 0 0\n"), "{user}: {seen}");
+    }
+    let seen = status(|process| process["user"] = json!({"uid": 1000}));
+    assert!(seen.contains("Uid=1000 1000 1000 1000\nGid=0 0 0 0\nGroups=\n"), "{seen}");
+}
+
+#[test]
+fn an_absent_level_of_the_io_priority_is_the_highest() {
+    let bundle = Bundle::base().with(|config| config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE"}));
+    fails_on(&[("runc", "1.1 is older than this property"), ("crun", "1.8.1 is older than this property")], || {
+        assert_eq!(bundle.probe("nice").run().value("ioprio"), "0x4000");
+    });
+}
+
 fn capabilities(names: &[&str]) -> u64 {
     let bit = |name: &&str| match *name {
         "CAP_CHOWN" => 0,

@@ -303,11 +303,16 @@ fn joined(options: &[FsOption]) -> CString {
     CString::new(data).unwrap_or_default()
 }
 
-/// Where a mount goes. A relative destination counts from `/`: deprecated, and accepted as runc does.
-fn destination_of(draft: &mut Draft<'_>, destination: &str, origin: &Origin) -> Option<InRoot> {
-    if !destination.starts_with('/') {
-        draft.warn(origin, format!("{destination:?} is not an absolute path; it counts from the root"));
+/// A relative path inside the container counts from `/`. The specification wants absolute ones; runc and crun accept both.
+pub(super) fn warn_of_relative(draft: &mut Draft<'_>, path: &str, origin: &Origin) {
+    if !path.starts_with('/') {
+        draft.warn(origin, format!("{path:?} is not an absolute path; it counts from the root"));
     }
+}
+
+/// Where a mount goes.
+fn destination_of(draft: &mut Draft<'_>, destination: &str, origin: &Origin) -> Option<InRoot> {
+    warn_of_relative(draft, destination, origin);
     let Some(target) = InRoot::new(destination) else {
         draft.problem(origin, "must not contain a NUL byte");
         return None;
@@ -428,10 +433,8 @@ pub(super) fn views(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     for (place, paths) in lists {
         for (i, path) in paths.iter().enumerate() {
             let origin = Origin::of(place).index(i);
+            warn_of_relative(draft, path, &origin);
             match InRoot::new(path) {
-                Some(_) if !path.starts_with('/') => {
-                    draft.problem(&origin, format!("{path:?} must be an absolute path"))
-                }
                 Some(target) if target.path().is_empty() => draft.problem(&origin, "cannot be the root"),
                 Some(target) if place == "linux.readonlyPaths" => draft.step(Op::ReadonlyPath(target), origin),
                 Some(path) => {

@@ -2,6 +2,7 @@
 
 use super::Draft;
 use super::mount_options::MountOptions;
+use super::mounts::warn_of_relative;
 use crate::spec::{Device, Linux, LinuxDeviceType, Spec};
 use crate::{InRoot, NodeKind, Op, Origin};
 
@@ -117,9 +118,7 @@ fn all_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) -> Vec<Node> {
 
 fn listed_node(draft: &mut Draft<'_>, device: &Device, origin: Origin) -> Option<Node> {
     let place = origin.field("path");
-    if !device.path.starts_with('/') {
-        draft.problem(&place, format!("{:?} must be an absolute path", device.path));
-    }
+    warn_of_relative(draft, &device.path, &place);
     let kind = match device.typ {
         LinuxDeviceType::C | LinuxDeviceType::U => NodeKind::Char,
         LinuxDeviceType::B => NodeKind::Block,

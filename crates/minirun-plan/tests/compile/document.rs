@@ -119,10 +119,10 @@ fn a_nul_byte_is_found_everywhere() {
 #[test]
 fn everything_wrong_is_told_at_once() {
     refuse(
-        json!({"/process/cwd": "tmp", "/process/args": [], "/linux/maskedPaths": ["x"], "/linux/intelRdt": {}}),
+        json!({"/process/cwd": "tmp", "/process/args": [], "/linux/maskedPaths": ["/"], "/linux/intelRdt": {}}),
         &[
             "linux.intelRdt: this host has no Intel RDT: the kernel has no resctrl file system for its processor",
-            "linux.maskedPaths[0]: \"x\" must be an absolute path",
+            "linux.maskedPaths[0]: cannot be the root",
             "process.cwd: Cwd must be an absolute path",
             "process.args: args must not be empty",
         ],

@@ -236,7 +236,6 @@ fn devices() {
     );
     for (members, expected) in [
         (json!({"type": "a", "path": "/x"}), &["type: \"a\" is for device rules: a node is c, b, u or p"][..]),
-        (json!({"type": "c", "path": "x", "major": 1, "minor": 2}), &["path: \"x\" must be an absolute path"]),
         (json!({"type": "c", "path": "/", "major": 1, "minor": 2}), &["path: \"/\" is not the path of a node"]),
         (json!({"type": "c", "path": "/x", "major": -1, "minor": 2}), &["major: -1 is out of range: 0 to 4095"]),
         (
@@ -292,12 +291,40 @@ fn views() {
         refuse(
             json!({format!("/{}", list.replace('.', "/")): ["proc/keys", "/", "/a/..", ""]}),
             &[
-                &format!("{list}[0]: \"proc/keys\" must be an absolute path"),
                 &format!("{list}[1]: cannot be the root"),
                 &format!("{list}[2]: cannot be the root"),
-                &format!("{list}[3]: \"\" must be an absolute path"),
+                &format!("{list}[3]: cannot be the root"),
             ],
         );
+    }
+}
+
+#[test]
+fn relative_paths_inside_the_container_count_from_its_root() {
+    let warning = |place: &str, path: &str| {
+        format!("warning: {place}: {path:?} is not an absolute path; it counts from the root")
+    };
+    for (patch, place, path, step) in [
+        (
+            json!({"/linux/readonlyPaths": ["proc/sys"]}),
+            "linux.readonlyPaths[0]",
+            "proc/sys",
+            "read-only /proc/sys [linux.readonlyPaths[0]]",
+        ),
+        (
+            json!({"/linux/maskedPaths": ["../proc/./keys"]}),
+            "linux.maskedPaths[0]",
+            "../proc/./keys",
+            "mask /proc/keys [linux.maskedPaths[0]]",
+        ),
+        (
+            device(json!({"type": "c", "path": "dev/x", "major": 1, "minor": 2})),
+            "linux.devices[0].path",
+            "dev/x",
+            "device /dev/x c 1:2 mode 0666 owner 0:0 [linux.devices[0]]",
+        ),
+    ] {
+        check(patch, &v2(), &refs(&[step.to_owned(), warning(place, path)]));
     }
 }
 
