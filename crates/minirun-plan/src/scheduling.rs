@@ -117,6 +117,11 @@ impl NumberSet {
         Some(NumberSet(words))
     }
 
+    /// Every number that any kernel knows.
+    pub(crate) fn all() -> NumberSet {
+        NumberSet(vec![u64::MAX; NumberSet::MOST as usize / 64])
+    }
+
     /// The mask, lowest numbers first.
     pub fn words(&self) -> &[u64] {
         &self.0
@@ -135,6 +140,9 @@ impl NumberSet {
 /// As a list with ranges.
 impl fmt::Display for NumberSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == NumberSet::all() {
+            return f.write_str("all");
+        }
         let mut glue = "";
         for first in (0..NumberSet::MOST).filter(|number| self.has(*number) && (*number == 0 || !self.has(number - 1)))
         {
@@ -212,5 +220,7 @@ mod tests {
         for list in ["", "x", "-1", "1-", "3-1", "0,,1", " 0", "+1", "8192", "0-4294967296"] {
             assert_eq!(NumberSet::parse(list), None, "{list}");
         }
+        assert_eq!(NumberSet::all().to_string(), "all");
+        assert_eq!(NumberSet::parse("0-8191"), Some(NumberSet::all()));
     }
 }

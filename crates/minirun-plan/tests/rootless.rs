@@ -143,7 +143,7 @@ fn groups_take_a_user_namespace_that_allows_them() {
 fn root_leaves_its_groups_before_a_namespace_that_denies_it() {
     let spec: Spec = serde_json::from_value(single()).unwrap();
     let request = ExecRequest { id: "ID", bundle: Path::new("/bundle"), preserve_fds: 0, no_new_keyring: true };
-    let first = |facts: &HostFacts| compile_exec(&spec, facts, &request).unwrap().lines()[0].verb.clone();
+    let first = |facts: &HostFacts| compile_exec(&spec, facts, &request).unwrap().init[0].op.verb();
     assert_eq!(first(&HostFacts { joined_setgroups_denied: true, ..root() }), "groups");
     assert_eq!(first(&root()), "enter-container");
     assert_eq!(first(&HostFacts { joined_setgroups_denied: true, ..user() }), "enter-container");

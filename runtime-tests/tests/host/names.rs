@@ -73,3 +73,24 @@ fn a_parameter_that_does_not_exist_is_refused() {
     let message = Bundle::base().with(|config| config["linux"]["sysctl"] = json!({"net.no.such": "1"})).refused();
     assert!(message.contains("no"), "{message}");
 }
+
+/// Limits of a user namespace are the container's own if that is; otherwise they would be the host's.
+#[test]
+fn parameters_of_the_user_namespace_are_set_in_one_of_its_own() {
+    let name = "user.max_mnt_namespaces";
+    let limited = |bundle: Bundle| bundle.with(|config| config["linux"]["sysctl"] = json!({name: "7"}));
+    let probe = format!("sysctl {name}");
+    let host = std::fs::read_to_string("/proc/sys/user/max_mnt_namespaces").unwrap();
+    fails_on(&[("runc", "1.1 refuses them: added in 1.4"), ("crun", "1.8.1 refuses them")], || {
+        let first = limited(Bundle::base().user_namespace(200_000, 65_536)).args(&["sleep", "1000"]).create();
+        first.start();
+        assert_eq!(first.exec(&[], &["/bin/probe", "sysctl", name]).value(name), "7");
+        // A second container sees what the namespace has.
+        let path = format!("/proc/{}/ns/user", first.pid());
+        let second = Bundle::base().user_namespace(200_000, 65_536);
+        let second = second.namespace("user", Some(json!({"type": "user", "path": path})));
+        assert_eq!(second.probe(&probe).run().value(name), "7");
+    });
+    limited(Bundle::base()).refused();
+    assert_eq!(std::fs::read_to_string("/proc/sys/user/max_mnt_namespaces").unwrap(), host);
+}

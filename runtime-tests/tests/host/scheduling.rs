@@ -1,5 +1,10 @@
 //! How the kernel shares itself out to the program: scheduler, I/O priority, CPUs, memory nodes, execution domain.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use runtime_tests::{Bundle, fails_on};
 use serde_json::{Value, json};
 
@@ -122,4 +127,64 @@ fn the_cpus_of_a_further_process_are_not_those_of_the_first() {
     let affinity = json!({"initial": "0", "final": "0"});
     let bundle = Bundle::base().with(|config| config["process"]["execCPUAffinity"] = affinity).probe("cpus");
     assert_eq!(bundle.run().value("cpus"), Bundle::base().probe("cpus").run().value("cpus"));
+}
+
+/// The CPUs that this process may run on, as the probe shows them.
+fn own_cpus() -> String {
+    let own = sched_getaffinity(Pid::from_raw(0)).unwrap();
+    let cpus = (0..CpuSet::count()).filter(|cpu| own.is_set(*cpu).unwrap());
+    cpus.map(|cpu| cpu.to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// Lets the caller of a runtime run on CPU 0 alone, as a service with `CPUAffinity=0` does.
+fn on_the_first_cpu(command: &mut Command) -> &mut Command {
+    let mut first = CpuSet::new();
+    first.set(0).unwrap();
+    // SAFETY: between fork and exec the closure makes one system call on memory that it owns.
+    unsafe { command.pre_exec(move || sched_setaffinity(Pid::from_raw(0), &first).map_err(Into::into)) }
+}
+
+/// What runc before 1.3 left as the caller had it.
+const INHERITED: [(&str, &str); 1] = [("runc", "1.1 leaves the caller's CPUs")];
+
+#[test]
+fn the_cpus_of_the_caller_are_not_inherited() {
+    assert_ne!(own_cpus(), "0", "this test needs two CPUs");
+    let bundle = Bundle::base().probe("cpus");
+    fails_on(&INHERITED, || {
+        let seen = bundle.finish(on_the_first_cpu(&mut bundle.command_for("run", &[])));
+        assert_eq!(seen.value("cpus"), own_cpus());
+    });
+    let bundle = Bundle::base().user_namespace(100_000, 65_536).probe("cpus");
+    fails_on(&INHERITED, || {
+        let seen = bundle.finish(on_the_first_cpu(&mut bundle.command_for("run", &[])));
+        assert_eq!(seen.value("cpus"), own_cpus(), "in a user namespace");
+    });
+}
+
+#[test]
+fn a_further_process_does_not_inherit_the_cpus_of_its_caller() {
+    let container = running(|_| {});
+    let bundle = container.bundle();
+    let mut command = bundle.command(&["exec", bundle.id(), "/bin/probe", "cpus"]);
+    fails_on(&INHERITED, || assert_eq!(bundle.finish(on_the_first_cpu(&mut command)).value("cpus"), own_cpus()));
+}
+
+/// The scheduling of the caller may have been chosen for the container as well: a unit's `Nice=` is. No runtime resets it.
+#[test]
+fn the_rest_of_the_scheduling_is_inherited() {
+    let bundle = Bundle::base().probe("nice");
+    let mut command = bundle.command_for("run", &[]);
+    // SAFETY: between fork and exec the closure makes plain system calls.
+    unsafe {
+        command.pre_exec(|| {
+            libc::setpriority(libc::PRIO_PROCESS, 0, 3);
+            // SCHED_BATCH, which musl refuses to set, and the best-effort class with level 6.
+            let priority: libc::c_int = 0;
+            libc::syscall(libc::SYS_sched_setscheduler, 0, 3, &raw const priority);
+            libc::syscall(libc::SYS_ioprio_set, 1, 0, 0x4006);
+            Ok(())
+        })
+    };
+    assert!(bundle.finish(&mut command).success().starts_with("nice=3\npolicy=3\nioprio=0x4006\n"));
 }

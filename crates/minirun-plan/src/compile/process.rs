@@ -40,8 +40,9 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further
     home(draft, process);
     limits(draft, process);
     oom_score(draft, process);
+    // Once it is a deadline's, the kernel refuses fewer CPUs.
+    scheduling::affinity(draft, process, further);
     scheduling::priorities(draft, process);
-    scheduling::exec_affinity(draft, process, further);
     scheduling::own_policies(draft, linux);
     let cwd = working_directory(draft, process);
     draft.step(Op::EnterDirectory(cwd.clone()), Origin::of("process.cwd"));

@@ -5,7 +5,7 @@ use crate::scheduling::{
     DOMAINS, IO_CLASSES, IoPriority, MEMORY_FLAGS, MEMORY_MODES, MemoryPolicy, NumberSet, POLICIES, SCHEDULER_FLAGS,
     Scheduler,
 };
-use crate::spec::{CpuAffinity, IoPriority as AskedPriority, Linux, Process, Scheduler as AskedScheduler};
+use crate::spec::{IoPriority as AskedPriority, Linux, Process, Scheduler as AskedScheduler};
 use crate::{HostOp, HostStep, Op, Origin};
 
 /// What the parent sets for init, because it takes capabilities that init in a user namespace of its own has not.
@@ -65,16 +65,24 @@ fn io_priority(draft: &mut Draft<'_>, asked: &AskedPriority) {
     draft.host.push(HostStep { op: HostOp::IoPriority(IoPriority { class, level }), origin });
 }
 
-/// The CPUs of a further process: of this process until it has born that one into the container's cgroup, and of that one
-/// from there on. The container's first process has none, but a list that is wrong is found when it is made.
-pub(super) fn exec_affinity(draft: &mut Draft<'_>, process: &Process, further: bool) {
-    let Some(CpuAffinity { initial, last }) = &process.exec_cpu_affinity else { return };
-    for (name, list) in [("initial", initial), ("final", last)] {
-        let Some(list) = list.as_deref().filter(|list| !list.is_empty()) else { continue };
+/// The CPUs of the process. It inherits the caller's, which may be those of a service that was given a few, so it gets all
+/// of its cgroup's cpuset instead. For a further process the configuration may say others: of this process until it has
+/// cloned that one into the container's cgroup, and of that one from there on. The container's first process has none of
+/// these, but a list that is wrong is found when it is made.
+pub(super) fn affinity(draft: &mut Draft<'_>, process: &Process, further: bool) {
+    let asked = process.exec_cpu_affinity.as_ref();
+    let mut reset = true;
+    for (name, list) in [("initial", asked.map(|asked| &asked.initial)), ("final", asked.map(|asked| &asked.last))] {
+        let Some(list) = list.and_then(|list| list.as_deref()).filter(|list| !list.is_empty()) else { continue };
         let origin = Origin::of("process.execCPUAffinity").field(name);
         let Some(cpus) = number_set(draft, list, &origin).filter(|_| further) else { continue };
+        reset = false;
         let step = HostStep { op: HostOp::Affinity(cpus), origin };
         if name == "initial" { draft.before_birth.push(step) } else { draft.host.push(step) }
+    }
+    if reset {
+        let op = HostOp::Affinity(NumberSet::all());
+        draft.host.push(HostStep { op, origin: Origin::of("default CPU affinity") });
     }
 }
 

@@ -322,6 +322,7 @@ fn a_further_process_enters_the_container_and_makes_nothing() {
     });
     let expected = [
         "oom_score_adj 5 [process.oomScoreAdj]",
+        "affinity all [default CPU affinity]",
         "enter-container mount pid [linux.namespaces]",
         "keyring _ses.ID [default session keyring]",
         "terminal owner 0 [process.terminal]",
@@ -339,8 +340,8 @@ fn a_further_process_enters_the_container_and_makes_nothing() {
     ];
     assert_eq!(exec(&patch, &four_capabilities()).unwrap(), expected);
     let found = exec(&user_namespace(), &v2()).unwrap();
-    assert_eq!(found[0], "enter-container mount user pid [linux.namespaces]");
-    assert_eq!(found[1], "become-root [linux.namespaces (user)]");
+    assert_eq!(found[1], "enter-container mount user pid [linux.namespaces]");
+    assert_eq!(found[2], "become-root [linux.namespaces (user)]");
     let problems = exec(&json!({"/process/args": [], "/linux/mountLabel": "x"}), &v2());
     assert_eq!(problems.unwrap_err(), ["process.args: args must not be empty"]);
 }

@@ -79,6 +79,12 @@ pub const ROWS: &[Row] = &[
          and in the cgroup's cpuset)",
     ),
     row(
+        "Affinity",
+        Traced("create", Errno::EPERM, &[libc::SYS_sched_setaffinity]),
+        |bundle| bundle,
+        "default CPU affinity: run on CPUs all: sched_setaffinity: operation not permitted",
+    ),
+    row(
         "NetDevice",
         Create,
         |bundle| set(bundle, "/linux/netDevices", json!({"nosuch0": {"name": "eth%d"}})),
