@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use minirun_plan::{DeviceFilter, Origin};
 use minirun_sys::{Errno, bpf_attach_device_filter, bpf_load_device_filter};
 
-pub use delegation::{delegated, own, usable};
+pub use delegation::{Verdict, delegated, own, usable};
 pub use error::{Cause, CgroupError};
 pub use mount::{CgroupMount, controllers, locate, mount_of, v1_controllers};
 pub use oom::OomWatch;

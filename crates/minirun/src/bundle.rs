@@ -68,16 +68,23 @@ impl Bundle {
         namespaces.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::User)
     }
 
-    /// Are overlayfs's marks in `user.*` attributes? Others count only where the initial user namespace mounts it; the
-    /// store's workers decide alike.
-    pub fn has_user_marks(&self) -> bool {
-        self.has_user_namespace() || !in_initial_user_namespace()
+    /// Whether overlayfs's marks are in `user.*` attributes. Others count only where the initial user namespace mounts it;
+    /// the store's workers decide alike.
+    fn has_user_marks(&self) -> Result<bool> {
+        Ok(self.has_user_namespace() || !in_initial_user_namespace()?)
     }
 
     /// The layers of the root, if a mount at `/` makes it an overlay.
     pub fn layers(&self) -> Option<Result<LayerStack, Problems>> {
         let overlay = self.spec.mounts.iter().enumerate().find(|(_, mount)| is_overlay_root(mount));
-        overlay.map(|(index, mount)| LayerStack::parse(mount, index, &self.dir, self.has_user_marks()))
+        overlay.map(|(index, mount)| match self.has_user_marks() {
+            Ok(user_marks) => LayerStack::parse(mount, index, &self.dir, user_marks),
+            Err(error) => {
+                let mut problems = Problems::new();
+                problems.add(&Origin::of("mounts").index(index), describe(&error));
+                Err(problems)
+            }
+        })
     }
 
     /// What the root file system is made of: an overlay if a mount at `/` says so, else `root.path`.

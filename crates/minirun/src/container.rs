@@ -150,7 +150,7 @@ impl Record {
     pub fn pids(&self) -> Result<Vec<i32>> {
         match (self.open_cgroup()?, &self.cgroup, &self.init) {
             (Some(cgroup), ..) => Ok(cgroup.pids()?),
-            (None, None, Some(init)) if init.open().is_some() => in_pid_namespace_of(init.pid),
+            (None, None, Some(init)) if init.open()?.is_some() => in_pid_namespace_of(init.pid),
             _ => Ok(Vec::new()),
         }
     }
@@ -161,7 +161,7 @@ impl Record {
             return Ok(Found { record: self, status: Status::Creating, init: None });
         };
         let init = match boot_id()? == self.boot_id {
-            true => identity.open(),
+            true => identity.open()?,
             false => None,
         };
         let frozen = || -> Result<bool> { Ok(self.open_cgroup()?.map_or(Ok(false), |cgroup| cgroup.is_frozen())?) };

@@ -71,7 +71,7 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
 fn running_cgroup(call: &Call, found: &Found) -> Result<Option<Cgroup>> {
     match found.status {
         // Init cannot be looked into before it is the container's program (CVE-2016-9962), but by root.
-        Status::Created if facts::rootless() => {
+        Status::Created if facts::rootless()? => {
             bail!(
                 "cannot exec in a container that is not yet started without being root of the host (hint: start it first)"
             )
@@ -250,7 +250,7 @@ fn container_of(record: &Record) -> Result<Container> {
     };
     let root = open(format!("/proc/{}/root", identity.pid).into())?;
     // After the root was opened: if the process is still that one, so was its root.
-    let init = identity.open().context("cannot exec in a stopped container")?.into_fd();
+    let init = identity.open()?.context("cannot exec in a stopped container")?.into_fd();
     Ok(Container { init, root })
 }
 

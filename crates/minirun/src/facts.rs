@@ -1,11 +1,12 @@
 //! Looks at the host: the one place where [`HostFacts`] are made from what is there.
 
 use std::ffi::CString;
+use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-use minirun_cgroup::{CgroupMount, controllers, delegated, locate, mount_of, own, usable, v1_controllers};
+use anyhow::{Context as _, Result, ensure};
+use minirun_cgroup::{CgroupMount, Verdict, controllers, delegated, locate, mount_of, own, usable, v1_controllers};
 use minirun_plan::spec::{LinuxNamespaceType, Resources, Spec};
 use minirun_plan::{HostFacts, Resctrl};
 use minirun_sys as sys;
@@ -13,22 +14,31 @@ use minirun_sys::Forked;
 
 use crate::cli::Call;
 
-/// Is the runtime an ordinary user, or root of no more than a user namespace?
-pub fn rootless() -> bool {
-    of_user().rootless()
+/// Whether the runtime is an ordinary user, or root of no more than a user namespace.
+///
+/// # Errors
+/// The kernel does not say. Neither answer is safe then: root of the host has more to enforce, others more to ask for.
+pub fn rootless() -> Result<bool> {
+    Ok(of_user()?.rootless())
 }
 
-/// Who the runtime is.
-fn of_user() -> HostFacts {
-    let euid = nix::unistd::geteuid().as_raw();
-    HostFacts { euid, initial_user_namespace: in_initial_user_namespace(), ..HostFacts::default() }
+/// Returns the facts about the runtime's user.
+fn of_user() -> Result<HostFacts> {
+    // Not geteuid(2), whose wrapper takes a refusal (by a seccomp filter) for an id.
+    let (user, group) = (nix::unistd::getresuid()?, nix::unistd::getresgid()?);
+    Ok(HostFacts {
+        euid: user.effective.as_raw(),
+        egid: group.effective.as_raw(),
+        initial_user_namespace: in_initial_user_namespace()?,
+        ..HostFacts::default()
+    })
 }
 
 /// What the plan of a process depends on.
 pub fn of_privileges() -> Result<HostFacts> {
-    let (bounding, last_capability) = bounding_set();
-    let (_, permitted, _) = sys::capget()?;
-    let user = of_user();
+    let (bounding, last_capability) = bounding_set()?;
+    let (_, permitted, _) = sys::capget().context("capget")?;
+    let user = of_user()?;
     // Copying one is the only way to learn it: the owner of a namespace outside of one's own is not told (ioctl_ns(2)).
     // Other errors than that of who has no right speak of this one mount.
     let copies = || {
@@ -38,22 +48,30 @@ pub fn of_privileges() -> Result<HostFacts> {
     Ok(HostFacts {
         last_capability,
         bounding: bounding & permitted,
-        egid: nix::unistd::getegid().as_raw(),
         others_mounts: user.euid == 0 && !user.initial_user_namespace && !copies(),
-        setgroups_denied: denies_setgroups("self"),
+        setgroups_denied: denies_setgroups("self")?,
         ..user
     })
 }
 
 /// What the plan of a further process depends on, in the container of this init.
 pub fn of_container(init: i32, spec: &Spec) -> Result<HostFacts> {
-    let joined_setgroups_denied = denies_setgroups(&init.to_string());
+    let joined_setgroups_denied = denies_setgroups(&init.to_string())?;
     Ok(HostFacts { joined_setgroups_denied, resctrl: resctrl_for(spec)?, ..of_privileges()? })
 }
 
-/// Does this process's user namespace deny setgroups(2)?
-pub fn denies_setgroups(pid: &str) -> bool {
-    std::fs::read(format!("/proc/{pid}/setgroups")).is_ok_and(|text| text.starts_with(b"deny"))
+/// Whether this process's user namespace denies setgroups(2).
+///
+/// # Errors
+/// The file cannot be read.
+pub fn denies_setgroups(pid: &str) -> Result<bool> {
+    let file = format!("/proc/{pid}/setgroups");
+    match std::fs::read(&file) {
+        Ok(text) => Ok(text.starts_with(b"deny")),
+        // A kernel without user namespaces has no such file. Where it is hidden, setgroups(2) itself fails.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("read {file}")),
+    }
 }
 
 /// What a plan of this configuration depends on. What nobody asks for is not looked up. `systemd` is the cgroup below which
@@ -64,18 +82,19 @@ pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFa
     let path = linux.and_then(|linux| linux.cgroups_path.as_deref());
     let disabled = call.globals.cgroup_manager() == "disabled";
     let (cgroup_base, cgroup_denied) = match (systemd, path) {
-        _ if disabled => (own().unwrap_or_default(), Some("--cgroup-manager disabled".to_owned())),
+        _ if disabled => (own_cgroup(mount.as_ref())?, Some("--cgroup-manager disabled".to_owned())),
         (Some(cgroup), _) => (cgroup.strip_prefix("/").unwrap_or(cgroup).to_owned(), None),
         (None, Some(path)) if path.starts_with('/') => (PathBuf::new(), None),
-        (None, path) => place_of_cgroups(mount.as_ref(), call, path.is_some_and(|path| !path.is_empty())),
+        (None, path) => place_of_cgroups(mount.as_ref(), call, path.is_some_and(|path| !path.is_empty()))?,
     };
     let resources = linux.and_then(|linux| linux.resources.as_ref());
     let facts = of_limits(resources, mount.as_ref(), &cgroup_base, cgroup_denied.is_some())?;
     let joined = linux.map_or(&[][..], |linux| &linux.namespaces).iter();
     let joined = joined.filter(|one| one.typ() == LinuxNamespaceType::User).find_map(|one| one.path().as_deref());
+    // accepts: any error; a namespace that cannot be entered is refused later, and setgroups(2) itself answers as well.
     let joined_setgroups_denied = joined.is_some_and(|path| joined_denies_setgroups(path).unwrap_or(false));
     let labelled = linux.and_then(|linux| linux.mount_label.as_ref()).is_some_and(|label| !label.is_empty());
-    let selinux = labelled && has_file_system("selinuxfs");
+    let selinux = labelled && has_file_system("selinuxfs")?;
     Ok((
         HostFacts {
             cgroup_base,
@@ -91,8 +110,8 @@ pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFa
 
 /// Below which cgroup containers get theirs, and why they get none where they may do without one: as in runc, if that is
 /// what `--rootless` says, or else for those who are not root of the host.
-fn place_of_cgroups(mount: Option<&CgroupMount>, call: &Call, asked: bool) -> (PathBuf, Option<String>) {
-    let rootless = rootless();
+fn place_of_cgroups(mount: Option<&CgroupMount>, call: &Call, asked: bool) -> Result<(PathBuf, Option<String>)> {
+    let rootless = rootless()?;
     let may_lack = !asked
         && match call.globals.text("rootless").as_deref() {
             Some("true") => true,
@@ -101,25 +120,34 @@ fn place_of_cgroups(mount: Option<&CgroupMount>, call: &Call, asked: bool) -> (P
         };
     let found = match mount {
         None => Err("no cgroup2 file system is mounted".to_owned()),
-        Some(mount) if rootless => delegated(mount),
-        Some(mount) if may_lack => usable(mount, Path::new("")).map(|()| PathBuf::new()),
+        Some(mount) if rootless => delegated(mount)?,
+        Some(mount) if may_lack => usable(mount, Path::new(""))?.map(|()| PathBuf::new()),
         Some(_) => Ok(PathBuf::new()),
     };
-    match found {
+    Ok(match found {
         Ok(base) => (base, None),
-        Err(why) if may_lack => (own().unwrap_or_default(), Some(why)),
+        Err(why) if may_lack => (own_cgroup(mount)?, Some(why)),
+        // accepts: any reason; making the cgroup fails and says it.
         Err(_) => (PathBuf::new(), None),
+    })
+}
+
+/// The runtime's own cgroup, in which a container without one of its own stays; empty where there is no cgroup2.
+fn own_cgroup(mount: Option<&CgroupMount>) -> Result<PathBuf> {
+    if mount.is_none() {
+        return Ok(PathBuf::new());
     }
+    Ok(own()?)
 }
 
 /// Below which cgroup the caller makes those of containers; or why it can make none.
-pub fn cgroup_base(mount: &CgroupMount) -> Result<PathBuf, String> {
-    if rootless() { delegated(mount) } else { Ok(PathBuf::new()) }
+pub fn cgroup_base(mount: &CgroupMount) -> Result<Verdict<PathBuf>> {
+    if rootless()? { Ok(delegated(mount)?) } else { Ok(Ok(PathBuf::new())) }
 }
 
 /// Where the cgroup of a container is whose configuration does not say so; or why it can have none.
-pub fn default_cgroup(mount: &CgroupMount, id: &str) -> Result<PathBuf, String> {
-    cgroup_base(mount).map(|base| minirun_plan::default_cgroup(&base, id))
+pub fn default_cgroup(mount: &CgroupMount, id: &str) -> Result<Verdict<PathBuf>> {
+    Ok(cgroup_base(mount)?.map(|base| minirun_plan::default_cgroup(&base, id)))
 }
 
 /// Does this user namespace deny setgroups(2)? Only somebody inside can tell. What cannot be entered is told of later.
@@ -168,51 +196,94 @@ pub fn of_limits(
             Some(mount) if limited && !mount.unified => v1_controllers()?,
             _ => Vec::new(),
         },
-        bfq: resources.is_some_and(|resources| resources.block_io.is_some()) && has_bfq(),
+        bfq: resources.is_some_and(|resources| resources.block_io.is_some()) && has_bfq()?,
         huge_page_sizes: match resources {
-            Some(resources) if !resources.hugepage_limits.is_empty() => huge_page_sizes(),
+            Some(resources) if !resources.hugepage_limits.is_empty() => huge_page_sizes()?,
             _ => Vec::new(),
         },
-        kcore: exists("/proc/kcore"),
+        kcore: exists("/proc/kcore")?,
         page_size: page_size(),
         ..of_privileges()?
     })
 }
 
-/// The first user namespace maps every id to itself; others can do so only by deliberate imitation (as systemd-nspawn
-/// may), and then what the kernel refuses is an error later on.
-pub fn in_initial_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
+/// Whether this is the first user namespace. It maps every id to itself; others can do so only by deliberate imitation (as
+/// systemd-nspawn can), and then the kernel's refusal is an error later on.
+///
+/// # Errors
+/// The kernel does not say.
+pub fn in_initial_user_namespace() -> Result<bool> {
+    match std::fs::read_to_string("/proc/self/uid_map") {
+        Ok(map) => Ok(map.split_whitespace().eq(["0", "0", "4294967295"])),
+        // A kernel without user namespaces has neither file, and only the first one.
+        Err(error)
+            if error.kind() == ErrorKind::NotFound && exists("/proc/self")? && !exists("/proc/self/ns/user")? =>
+        {
+            Ok(true)
+        }
+        Err(error) => Err(error).context("read /proc/self/uid_map"),
+    }
 }
 
-/// Is there the I/O scheduler with weights of its own? One that is built in is no module, but every disk may have it.
-fn has_bfq() -> bool {
-    let mut disks = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
-    exists("/sys/module/bfq")
-        || disks.any(|disk| {
-            let schedulers = std::fs::read_to_string(disk.path().join("queue/scheduler")).unwrap_or_default();
-            schedulers.split_whitespace().any(|name| name.trim_matches(['[', ']']) == "bfq")
-        })
+/// Whether a disk has the I/O scheduler with weights of its own. One that is built in is no module.
+fn has_bfq() -> Result<bool> {
+    if exists("/sys/module/bfq")? {
+        return Ok(true);
+    }
+    let disks = match std::fs::read_dir("/sys/block") {
+        Ok(disks) => disks,
+        // A kernel without block devices, or no sysfs: then the file of another scheduler is missing, which is an error.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error).context("read /sys/block"),
+    };
+    for disk in disks {
+        let file = disk.context("read /sys/block")?.path().join("queue/scheduler");
+        match std::fs::read_to_string(&file) {
+            Ok(text) if text.split_whitespace().any(|name| name.trim_matches(['[', ']']) == "bfq") => return Ok(true),
+            Ok(_) => {}
+            // A disk that has just gone, or one without a queue.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => {}
+            Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
+        }
+    }
+    Ok(false)
 }
 
 fn page_size() -> u64 {
+    // accepts: any error; the size comes from the auxiliary vector, and 4096 is that of the architecture.
     nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |size| size as u64)
 }
 
-fn exists(path: &str) -> bool {
-    std::path::Path::new(path).exists()
+fn exists(path: &str) -> Result<bool> {
+    Path::new(path).try_exists().with_context(|| format!("look for {path}"))
 }
 
-/// The bounding set, and the number of the newest capability: the kernel refuses to tell about numbers beyond it.
-fn bounding_set() -> (u64, u32) {
+/// The bounding set, and the number of the newest capability: the kernel refuses to tell of numbers beyond it.
+fn bounding_set() -> Result<(u64, u32)> {
     let mut mask = 0;
     for capability in 0..64 {
         match sys::prctl(libc::PR_CAPBSET_READ, capability, 0) {
             Ok(present) => mask |= (present as u64) << capability,
-            Err(_) => return (mask, (capability as u32).saturating_sub(1)),
+            Err(sys::Errno::EINVAL) if capability > 0 => {
+                let last = (capability - 1) as u32;
+                check_last_capability(last)?;
+                return Ok((mask, last));
+            }
+            Err(errno) => {
+                return Err(errno).with_context(|| format!("read capability {capability} of the bounding set"));
+            }
         }
     }
-    (mask, 63)
+    Ok((mask, 63))
+}
+
+/// A refusal that is not the kernel's own answer must not end the list: what is beyond it would not be dropped.
+fn check_last_capability(last: u32) -> Result<()> {
+    const FILE: &str = "/proc/sys/kernel/cap_last_cap";
+    let text = std::fs::read_to_string(FILE).with_context(|| format!("read {FILE}"))?;
+    let known: u32 = text.trim().parse().with_context(|| format!("read {FILE}: {text:?}"))?;
+    ensure!(known == last, "capabilities up to {known} are known to {FILE}, up to {last} to prctl(PR_CAPBSET_READ)");
+    Ok(())
 }
 
 /// Intel RDT, for a configuration that wants it.
@@ -224,33 +295,53 @@ fn resctrl_for(spec: &Spec) -> Result<Resctrl> {
 /// Intel RDT as this host has it.
 pub fn resctrl() -> Result<Resctrl> {
     let Some(mount) = mount_of("resctrl")? else {
-        return Ok(if has_file_system("resctrl") { Resctrl::Unmounted } else { Resctrl::Absent });
+        return Ok(if has_file_system("resctrl")? { Resctrl::Unmounted } else { Resctrl::Absent });
     };
-    let info = std::fs::read_dir(mount.join("info")).with_context(|| format!("read {}/info", mount.display()))?;
-    let directories = info.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let mut info: Vec<String> = directories.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let context = || format!("read {}/info", mount.display());
+    let mut info = Vec::new();
+    for entry in std::fs::read_dir(mount.join("info")).with_context(context)? {
+        let entry = entry.with_context(context)?;
+        if entry.file_type().with_context(context)?.is_dir() {
+            info.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
     info.sort();
     Ok(Resctrl::Mounted { mount, info })
 }
 
-/// Does the kernel have a file system of this type now (/proc/filesystems)? SELinux registers its own if it is enabled.
-fn has_file_system(name: &str) -> bool {
-    let list = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    list.lines().any(|line| line.split_whitespace().last() == Some(name))
+/// Whether the kernel has a file system of this type now (/proc/filesystems). SELinux registers its own if it is enabled.
+fn has_file_system(name: &str) -> Result<bool> {
+    let list = std::fs::read_to_string("/proc/filesystems").context("read /proc/filesystems")?;
+    Ok(list.lines().any(|line| line.split_whitespace().last() == Some(name)))
 }
 
 /// Huge page sizes in the words of the hugetlb controller: `2MB`, `1GB`.
-pub fn huge_page_sizes() -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir("/sys/kernel/mm/hugepages") else { return Vec::new() };
-    entries
-        .filter_map(|entry| {
-            let name = entry.ok()?.file_name().into_string().ok()?;
-            let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-            Some(match kib {
-                kib if kib >= 1 << 20 => format!("{}GB", kib >> 20),
-                kib if kib >= 1 << 10 => format!("{}MB", kib >> 10),
-                kib => format!("{kib}KB"),
-            })
-        })
-        .collect()
+///
+/// # Errors
+/// They cannot be listed.
+pub fn huge_page_sizes() -> Result<Vec<String>> {
+    const DIRECTORY: &str = "/sys/kernel/mm/hugepages";
+    let entries = match std::fs::read_dir(DIRECTORY) {
+        Ok(entries) => entries,
+        // A kernel without huge pages.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("read {DIRECTORY}")),
+    };
+    let mut sizes = Vec::new();
+    for entry in entries {
+        let name = entry.with_context(|| format!("read {DIRECTORY}"))?.file_name();
+        sizes.extend(huge_page_size(&name.to_string_lossy()));
+    }
+    Ok(sizes)
+}
+
+/// The size that a directory's name says: `hugepages-2048kB`.
+fn huge_page_size(name: &str) -> Option<String> {
+    // accepts: a name of another form, which is no size.
+    let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+    Some(match kib {
+        kib if kib >= 1 << 20 => format!("{}GB", kib >> 20),
+        kib if kib >= 1 << 10 => format!("{}MB", kib >> 10),
+        kib => format!("{kib}KB"),
+    })
 }

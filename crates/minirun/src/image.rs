@@ -58,7 +58,7 @@ pub fn bundle(call: &Call) -> Result<()> {
     let user = call.text("user").unwrap_or_else(|| image.configuration.config.user.clone());
     let mut identity = stack.identity(&user)?;
     // No list can be set there, not even one that changes nothing.
-    if identity.groups == [identity.gid] && !may_set_groups() {
+    if identity.groups == [identity.gid] && !may_set_groups()? {
         identity.groups.clear();
     }
     let wanted = Wanted {
@@ -85,7 +85,7 @@ pub fn bundle(call: &Call) -> Result<()> {
 fn open_store(call: &Call) -> Result<Store> {
     let path = match call.path("store") {
         Some(path) => path,
-        None if !has_runtime_directory() => PathBuf::from("/var/lib/minirun"),
+        None if !has_runtime_directory()? => PathBuf::from("/var/lib/minirun"),
         None => {
             let named = |name| std::env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
             let data = named("XDG_DATA_HOME").or_else(|| Some(named("HOME")?.join(".local/share")));
@@ -134,8 +134,8 @@ fn base() -> Result<serde_json::Value> {
 }
 
 /// May containers of the caller set groups?
-fn may_set_groups() -> bool {
-    !denies_setgroups("self") && (nix::unistd::geteuid().is_root() || Maps::of_caller().allow_groups())
+fn may_set_groups() -> Result<bool> {
+    Ok(!denies_setgroups("self")? && (nix::unistd::geteuid().is_root() || Maps::of_caller().allow_groups()))
 }
 
 /// What was made of a bundle so far, to be undone.

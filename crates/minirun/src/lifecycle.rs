@@ -305,7 +305,7 @@ impl Midwife<'_> {
 /// Makes the container known: its record, and its pid file.
 fn announce(entry: &Entry, record: &mut Record, init: &Init) -> Result<()> {
     let _announce = doing("record", || format!("pid {}", init.pid), "");
-    record.init = Some(Identity::of(init.pid).context("container init ended before it was ready")?);
+    record.init = Some(Identity::of(init.pid)?.context("container init ended before it was ready")?);
     record.save(entry)?;
     if let Some(path) = &record.pid_file {
         pid_file::write(path, &record.id, init.pid)?;
@@ -395,7 +395,7 @@ pub fn after_start(poststart: &[Hook], record: &Record) -> Result<()> {
     let state = hooks::state_of(record, Status::Running, init.pid)?;
     let done = hooks::run_all(poststart, minirun_spawn::Where::Runtime, &state);
     if done.is_err()
-        && let Some(process) = init.open()
+        && let Some(process) = init.open()?
     {
         process.signal(libc::SIGKILL).context("kill container init")?;
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use minirun_sys as sys;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
@@ -25,31 +25,59 @@ struct Stat {
     name: String,
 }
 
-fn stat(pid: i32) -> Option<Stat> {
-    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+/// What is to be known of a process; none when there is none of that number.
+fn stat(pid: i32) -> Result<Option<Stat>> {
+    let file = format!("/proc/{pid}/stat");
+    let text = match std::fs::read(&file) {
+        Ok(text) => text,
+        // ESRCH: it ended between open and read.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("read {file}")),
+    };
+    parse_stat(&text).map(Some).with_context(|| format!("read {file}: not of the form that proc_pid_stat(5) describes"))
+}
+
+fn parse_stat(text: &[u8]) -> Option<Stat> {
     // The name stands in parentheses and may hold anything, parentheses included: the last one closes it.
     let open = text.iter().position(|byte| *byte == b'(')?;
     let close = text.iter().rposition(|byte| *byte == b')')?;
+    // accepts: text of another form, which the caller refuses.
     let rest = std::str::from_utf8(text.get(close + 2..)?).ok()?;
     let mut fields = rest.split(' ');
     let state = *fields.next()?.as_bytes().first()?;
+    // accepts: as above.
     let start_time = fields.nth(18)?.parse().ok()?;
     Some(Stat { state, start_time, name: String::from_utf8_lossy(&text[open + 1..close]).into_owned() })
 }
 
 impl Identity {
-    /// The process that has this pid now.
-    pub fn of(pid: i32) -> Option<Identity> {
-        Some(Identity { pid, start_time: stat(pid)?.start_time })
+    /// The process that has this pid now; none when there is none.
+    ///
+    /// # Errors
+    /// /proc does not show it.
+    pub fn of(pid: i32) -> Result<Option<Identity>> {
+        Ok(stat(pid)?.map(|stat| Identity { pid, start_time: stat.start_time }))
     }
 
     /// A descriptor of the process, if it still is that process and has not ended.
-    pub fn open(&self) -> Option<Process> {
-        let pidfd = sys::pidfd_open(self.pid).ok()?;
+    ///
+    /// # Errors
+    /// It may be alive, and /proc does not show it.
+    pub fn open(&self) -> Result<Option<Process>> {
+        let pidfd = match sys::pidfd_open(self.pid) {
+            Ok(pidfd) => pidfd,
+            Err(sys::Errno::ESRCH) => return Ok(None),
+            Err(errno) => return Err(errno).with_context(|| format!("open process {}", self.pid)),
+        };
         // Looked at after the descriptor was opened: if it is the right one now, the descriptor refers to it.
-        let stat = stat(self.pid)?;
+        let Some(stat) = stat(self.pid)? else {
+            // That it is not in /proc is no answer where /proc is hidden or another's.
+            let hidden = Process { pidfd, name: String::new() };
+            ensure!(hidden.wait(0)?, "process {} is alive and not in /proc (hint: is all of /proc mounted?)", self.pid);
+            return Ok(None);
+        };
         let alive = stat.start_time == self.start_time && stat.state != b'Z' && stat.state != b'X';
-        alive.then_some(Process { pidfd, name: stat.name })
+        Ok(alive.then_some(Process { pidfd, name: stat.name }))
     }
 }
 
@@ -92,23 +120,49 @@ impl Process {
 
 /// The processes in the pid namespace of this one and in those below it. Others' cannot be looked into, and are not in it.
 pub fn in_pid_namespace_of(init: i32) -> Result<Vec<i32>> {
-    let namespace = |pid: i32| File::open(format!("/proc/{pid}/ns/pid")).map(OwnedFd::from).ok();
-    let inode = |fd: &OwnedFd| sys::fstat(fd.as_fd()).map(|stat| (stat.st_dev, stat.st_ino));
-    let own = inode(&namespace(init).context("look into the container's init")?)?;
-    let inside = |pid: &i32| {
-        let mut next = namespace(*pid);
-        while let Some(fd) = next {
-            if inode(&fd).is_ok_and(|found| found == own) {
-                return true;
-            }
-            // The one of the caller has no parent that the caller could see.
-            next = sys::namespace_parent(fd.as_fd()).ok();
+    let own =
+        namespace_of(init).and_then(|namespace| identity_of(&namespace)).context("look into the container's init")?;
+    let mut pids = Vec::new();
+    for entry in std::fs::read_dir("/proc").context("read /proc")? {
+        // accepts: a name that is not a number, which is that of another file.
+        let Ok(pid) = entry.context("read /proc")?.file_name().to_string_lossy().parse::<i32>() else { continue };
+        if is_inside(pid, own).with_context(|| format!("look into process {pid}"))? {
+            pids.push(pid);
         }
-        false
+    }
+    Ok(pids)
+}
+
+fn namespace_of(pid: i32) -> Result<OwnedFd> {
+    Ok(File::open(format!("/proc/{pid}/ns/pid"))?.into())
+}
+
+/// Device and inode number.
+fn identity_of(namespace: &OwnedFd) -> Result<(u64, u64)> {
+    let stat = sys::fstat(namespace.as_fd())?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+fn is_inside(pid: i32, own: (u64, u64)) -> Result<bool> {
+    let mut next = match namespace_of(pid) {
+        Ok(namespace) => namespace,
+        Err(error) => match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
+            // It has ended, or it belongs to somebody who may not be looked at.
+            Some(libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM) => return Ok(false),
+            _ => return Err(error),
+        },
     };
-    let entries = std::fs::read_dir("/proc").context("read /proc")?;
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    Ok(pids.filter(inside).collect())
+    loop {
+        if identity_of(&next)? == own {
+            return Ok(true);
+        }
+        next = match sys::namespace_parent(next.as_fd()) {
+            Ok(parent) => parent,
+            // The one of the caller has no parent that the caller could see (ioctl_ns(2)).
+            Err(sys::Errno::EPERM) => return Ok(false),
+            Err(errno) => return Err(errno.into()),
+        };
+    }
 }
 
 /// What distinguishes this boot from others (random(4)).
@@ -118,6 +172,6 @@ pub fn boot_id() -> Result<&'static str> {
     if let Some(id) = BOOT_ID.get() {
         return Ok(id);
     }
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("read the boot id")?;
     Ok(BOOT_ID.get_or_init(|| text.trim_end().to_owned()))
 }

@@ -80,11 +80,12 @@ fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
     let spec: Option<minirun_plan::Spec> = entry.read_config().ok().and_then(|text| serde_json::from_slice(&text).ok());
     let linux = spec.and_then(|spec| spec.linux);
     let named = linux.as_ref().and_then(|linux| linux.cgroups_path.clone()).filter(|path| !path.is_empty());
-    let unit = unit::guess(named.as_deref().unwrap_or_default(), id);
+    let unit = unit::guess(named.as_deref().unwrap_or_default(), id)?;
     let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?;
     let path = match named {
         Some(path) => Some(Path::new("/").join(path)),
-        None => facts::default_cgroup(&mount, id).ok(),
+        // The reason why it can have none: it has none.
+        None => facts::default_cgroup(&mount, id)?.ok(),
     };
     let cgroup = path.map(|path| CgroupRecord { mount: mount.path, path, made: None });
     let resctrl = groups_of(linux.as_ref(), id)?;

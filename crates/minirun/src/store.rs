@@ -53,7 +53,7 @@ impl Store {
         match root {
             Some(root) if root == Path::new("/") => bail!("option --root argument should not be set to /"),
             Some(root) => Ok(Store { root, explicit: true, users: false }),
-            None if !has_runtime_directory() => {
+            None if !has_runtime_directory()? => {
                 Ok(Store { root: PathBuf::from("/run/minirun"), explicit: false, users: false })
             }
             None => match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
@@ -266,10 +266,10 @@ impl Entry {
 
 /// Does state belong into the runtime directory of a user? As in runc, also as root of a user namespace that an ordinary
 /// user has made, who is still called otherwise then.
-pub fn has_runtime_directory() -> bool {
+pub fn has_runtime_directory() -> Result<bool> {
     let known_otherwise =
         || std::env::var_os("XDG_RUNTIME_DIR").is_some() && std::env::var_os("USER").is_none_or(|name| name != "root");
-    !nix::unistd::geteuid().is_root() || !in_initial_user_namespace() && known_otherwise()
+    Ok(!nix::unistd::getresuid()?.effective.is_root() || !in_initial_user_namespace()? && known_otherwise())
 }
 
 /// Waits for the lock, as long as another command may take for its work on the container.

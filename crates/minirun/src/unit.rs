@@ -41,20 +41,20 @@ pub fn driver(call: &Call) -> Result<Option<Driver>> {
     if call.globals.cgroup_manager() != "systemd" {
         return Ok(None);
     }
-    let user = facts::rootless();
+    let user = facts::rootless()?;
     let cgroup = if user { Manager::connect(user)?.cgroup()? } else { PathBuf::from("/") };
     Ok(Some(Driver { user, cgroup }))
 }
 
 /// The unit that a container of which only the configuration is left may have: what it says as systemd's driver reads it.
 /// Only one that was made for the container is ever touched.
-pub fn guess(cgroups_path: &str, id: &str) -> Option<UnitRecord> {
-    if !Path::new("/run/systemd/system").exists() {
-        return None;
+pub fn guess(cgroups_path: &str, id: &str) -> Result<Option<UnitRecord>> {
+    if !Path::new("/run/systemd/system").try_exists().context("look for /run/systemd/system")? {
+        return Ok(None);
     }
-    let user = facts::rootless();
-    let (_, name, _) = minirun_plan::scope_of(cgroups_path, id, user).ok()?;
-    Some(UnitRecord { name, user })
+    let user = facts::rootless()?;
+    // accepts: a path that names no unit, for which systemd has made none.
+    Ok(minirun_plan::scope_of(cgroups_path, id, user).ok().map(|(_, name, _)| UnitRecord { name, user }))
 }
 
 /// A process in a scope that has no other yet.

@@ -32,7 +32,7 @@ pub fn update(call: &Call) -> Result<()> {
         .map_err(|error| anyhow!("{}: {}", error.path(), error.inner()))?;
     check_usage(&resources, &cgroup)?;
     let groups = found.record.resctrl;
-    let rootless = facts::rootless();
+    let rootless = facts::rootless()?;
     let base = found.record.cgroup.filter(|_| rootless).map(|cgroup| cgroup.path).unwrap_or_default();
     let facts = facts::of_limits(Some(&resources), locate()?.as_ref(), &base, false)?;
     let plan = compile_resources(&resources, &facts).map_err(anyhow::Error::new)?;

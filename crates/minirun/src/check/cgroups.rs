@@ -10,6 +10,7 @@ use minirun_sys as sys;
 
 use super::Row;
 use super::trial::{Birth, attempt};
+use crate::report::describe;
 
 /// The controllers that a field of `linux.resources` may need.
 const CONTROLLERS: [(&str, &str); 7] = [
@@ -52,8 +53,9 @@ fn usable(mount: &CgroupMount) -> Vec<Row> {
     let (name, matters) = ("cgroups.make", "every container with limits has a cgroup; linux.cgroupsPath");
     let own = format!("check-{}", std::process::id());
     let place = match crate::facts::default_cgroup(mount, &own) {
-        Ok(place) => place,
-        Err(why) => {
+        Ok(Ok(place)) => place,
+        Err(error) => return vec![Row::missing(name, describe(&error), matters).essential()],
+        Ok(Err(why)) => {
             let advice = "only containers without limits can run; for others have a part of the hierarchy delegated \
                           (systemd-run --user --scope -p Delegate=yes), or run as root";
             return vec![Row::limited(name, why, matters).advice(advice)];
@@ -177,12 +179,14 @@ fn files(mount: &CgroupMount, cgroup: &Cgroup) -> Vec<Row> {
 
 /// The controllers, each with who holds it.
 fn limits(mount: &CgroupMount) -> Vec<Row> {
-    let base = crate::facts::cgroup_base(mount).unwrap_or_default();
-    let controllers = match controllers(mount, &base) {
+    // Where no cgroup can be made, the controllers of the root are the ones to tell of.
+    let base = crate::facts::cgroup_base(mount).map(|base| base.unwrap_or_default());
+    let found = base.and_then(|base| Ok((controllers(mount, &base)?, v1_controllers()?)));
+    let (controllers, v1_controllers) = match found {
         Ok(found) => found,
-        Err(error) => return vec![Row::missing("cgroups.controllers", error.to_string(), "linux.resources")],
+        Err(error) => return vec![Row::missing("cgroups.controllers", describe(&error), "linux.resources")],
     };
-    let facts = HostFacts { controllers, v1_controllers: v1_controllers().unwrap_or_default(), ..Default::default() };
+    let facts = HostFacts { controllers, v1_controllers, ..Default::default() };
     CONTROLLERS.iter().map(|(name, matters)| controller(&facts, name, matters)).collect()
 }
 

@@ -71,10 +71,11 @@ fn file_system_of(path: &Path) -> Option<String> {
 fn huge_pages() -> Row {
     let (name, matters) = ("files.huge-pages", "linux.resources.hugepageLimits[].pageSize");
     match crate::facts::huge_page_sizes() {
-        sizes if sizes.is_empty() => {
+        Err(error) => Row::missing(name, crate::report::describe(&error), matters),
+        Ok(sizes) if sizes.is_empty() => {
             Row::missing(name, "the kernel has no huge pages", matters).advice("a kernel with CONFIG_HUGETLBFS")
         }
-        sizes => Row::ok(name, sizes.join(" "), matters),
+        Ok(sizes) => Row::ok(name, sizes.join(" "), matters),
     }
 }
 

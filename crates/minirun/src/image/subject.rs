@@ -58,7 +58,7 @@ impl Subject {
         let source = match (layers.upper(), &self.container) {
             (Some(upper), _) => Source::Upper(upper.to_owned()),
             (None, Some((id, found))) => {
-                let init = found.record.init.and_then(|init| init.open());
+                let init = found.record.init.map_or(Ok(None), |init| init.open())?;
                 let init =
                     init.with_context(|| format!("container {id} has kept its changes in memory, and has ended"))?;
                 Source::Inside { init: init.into_fd(), user_namespace: self.bundle.has_user_namespace() }
