@@ -140,7 +140,7 @@ fn settle(gate: &OwnedFd, mapped: bool) -> sys::Result<()> {
         sys::setuid(0)?;
     }
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
-    sys::umask(0);
+    let _former = sys::umask(0);
     Ok(())
 }
 

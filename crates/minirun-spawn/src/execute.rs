@@ -138,8 +138,7 @@ impl<'a> Executor<'a> {
         // Not before the parent has written the id maps: /proc/PID would be root's alone.
         make_unreadable()?;
         // Modes are given as they are meant.
-        sys::umask(0);
-        Ok(())
+        user::set_umask(0)
     }
 
     /// The container is born here.
@@ -229,10 +228,7 @@ impl<'a> Executor<'a> {
                 sys::set_mempolicy(policy.mode, policy.nodes.words()).in_call(Call::SetMempolicy)
             }
             Op::Personality(domain) => sys::personality(*domain).in_call(Call::Personality),
-            Op::Umask(mask) => {
-                sys::umask(*mask);
-                Ok(())
-            }
+            Op::Umask(mask) => user::set_umask(*mask),
             Op::FindHome(uid) => self.find_home(*uid),
             Op::DropBounding(mask) => user::drop_bounding(*mask, &mut self.detail),
             Op::Groups(groups) => sys::setgroups(groups).in_call(Call::Setgroups),

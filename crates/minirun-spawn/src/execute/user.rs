@@ -52,6 +52,12 @@ pub(crate) fn own_streams(uid: u32) -> Result<(), Fault> {
     Ok(())
 }
 
+/// umask(2) answers with the former mask and knows no error, so a second call tells whether the first was carried out.
+pub(crate) fn set_umask(mask: u32) -> Result<(), Fault> {
+    sys::umask(mask);
+    if sys::umask(mask) == mask { Ok(()) } else { Err(Fault::check("umask(2) was not carried out")) }
+}
+
 pub(crate) fn drop_bounding(mask: u64, detail: &mut Detail) -> Result<(), Fault> {
     for capability in (0..64).filter(|bit| mask & 1 << bit != 0) {
         if let Err(errno) = sys::prctl(libc::PR_CAPBSET_DROP, capability, 0) {

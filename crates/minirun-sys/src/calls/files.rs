@@ -141,10 +141,10 @@ pub fn chroot(path: &CStr) -> Result<()> {
     check(syscall!(SYS_chroot, path.as_ptr())).map(drop)
 }
 
-/// umask(2).
-pub fn umask(mask: u32) {
+/// umask(2); returns the former mask.
+pub fn umask(mask: u32) -> u32 {
     // SAFETY: umask cannot fail and touches no memory.
-    unsafe { libc::umask(mask as libc::mode_t) };
+    unsafe { libc::umask(mask as libc::mode_t) }
 }
 
 /// fsetxattr(2) with `XATTR_CREATE`: an attribute that is there already is `EEXIST`.
