@@ -78,10 +78,15 @@ fn remove_at(at: BorrowedFd<'_>, path: &Path, deadline: Instant) -> Answer<()> {
     }
 }
 
-/// rmdir, where gone is as good as removed.
+/// rmdir, where gone is as good as removed. That it is gone is looked at again, also because a read-only mount answers
+/// EROFS whether it is there or not.
 pub(crate) fn rmdir(at: BorrowedFd<'_>, path: &Path) -> Answer<()> {
     match unlinkat(at, path, UnlinkatFlags::RemoveDir) {
-        Err(errno) if files::gone(errno) => Ok(()),
+        Err(errno) if files::gone(errno) || errno == Errno::EROFS => match files::open_dir(at, path) {
+            Err(answer) if files::gone(answer) => Ok(()),
+            Err(other) => Err(other),
+            Ok(_) => Err(errno),
+        },
         answer => answer,
     }
 }
