@@ -47,18 +47,24 @@ fn in_a_thread(command: Command, at: u64, fault: Fault) -> Traced {
     std::thread::spawn(move || trace(command, at, fault)).join().expect("the tracer")
 }
 
-#[allow(clippy::zombie_processes, reason = "the loop below waits for it, as a tracer must")]
-fn trace(mut command: Command, at: u64, fault: Fault) -> Traced {
+/// Starts a command as a tracee of this thread, up to its first instruction.
+#[allow(clippy::zombie_processes, reason = "the tracer waits for it")]
+pub(crate) fn begin(command: &mut Command) -> Pid {
     // SAFETY: between fork and exec the closure makes one system call and allocates nothing.
     unsafe { command.pre_exec(|| ptrace::traceme().map_err(Into::into)) };
     let child = command.spawn().expect("start the traced command");
     let front = Pid::from_raw(child.id() as i32);
+    waitpid(front, Some(WaitPidFlag::__WALL)).expect("the stop after exec");
+    front
+}
+
+fn trace(mut command: Command, at: u64, fault: Fault) -> Traced {
+    let front = begin(&mut command);
     let _watch = Watchdog::over(front);
     let mut options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_TRACEEXEC;
     if let Fault::Error { .. } = fault {
         options |= Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK;
     }
-    waitpid(front, Some(WaitPidFlag::__WALL)).expect("the stop after exec");
     ptrace::setoptions(front, options).expect("set ptrace options");
     let _ = ptrace::syscall(front, None);
     let mut calls = 0;
@@ -111,13 +117,13 @@ fn matches(fault: Fault, number: u64) -> bool {
     }
 }
 
-enum SyscallStop {
+pub(crate) enum SyscallStop {
     Entry(u64),
     Exit,
 }
 
 /// Which side of a system call a tracee is stopped at; the kernel knows it better than counting stops.
-fn syscall_stop(pid: Pid) -> Option<SyscallStop> {
+pub(crate) fn syscall_stop(pid: Pid) -> Option<SyscallStop> {
     const PTRACE_GET_SYSCALL_INFO: u32 = 0x420e;
     // `struct ptrace_syscall_info`: op, padding, arch, instruction and stack pointer, then the number at entry.
     let mut info = [0u64; 16];
@@ -131,7 +137,7 @@ fn syscall_stop(pid: Pid) -> Option<SyscallStop> {
     }
 }
 
-fn set_registers(pid: Pid, change: impl FnOnce(&mut libc::user_regs_struct)) {
+pub(crate) fn set_registers(pid: Pid, change: impl FnOnce(&mut libc::user_regs_struct)) {
     // SAFETY: a plain structure of numbers, for which zeroes are a value.
     let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes and reads one structure that outlives both calls.
@@ -145,10 +151,10 @@ fn set_registers(pid: Pid, change: impl FnOnce(&mut libc::user_regs_struct)) {
 }
 
 /// Kills a command that hangs, so that the tracer's wait comes back.
-struct Watchdog(std::sync::mpsc::Sender<()>);
+pub(crate) struct Watchdog(std::sync::mpsc::Sender<()>);
 
 impl Watchdog {
-    fn over(pid: Pid) -> Self {
+    pub(crate) fn over(pid: Pid) -> Self {
         let (done, ended) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             if ended.recv_timeout(host::patience()) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {

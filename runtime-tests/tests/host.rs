@@ -16,6 +16,8 @@ mod control;
 mod devices;
 #[path = "host/engines.rs"]
 mod engines;
+#[path = "sweep/errors.rs"]
+mod errors;
 #[path = "host/events.rs"]
 mod events;
 #[path = "host/exec.rs"]
@@ -62,6 +64,8 @@ mod scheduling;
 mod seccomp;
 #[path = "host/streams.rs"]
 mod streams;
+#[path = "host/sweep_errors.rs"]
+mod sweep_errors;
 #[path = "host/systemd.rs"]
 mod systemd;
 #[path = "host/terminal.rs"]

@@ -5,6 +5,9 @@
 
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
+#[path = "probe/fingerprint.rs"]
+mod fingerprint;
+
 use std::ffi::CString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -53,6 +56,7 @@ const VERBS: &[Verb] = &[
     Verb("mknod", "PATH MAJOR MINOR", mknod),
     Verb("list", "PATH...", |paths| each(paths, list)),
     Verb("sysctl", "NAME", |names| each(names, sysctl)),
+    Verb("fingerprint", "NAMESPACE...", fingerprint::fingerprint),
     Verb("call", "NUMBER [ARGUMENT...]", call),
     Verb("allocate", "MIB", allocate),
     Verb("forks", "COUNT", forks),

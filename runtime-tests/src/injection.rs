@@ -1,0 +1,150 @@
+//! An error at a chosen system call of a command and of the processes that it forks, up to the program of the container.
+//!
+//! The points of [`survey`] count the calls of each process apart, because the calls of two processes interleave
+//! differently each time.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::process::Command;
+
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Event, Options};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::trace::{SyscallStop, Watchdog, begin, set_registers, syscall_stop};
+
+/// One system call of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Point {
+    /// Which process: 0 is the command itself, 1 its first child, in the order of their creation.
+    pub process: usize,
+    /// Which of its calls, counted from 1.
+    pub call: u64,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "call {} of process {}", self.call, self.process)
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone)]
+pub struct Injected {
+    /// The exit status, or 128 and the signal.
+    pub status: i32,
+    /// How many calls each process made before it became another program.
+    pub calls: Vec<u64>,
+    /// The number of the call that was made to fail, if the command got that far.
+    pub failed: Option<i64>,
+}
+
+/// Runs a command to its end and returns all points at which a call of it can fail.
+pub fn survey(command: Command) -> (Injected, Vec<Point>) {
+    let whole = run(command, None);
+    let points = whole.calls.iter().enumerate();
+    let points = points.flat_map(|(process, calls)| (1..=*calls).map(move |call| Point { process, call })).collect();
+    (whole, points)
+}
+
+/// Runs a command whose call at `point` is not made and fails with `errno`; `Errno::UnknownErrno` stands for a call that
+/// is not made and succeeds with 0.
+pub fn inject(command: Command, point: Point, errno: Errno) -> Injected {
+    run(command, Some((point, errno)))
+}
+
+fn run(command: Command, fault: Option<(Point, Errno)>) -> Injected {
+    std::thread::spawn(move || Tracer::default().run(command, fault)).join().expect("the tracer")
+}
+
+#[derive(Default)]
+struct Tracer {
+    /// The number of each process.
+    processes: HashMap<Pid, usize>,
+    calls: Vec<u64>,
+    failing: Option<Pid>,
+    failed: Option<i64>,
+}
+
+impl Tracer {
+    #[allow(clippy::zombie_processes, reason = "the loop waits for it, as a tracer must")]
+    fn run(mut self, mut command: Command, fault: Option<(Point, Errno)>) -> Injected {
+        let front = begin(&mut command);
+        let _watch = Watchdog::over(front);
+        let options = Options::PTRACE_O_TRACESYSGOOD
+            | Options::PTRACE_O_TRACECLONE
+            | Options::PTRACE_O_TRACEFORK
+            | Options::PTRACE_O_TRACEVFORK
+            | Options::PTRACE_O_TRACEEXEC;
+        ptrace::setoptions(front, options).expect("set ptrace options");
+        self.number_of(front);
+        let _ = ptrace::syscall(front, None);
+        loop {
+            // Errors of requests are ignored: a tracee may die at any moment, and its end is reported here.
+            let stop = waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)).expect("wait for a tracee");
+            match stop {
+                WaitStatus::Exited(pid, status) if pid == front => return self.ended(status),
+                WaitStatus::Signaled(pid, signal, _) if pid == front => return self.ended(128 + signal as i32),
+                WaitStatus::PtraceSyscall(pid) => {
+                    self.at_syscall(pid, fault);
+                    let _ = ptrace::syscall(pid, None);
+                }
+                // The container's program, or a hook.
+                WaitStatus::PtraceEvent(pid, _, event) if event == Event::PTRACE_EVENT_EXEC as i32 && pid != front => {
+                    let _ = ptrace::detach(pid, None);
+                }
+                WaitStatus::PtraceEvent(pid, _, event) => {
+                    if event != Event::PTRACE_EVENT_EXEC as i32
+                        && let Ok(child) = ptrace::getevent(pid)
+                    {
+                        self.number_of(Pid::from_raw(child as i32));
+                    }
+                    let _ = ptrace::syscall(pid, None);
+                }
+                // A new tracee begins with a stop that nobody sent; passing it on would really stop the process.
+                WaitStatus::Stopped(pid, Signal::SIGSTOP | Signal::SIGTRAP) => drop(ptrace::syscall(pid, None)),
+                WaitStatus::Stopped(pid, signal) => drop(ptrace::syscall(pid, signal)),
+                _ => {}
+            }
+        }
+    }
+
+    fn ended(self, status: i32) -> Injected {
+        Injected { status, calls: self.calls, failed: self.failed }
+    }
+
+    fn number_of(&mut self, pid: Pid) -> usize {
+        let next = self.processes.len();
+        let number = *self.processes.entry(pid).or_insert(next);
+        self.calls.resize(self.processes.len(), 0);
+        number
+    }
+
+    fn at_syscall(&mut self, pid: Pid, fault: Option<(Point, Errno)>) {
+        match syscall_stop(pid) {
+            Some(SyscallStop::Entry(call)) if !never_fails(call as i64) => {
+                let process = self.number_of(pid);
+                self.calls[process] += 1;
+                let here = Point { process, call: self.calls[process] };
+                if fault.is_some_and(|(point, _)| point == here) {
+                    set_registers(pid, |registers| registers.orig_rax = u64::MAX);
+                    (self.failing, self.failed) = (Some(pid), Some(call as i64));
+                }
+            }
+            Some(SyscallStop::Exit) if self.failing == Some(pid) => {
+                self.failing = None;
+                if let Some((_, errno)) = fault {
+                    set_registers(pid, |registers| registers.rax = i64::from(-(errno as i32)) as u64);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Calls that do not return to the one who made them.
+fn never_fails(call: i64) -> bool {
+    [libc::SYS_exit, libc::SYS_exit_group, libc::SYS_rt_sigreturn].contains(&call)
+}
