@@ -26,8 +26,8 @@ commit = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/
 # Arguments for the test programs, as in: make test-vm ARGS=memory
 ARGS ?=
 
-.PHONY: help build install uninstall probe run fixtures vm test test-unit test-host test-vm test-selinux test-systemd \
-	test-engines bless bench bench-images lint fmt clean
+.PHONY: help build install uninstall probe run fixtures vm test test-unit test-host test-vm test-sweeps test-selinux \
+	test-systemd test-engines bless bench bench-images lint fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
@@ -88,6 +88,7 @@ test-host: build probe ## containers on this kernel, as root
 		$(if $(MINIRUN_RUNTIME),,steps fields installed images commits)) || exit; \
 	for program in $$programs; do \
 		$(sudo) env MINIRUN_RUNTIME=$(or $(MINIRUN_RUNTIME),$(minirun)) MINIRUN_PROBE=$(probe) \
+			$(foreach name,MINIRUN_SWEEP MINIRUN_SEED,$(if $($(name)),$(name)=$($(name)))) \
 			runtime-tests/private-cgroup2 $$program $(ARGS) || exit; \
 	done
 
@@ -95,6 +96,12 @@ test-host: build probe ## containers on this kernel, as root
 SUITES ?= limits
 test-vm: build probe ## limits in the test VM, which has every controller
 	runtime-tests/vm/test $(minirun) $(probe) $(SUITES) -- $(ARGS)
+
+# Every point of the sweeps by name: errors, swaps, attacks. A tenth of them is part of test-host.
+test-sweeps: ## faults at every system call and the attackers, in full: hours
+	$(MAKE) test-host MINIRUN_SWEEP=full ARGS="sweep attack $(ARGS)"
+	$(MAKE) test-vm SUITES=limits ARGS="sweep $(ARGS)" MINIRUN_VM_OPTIONS="--env MINIRUN_SWEEP=full $(MINIRUN_VM_OPTIONS)" \
+		MINIRUN_VM_TIMEOUT=$(or $(MINIRUN_VM_TIMEOUT),14400)
 
 test-selinux: build probe ## labels of SELinux, in the test VM, booted with it
 	runtime-tests/vm/test $(minirun) $(probe) selinux -- $(ARGS)

@@ -13,12 +13,16 @@ use serde_json::Value;
 
 #[path = "limits/bites.rs"]
 mod bites;
+#[path = "sweep/errors.rs"]
+mod errors;
 #[path = "limits/events.rs"]
 mod events;
 #[path = "limits/refused.rs"]
 mod refused;
 #[path = "limits/rootless.rs"]
 mod rootless;
+#[path = "limits/sweep_errors.rs"]
+mod sweep_errors;
 #[path = "limits/update.rs"]
 mod update;
 #[path = "limits/written.rs"]
