@@ -19,5 +19,7 @@ mod document;
 mod images;
 #[path = "engines/machine.rs"]
 mod machine;
+#[path = "engines/oom.rs"]
+mod oom;
 #[path = "engines/podman.rs"]
 mod podman;

@@ -17,6 +17,8 @@ mod bites;
 mod errors;
 #[path = "limits/events.rs"]
 mod events;
+#[path = "limits/leaf.rs"]
+mod leaf;
 #[path = "limits/refused.rs"]
 mod refused;
 #[path = "limits/rootless.rs"]

@@ -48,7 +48,7 @@ impl Cgroup {
             }
         };
         let (made, found) = (making.made.take(), making.found);
-        let cgroup = Cgroup { root, dir, mount: mount.to_owned(), path, made };
+        let cgroup = Cgroup { root, dir, leaf: None, mount: mount.to_owned(), path, made };
         if found {
             cgroup.must_be_unused()?;
         }
@@ -78,7 +78,17 @@ impl Cgroup {
         }
         let dir =
             files::open_dir(root.as_fd(), &path).map_err(|errno| CgroupError::new("open", mount.join(&path), errno))?;
-        Ok(Cgroup { root, dir, mount: mount.to_owned(), path, made: None })
+        Ok(Cgroup { root, dir, leaf: None, mount: mount.to_owned(), path, made: None })
+    }
+
+    /// Enables the controllers of the plan, and the usual ones, for the leaf. The cgroup itself holds no process then.
+    ///
+    /// # Errors
+    ///
+    /// One that the plan needs cannot be enabled.
+    pub fn hand_down(&self, plan: &CgroupPlan) -> Result<()> {
+        let making = Making { root: self.root.as_fd(), mount: &self.mount, plan, made: None, found: false };
+        making.enable(self.dir.as_fd(), &self.path)
     }
 
     fn must_be_unused(&self) -> Result<()> {

@@ -8,7 +8,8 @@ use minirun_sys::Errno;
 use crate::{Cause, Cgroup, CgroupError, Result, files};
 
 impl Cgroup {
-    /// Writes the knobs in their order and reads each back: a limit that does not hold is an error.
+    /// Writes the knobs in their order and reads each back: a limit that does not hold is an error. The leaf gets them as
+    /// well, for readers: the cgroup's own is what limits.
     ///
     /// # Errors
     ///
@@ -36,7 +37,11 @@ impl Cgroup {
                 return Err(failed(Cause::Reads(text.trim_end().to_owned())));
             }
         }
-        Ok(())
+        let Some(leaf) = self.leaf.as_ref().filter(|_| knob.is_repeated()) else { return Ok(()) };
+        match files::write_file(leaf.as_fd(), &knob.file, &knob.value) {
+            Err(Errno::ENOENT) if knob.expect == Expect::SameOrAbsent => Ok(()),
+            answer => answer.map_err(|errno| failed(errno.into())),
+        }
     }
 }
 

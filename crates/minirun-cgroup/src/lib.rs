@@ -13,6 +13,7 @@ mod delegation;
 mod error;
 mod files;
 mod knobs;
+mod leaf;
 mod mount;
 mod oom;
 mod owner;
@@ -42,6 +43,8 @@ pub struct Cgroup {
     root: OwnedFd,
     /// The cgroup's directory.
     dir: OwnedFd,
+    /// The directory of the cgroup in it that holds the processes, if there is one.
+    leaf: Option<OwnedFd>,
     /// Where the mount is, for messages.
     mount: PathBuf,
     /// The cgroup as a path from the mount, without a slash at its start.
@@ -62,7 +65,7 @@ impl Cgroup {
         let root = files::open_mount(mount)?;
         let path = files::inside(mount, path)?;
         match files::open_dir(root.as_fd(), &path) {
-            Ok(dir) => Ok(Some(Cgroup { root, dir, mount: mount.to_owned(), path, made: None })),
+            Ok(dir) => Ok(Some(Cgroup { root, dir, leaf: None, mount: mount.to_owned(), path, made: None })),
             Err(errno) if files::gone(errno) => Ok(None),
             Err(errno) => Err(CgroupError::new("open", mount.join(path), errno)),
         }
@@ -70,12 +73,12 @@ impl Cgroup {
 
     /// The descriptor to be born in (`CLONE_INTO_CGROUP`).
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.dir.as_fd()
+        self.leaf.as_ref().unwrap_or(&self.dir).as_fd()
     }
 
-    /// Every descriptor that is held: of the mount and of the cgroup. A container's init must not have them.
-    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
-        [self.root.as_fd(), self.dir.as_fd()]
+    /// Every descriptor that is held: of the mount, the cgroup and its leaf. A container's init must not have them.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [&self.root, &self.dir].into_iter().chain(&self.leaf).map(AsFd::as_fd)
     }
 
     /// The topmost directory that [`Cgroup::create`] made, as a path from the mount: what [`Cgroup::remove`] wants to

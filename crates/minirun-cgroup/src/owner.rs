@@ -1,7 +1,6 @@
 //! A cgroup whose inner life is its container's: whoever owns it may make cgroups in it and share out what it has.
 
 use std::ffi::CString;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use minirun_plan::CgroupOwner;
@@ -15,7 +14,8 @@ const LIST: &str = "/sys/kernel/cgroup/delegate";
 const DEFAULT: &str = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n";
 
 impl Cgroup {
-    /// Gives the cgroup's directory and the files that are for its owner to this user; the limits stay the runtime's.
+    /// Gives the directory that the container sees as its root, and the files that are for its owner, to this user; the
+    /// limits stay the runtime's.
     ///
     /// # Errors
     ///
@@ -32,12 +32,12 @@ impl Cgroup {
         };
         for name in list.lines() {
             let file = CString::new(name).unwrap_or_default();
-            match minirun_sys::fchownat(self.dir.as_fd(), &file, owner.uid, SAME_GROUP) {
+            match minirun_sys::fchownat(self.fd(), &file, owner.uid, SAME_GROUP) {
                 // Not every cgroup has all of them.
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(errno) => return Err(failed(&self.path().join(name), errno)),
             }
         }
-        minirun_sys::fchown(self.dir.as_fd(), owner.uid, SAME_GROUP).map_err(|errno| failed(&self.path(), errno))
+        minirun_sys::fchown(self.fd(), owner.uid, SAME_GROUP).map_err(|errno| failed(&self.path(), errno))
     }
 }

@@ -12,7 +12,7 @@ use crate::processes::{children, wait_for};
 use crate::{Cgroup, CgroupError, Result};
 
 /// How long removing may take in all.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -48,7 +48,7 @@ impl Cgroup {
 }
 
 /// Removes the cgroup at `path`, which is relative to `at`, with all below it.
-fn remove_at(at: BorrowedFd<'_>, path: &Path, deadline: Instant) -> Answer<()> {
+pub(crate) fn remove_at(at: BorrowedFd<'_>, path: &Path, deadline: Instant) -> Answer<()> {
     let mut pause = Duration::from_millis(1);
     loop {
         match rmdir(at, path) {

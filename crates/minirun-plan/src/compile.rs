@@ -213,6 +213,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     let limits = resources_of(linux);
     resources::resources(limits, facts, &mut draft.cgroup, &mut draft.problems, &mut draft.warnings);
     cgroup_path::without_cgroup(&mut draft);
+    cgroup_path::leaf(&mut draft);
     unit::unit(&mut draft, &slice, spec.annotations.as_ref());
     resctrl::groups(&mut draft, linux, false);
 

@@ -62,8 +62,20 @@ pub struct CgroupPlan {
     pub devices: Option<DeviceFilter>,
     /// Who gets it, if not its maker.
     pub owner: Option<CgroupOwner>,
+    /// The cgroup in it that init is born in; none when it is born in the container's cgroup itself.
+    pub leaf: Option<LeafCgroup>,
     /// The unit of systemd that has the cgroup; none when it is made through the file system.
     pub unit: Option<UnitPlan>,
+}
+
+/// A cgroup inside of the container's that holds its processes. The limits are repeated in it, for that is where programs and
+/// engines look for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeafCgroup {
+    /// Its name.
+    pub name: &'static str,
+    /// The field that asks for it.
+    pub origin: Origin,
 }
 
 /// The user of a container, who may make cgroups inside of its own.
@@ -93,6 +105,15 @@ pub struct Knob {
     pub expect: Expect,
     /// The field that asked for it.
     pub origin: Origin,
+}
+
+impl Knob {
+    /// Whether the file is written in the leaf cgroup as well. The core's files are about the container's cgroup; CPUs can
+    /// be taken away from others only once; and reclaiming twice is no better.
+    pub fn is_repeated(&self) -> bool {
+        const ONCE: [&str; 3] = ["cpuset.cpus.partition", "cpuset.cpus.exclusive", "memory.reclaim"];
+        !self.file.starts_with("cgroup.") && !ONCE.contains(&self.file.as_str())
+    }
 }
 
 /// What reading a knob back must show.

@@ -45,6 +45,9 @@ impl Plan {
         if !self.cgroup.controllers.is_empty() {
             add("cgroup", "enable", self.cgroup.controllers.join(" "), &Origin::of("linux.resources"));
         }
+        if let Some(leaf) = &self.cgroup.leaf {
+            add("cgroup", "leaf", leaf.name.to_owned(), &leaf.origin);
+        }
         for knob in &self.cgroup.knobs {
             add("cgroup", &knob.file, knob.value.clone(), &knob.origin);
         }

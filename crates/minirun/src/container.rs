@@ -54,6 +54,16 @@ pub struct CgroupRecord {
     pub path: PathBuf,
     /// The topmost directory that is made for it; none when it was there before.
     pub made: Option<PathBuf>,
+    /// The name of the cgroup in it that holds the container's processes; none when they are in the container's own.
+    #[serde(default)]
+    pub leaf: Option<String>,
+}
+
+impl CgroupRecord {
+    /// The path of the cgroup that init was born in, and that `exec` goes to.
+    pub fn of_processes(&self) -> PathBuf {
+        self.leaf.as_ref().map_or_else(|| self.path.clone(), |name| self.path.join(name))
+    }
 }
 
 /// The scope that systemd has made for the container.

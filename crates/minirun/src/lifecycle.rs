@@ -115,7 +115,8 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
             let (mount, path) = (ready.cgroup_mount.clone(), ready.plan.cgroup.path.clone());
             // What systemd makes it removes.
             let made = if unit.is_some() { None } else { Cgroup::first_missing(&mount, &path)? };
-            Some(CgroupRecord { mount, path, made })
+            let leaf = ready.plan.cgroup.leaf.as_ref().map(|leaf| leaf.name.to_owned());
+            Some(CgroupRecord { mount, path, made, leaf })
         }
     };
     Ok(Record {
@@ -195,7 +196,7 @@ fn make_cgroup(
     }
     let (cgroup, placeholder) = {
         let _make = doing("cgroup", || plan.path.display().to_string(), plan.origin.as_str());
-        let (cgroup, placeholder) = match plan.unit.as_ref().zip(manager) {
+        let (mut cgroup, mut placeholder) = match plan.unit.as_ref().zip(manager) {
             None => (Cgroup::create(&ready.cgroup_mount, plan)?, None),
             Some((unit, manager)) => {
                 let (cgroup, placeholder) = unit::start(manager, unit, &ready.cgroup_mount, plan)?;
@@ -203,6 +204,12 @@ fn make_cgroup(
             }
         };
         cgroup.claim(&owner_of(entry))?;
+        if let Some(leaf) = &plan.leaf {
+            cgroup.make_leaf(leaf.name)?;
+            // A cgroup that has processes hands down no controllers, and a scope without one is at its end.
+            placeholder = placeholder.map(|former| former.moved_to(&cgroup)).transpose()?;
+            cgroup.hand_down(plan)?;
+        }
         (cgroup, placeholder)
     };
     for knob in &plan.knobs {

@@ -87,7 +87,7 @@ fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
         // The reason why it can have none: it has none.
         None => facts::default_cgroup(&mount, id)?.ok(),
     };
-    let cgroup = path.map(|path| CgroupRecord { mount: mount.path, path, made: None });
+    let cgroup = path.map(|path| CgroupRecord { mount: mount.path, path, made: None, leaf: None });
     let resctrl = groups_of(linux.as_ref(), id)?;
     Ok(Record { id: id.to_owned(), cgroup, unit, resctrl, ..Record::default() })
 }
@@ -158,5 +158,6 @@ fn remove_cgroup(entry: &Entry, record: &Record, deadline: Instant) -> Result<()
     if !cgroup.wait_empty(deadline)? {
         bail!("processes of the container are still there: {:?}", cgroup.pids()?);
     }
+    known.leaf.as_ref().map_or(Ok(()), |name| cgroup.remove_leaf(name))?;
     Ok(cgroup.remove(known.made.as_deref())?)
 }

@@ -67,8 +67,18 @@ pub struct Placeholder {
 
 impl Placeholder {
     fn new() -> Result<Placeholder> {
+        Placeholder::born_in(None)
+    }
+
+    /// Another in its place, in the cgroup that init will be born in: to move a process makes the kernel wait for every
+    /// processor.
+    pub fn moved_to(self, cgroup: &Cgroup) -> Result<Placeholder> {
+        Placeholder::born_in(Some(cgroup.fd()))
+    }
+
+    fn born_in(cgroup: Option<BorrowedFd<'_>>) -> Result<Placeholder> {
         let (theirs, word) = pipe2(OFlag::O_CLOEXEC).context("pipe")?;
-        match sys::clone3(sys::Clone::default()).context("make the scope's first process")? {
+        match sys::clone3(sys::Clone { flags: 0, cgroup }).context("make the scope's first process")? {
             Forked::Parent { pid, .. } => Ok(Placeholder { pid, word, ended: Cell::new(false) }),
             Forked::Child => {
                 sys::abandon(word.as_fd());

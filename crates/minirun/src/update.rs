@@ -22,7 +22,10 @@ pub fn update(call: &Call) -> Result<()> {
     if found.status == Status::Stopped || found.status == Status::Creating {
         bail!("container not running");
     }
-    let cgroup = found.record.need_cgroup("update")?;
+    let mut cgroup = found.record.need_cgroup("update")?;
+    if let Some(leaf) = found.record.cgroup.as_ref().and_then(|cgroup| cgroup.leaf.as_deref()) {
+        cgroup.open_leaf(leaf)?;
+    }
     let mut asked = match call.text("resources") {
         Some(source) => read_resources(call, &source)?,
         None => from_options(call)?,

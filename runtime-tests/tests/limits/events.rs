@@ -313,3 +313,35 @@ fn the_exposition_says_the_same() {
         assert_eq!(kills.unwrap().value, 0.0);
     });
 }
+
+/// Monitors wait by inotify for a change of `memory.events` in the cgroup of the container's first process, and at the first
+/// one look whether `oom_kill` has grown. conmon does not look again.
+#[test]
+fn the_first_event_of_a_container_that_is_oom_killed_is_the_kill() {
+    let known = [("runc", "the limit is reached before the kill"), ("crun", "as runc, without systemd")];
+    for _ in 0..10 {
+        let bundle = limited(json!({"memory": {"limit": 16 * MIB, "swap": 16 * MIB}}));
+        let container = bundle.args(&["/bin/busybox", "tail", "/dev/zero"]).create();
+        let file = container.cgroup().join("memory.events");
+        let path = std::ffi::CString::new(file.to_str().unwrap()).unwrap();
+        // SAFETY: inotify_init1 takes no pointer, and the path outlives the other call.
+        let (inotify, watch) = unsafe {
+            let inotify = libc::inotify_init1(libc::IN_CLOEXEC);
+            (inotify, libc::inotify_add_watch(inotify, path.as_ptr(), libc::IN_MODIFY))
+        };
+        assert!(inotify >= 0 && watch >= 0, "{}", std::io::Error::last_os_error());
+        container.start();
+        let mut buffer = [0u8; 4096];
+        // SAFETY: the buffer is as long as is said.
+        let length = unsafe { libc::read(inotify, buffer.as_mut_ptr().cast(), buffer.len()) };
+        assert!(length > 0, "{}", std::io::Error::last_os_error());
+        let events = fs::read_to_string(&file).unwrap();
+        // SAFETY: nobody else uses it.
+        unsafe { libc::close(inotify) };
+        may_fail_on(&known, || {
+            for (key, value) in [("low", "0"), ("high", "0"), ("max", "0"), ("oom", "0"), ("oom_kill", "1")] {
+                assert!(events.contains(&format!("{key} {value}\n")), "{events}");
+            }
+        });
+    }
+}

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::Draft;
 use crate::spec::{IdMapping, Linux, Mount, Spec};
-use crate::{CgroupOwner, Origin, UnitPlan};
+use crate::{CgroupOwner, LeafCgroup, Origin, UnitPlan};
 
 /// The longest name of a unit, in bytes.
 const LONGEST_UNIT: usize = 255;
+
+/// The name of the cgroup that holds the processes of a container with a limit of memory. It is crun's, which engines know.
+const LEAF: &str = "container";
 
 /// Sets the path of the container's cgroup. A relative path counts from the cgroup below which the runtime makes them, and
 /// no path means `minirun-ID` there: the specification leaves both to the runtime. Answers with the slice, if systemd makes
@@ -73,6 +76,25 @@ pub(super) fn cgroup_owner(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     if let Some(uid) = outside.filter(|uid| *uid != draft.facts.euid) {
         draft.cgroup.owner = Some(CgroupOwner { uid, origin: Origin::of("mounts").index(i) });
     }
+}
+
+/// Puts init into a cgroup of its own inside the container's where memory is limited.
+///
+/// Monitors learn of an OOM kill from the first change of `memory.events` in init's cgroup. Where the limit is, the first
+/// change is an event that precedes the kill (`max`, `high`), and the kernel tells of further ones only after 10 ms: then the
+/// process is dead, and systemd may have removed the cgroup. The leaf sees the kill alone, because the charges of the leaf
+/// itself count above it, so that the limit above is reached first. Where memory is not limited, the kill is the first change.
+pub(super) fn leaf(draft: &mut Draft<'_>) {
+    let limits = |file: &str| {
+        let last = draft.cgroup.knobs.iter().rfind(|knob| knob.file == file);
+        last.filter(|knob| knob.value.trim() != "max")
+    };
+    // A threaded cgroup has no limit of memory, nor children with one.
+    if draft.cgroup.knobs.iter().any(|knob| knob.file == "cgroup.type") {
+        return;
+    }
+    let limit = limits("memory.max").or_else(|| limits("memory.high"));
+    draft.cgroup.leaf = limit.map(|knob| LeafCgroup { name: LEAF, origin: knob.origin.clone() });
 }
 
 /// What a container without a cgroup of its own cannot have: limits, and processes that nothing else tells from others.
