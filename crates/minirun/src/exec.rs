@@ -18,9 +18,14 @@ use crate::container::{Found, Record, Status};
 use crate::lifecycle::find;
 use crate::pid_file;
 use crate::plan::preserved_fds;
+use crate::process::Identity;
 use crate::store::Entry;
 use crate::terminal::{Console, arrive, connect_to};
 use crate::{facts, run, seal, trace};
+
+/// The cgroup that a systemd makes for itself as soon as it runs. Then it enables controllers in the one above, which the
+/// kernel refuses as long as that has a process.
+const SYSTEMD: &str = "init.scope";
 
 /// Carries out `minirun exec`.
 pub fn exec(call: &Call) -> Result<ExitCode> {
@@ -68,6 +73,9 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
 }
 
 /// The cgroup that the process is born in, if the container has one; only a container that runs takes a process.
+///
+/// It is the one that init was born in, wherever init has moved itself to since; but beside an init that is a systemd, and
+/// ([`join`]) beside any init that has enabled controllers there, for then the kernel refuses.
 fn running_cgroup(call: &Call, found: &Found) -> Result<Option<Cgroup>> {
     match found.status {
         // Init cannot be looked into before it is the container's program (CVE-2016-9962), but by root.
@@ -86,9 +94,13 @@ fn running_cgroup(call: &Call, found: &Found) -> Result<Option<Cgroup>> {
         return if call.has("cgroup") { found.record.need_cgroup("exec --cgroup").map(Some) } else { Ok(None) };
     };
     match call.text("cgroup") {
-        Some(inner) => open_cgroup(&known.mount, &known.path.join(chosen_below(&inner)?)),
-        // A process in a cgroup above init's would keep systemd, or whoever else is init there, from enabling controllers.
-        None => cgroup_of_init(&found.record),
+        Some(inner) => open_cgroup(&known.mount, &known.of_processes().join(chosen_below(&inner)?)),
+        None => {
+            let init = found.record.init.context("the container has no init")?;
+            let own = Path::new("/").join(known.of_processes());
+            let now = cgroup_of_init(init, &own)?;
+            open_cgroup(&known.mount, if now == own.join(SYSTEMD) { &now } else { &own })
+        }
     }
     .map(Some)
 }
@@ -220,8 +232,10 @@ fn join(
         Err(SpawnError::Failed(failure))
             if failure.errno == Some(Errno::EBUSY) && failure.call == "clone3" && !call.has("cgroup") =>
         {
-            let beside = cgroup_of_init(record)?;
-            let held = beside.descriptors().into_iter().chain(held).collect::<Vec<_>>();
+            let (init, known) = record.init.zip(record.cgroup.as_ref()).context("the container has no init")?;
+            let own = Path::new("/").join(known.of_processes());
+            let beside = open_cgroup(&known.mount, &cgroup_of_init(init, &own)?)?;
+            let held = beside.descriptors().chain(held).collect::<Vec<_>>();
             let extras = Extras { console: again, not_inits: &held };
             spawn_into(plan, container_of(record)?, Some(beside.fd()), extras, steps).map_err(failed)
         }
@@ -229,16 +243,14 @@ fn join(
     }
 }
 
-/// The cgroup that the container's init is in now (cgroups(7)): the container's own, or one that it has made below that. One
-/// that is elsewhere is none of the container's.
-fn cgroup_of_init(record: &Record) -> Result<Cgroup> {
-    let (init, known) = record.init.zip(record.cgroup.as_ref()).context("the container has no init")?;
+/// The cgroup that the container's init is in now (cgroups(7)): the one that it was born in, or one that it has made below
+/// that. One that is elsewhere is none of the container's.
+fn cgroup_of_init(init: Identity, own: &Path) -> Result<PathBuf> {
     let path = format!("/proc/{}/cgroup", init.pid);
     let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
     let now =
         text.lines().find_map(|line| line.strip_prefix("0::")).with_context(|| format!("no cgroup2 in {path}"))?;
-    let own = Path::new("/").join(&known.path);
-    open_cgroup(&known.mount, if Path::new(now).starts_with(&own) { now.as_ref() } else { &own })
+    Ok(if Path::new(now).starts_with(own) { now.into() } else { own.to_owned() })
 }
 
 /// Descriptors of the container's init and root, checked to be still those of the record.
