@@ -17,6 +17,8 @@ mod hostile;
 mod memory;
 #[path = "images/model.rs"]
 mod model;
+#[path = "images/private.rs"]
+mod private;
 #[path = "images/progress.rs"]
 mod progress;
 #[path = "images/store.rs"]

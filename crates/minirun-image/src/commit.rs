@@ -4,7 +4,7 @@ mod blob;
 mod instructions;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -99,10 +99,10 @@ impl<'a> Base<'a> {
     ///
     /// # Errors
     /// It has others.
-    pub fn check(&self, root: &Root, own: &Path) -> Result<()> {
+    pub fn check(&self, root: &Root, own: &[PathBuf]) -> Result<()> {
         let end = self.layers.iter().rposition(|layer| layer.facts.opaque).unwrap_or(0);
         let image = self.layers[end..].iter().rev().map(|layer| &layer.root);
-        let found: Vec<&PathBuf> = root.lower.iter().filter(|path| *path != own).collect();
+        let found: Vec<&PathBuf> = root.lower.iter().filter(|path| !own.contains(path)).collect();
         if image.eq(found) {
             return Ok(());
         }

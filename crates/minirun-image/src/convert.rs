@@ -55,7 +55,7 @@ pub struct Volume {
 /// Where the container's changes go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Upper {
-    /// The directories `upper` and `work` of the bundle.
+    /// The directories `upper` and `work` in the bundle's directory `private`.
     Bundle,
     /// A tmpfs of this many bytes, which is gone with the container.
     Memory(u64),
@@ -178,7 +178,7 @@ fn root(layers: &[PathBuf], upper: &Upper) -> Result<Value> {
         options.push(format!("lowerdir+={}", text(layer)?));
     }
     match upper {
-        Upper::Bundle => options.extend(["upperdir=upper".to_owned(), "workdir=work".to_owned()]),
+        Upper::Bundle => options.extend(["upperdir=private/upper".to_owned(), "workdir=private/work".to_owned()]),
         Upper::Memory(size) => options.push(format!("size={size}")),
     }
     Ok(json!({"destination": "/", "type": "overlay", "source": "overlay", "options": options}))
@@ -334,7 +334,7 @@ mod tests {
         );
         assert_eq!(
             config["mounts"][0]["options"],
-            json!(["lowerdir+=/store/b", "lowerdir+=/store/a", "upperdir=upper", "workdir=work"])
+            json!(["lowerdir+=/store/b", "lowerdir+=/store/a", "upperdir=private/upper", "workdir=private/work"])
         );
         assert_eq!(config["mounts"][1]["destination"], "/proc");
     }

@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
 use minirun_sys as sys;
@@ -28,6 +28,8 @@ pub(crate) const MOST: u64 = 4 << 20;
 const PREFIX: &str = ".minirun-commit-";
 /// The largest file that a header has room for, in bytes.
 const MOST_IN_ARCHIVE: u64 = 0o77777777777;
+/// The permissions of new images: the files in them may be readable by root alone.
+const PRIVATE: u32 = 0o600;
 /// Where blobs are in an image layout.
 const BLOBS: &str = "blobs/sha256/";
 
@@ -43,8 +45,8 @@ pub(crate) struct Target {
 }
 
 enum Form {
-    /// A layout in the place, or blobs for one that exists and is locked.
-    Layout { blobs: OwnedFd, existing: Option<Flock<File>> },
+    /// A layout in the place, or blobs for one that exists and is locked; the permissions of its files.
+    Layout { blobs: OwnedFd, existing: Option<Flock<File>>, mode: u32 },
     /// What is in it by name, the beginning of a file that is not finished, and what was there before.
     Archive { out: Writer<File>, files: BTreeMap<String, u64>, begun: u64, former: Option<Former> },
 }
@@ -70,9 +72,12 @@ impl Target {
         };
         let (place_name, place) = take_place(&around, name)?;
         let form = match reference.transport {
-            Transport::Oci => Form::Layout { blobs: make_layout(&place)?, existing },
+            Transport::Oci => {
+                let mode = existing.as_ref().map_or(Ok(PRIVATE), |layout| mode_of_index(layout))?;
+                Form::Layout { blobs: make_layout(&place)?, existing, mode }
+            }
             _ => {
-                let out = Writer::new(new_file(&*place, c"archive")?);
+                let out = Writer::new(new_file(&*place, c"archive", PRIVATE)?);
                 Form::Archive { out, files: BTreeMap::new(), begun: 0, former }
             }
         };
@@ -111,9 +116,9 @@ impl Target {
     /// Begins a file: it is written from where its position is.
     pub(crate) fn begin(&mut self) -> Result<File> {
         match &mut self.form {
-            Form::Layout { .. } => {
+            Form::Layout { mode, .. } => {
                 remove_tree(&*self.place, c"draft").doing(|| "remove a draft")?;
-                new_file(&*self.place, c"draft")
+                new_file(&*self.place, c"draft", *mode)
             }
             Form::Archive { out, begun, .. } => {
                 *begun = out.out().stream_position().doing(|| "lseek")?;
@@ -165,14 +170,14 @@ impl Target {
         let index = |manifests: Vec<Value>| json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests});
         let name = last_name(&self.reference)?;
         match &mut self.form {
-            Form::Layout { blobs, existing: Some(layout) } => {
+            Form::Layout { blobs, existing: Some(layout), .. } => {
                 nix::unistd::syncfs(&*self.place).doing(|| "syncfs")?;
                 add_to(layout, blobs, &self.reference, manifest)?;
             }
-            Form::Layout { existing: None, .. } => {
+            Form::Layout { existing: None, mode, .. } => {
                 let layout = open_directory(&*self.place, c"layout").doing(|| "open the layout")?;
                 for (file, text) in [(c"oci-layout", version), (c"index.json", index(vec![manifest]).to_string())] {
-                    new_file(&layout, file)?.write_all(text.as_bytes()).doing(|| "write the index")?;
+                    new_file(&layout, file, *mode)?.write_all(text.as_bytes()).doing(|| "write the index")?;
                 }
                 nix::unistd::syncfs(&*self.place).doing(|| "syncfs")?;
                 renameat(&*self.place, c"layout", &self.around, name.as_c_str()).doing(|| "rename the layout")?;
@@ -270,8 +275,15 @@ pub(crate) fn manifests_of(text: &[u8]) -> Result<(Value, Vec<Value>)> {
     Ok((index, manifests))
 }
 
+/// The permissions of a layout's index, which its new files get as well.
+fn mode_of_index(layout: &File) -> Result<u32> {
+    let index = open_file(layout.as_fd(), c"index.json")?;
+    Ok(index.metadata().doing(|| "stat index.json")?.mode() & 0o666)
+}
+
 /// Adds blobs and a manifest to a layout. An image that had the tag has none any more.
 fn add_to(layout: &File, blobs: &OwnedFd, reference: &Reference, manifest: Value) -> Result<()> {
+    // The directory of the layout decides who gets in.
     make_directory(layout, c"blobs", 0o755)
         .and_then(|()| make_directory(layout, c"blobs/sha256", 0o755))
         .doing(|| "make the directory of blobs")?;
@@ -285,7 +297,9 @@ fn add_to(layout: &File, blobs: &OwnedFd, reference: &Reference, manifest: Value
     manifests.push(manifest);
     index["manifests"] = manifests.into();
     remove_tree(layout, c".index.json").doing(|| "remove a draft")?;
-    new_file(layout, c".index.json")?.write_all(index.to_string().as_bytes()).doing(|| "write index.json")?;
+    new_file(layout, c".index.json", mode_of_index(layout)?)?
+        .write_all(index.to_string().as_bytes())
+        .doing(|| "write index.json")?;
     nix::unistd::syncfs(layout).doing(|| "syncfs")?;
     renameat(layout, c".index.json", layout, c"index.json").doing(|| "rename index.json")
 }
@@ -316,14 +330,14 @@ fn take_place(around: &OwnedFd, name: &[u8]) -> Result<(CString, Flock<File>)> {
 /// The directories of a layout, of which that for blobs is given.
 fn make_layout(place: &File) -> Result<OwnedFd> {
     for name in [c"layout", c"layout/blobs", c"layout/blobs/sha256"] {
-        make_directory(place, name, 0o755).doing(|| "make the layout")?;
+        make_directory(place, name, 0o700).doing(|| "make the layout")?;
     }
     open_directory(place, c"layout/blobs/sha256").doing(|| "open the layout")
 }
 
-fn new_file(at: &impl AsFd, name: &CStr) -> Result<File> {
+fn new_file(at: &impl AsFd, name: &CStr, mode: u32) -> Result<File> {
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let made = openat(at, name, flags, Mode::from_bits_truncate(0o644));
+    let made = openat(at, name, flags, Mode::from_bits_truncate(mode));
     made.map(File::from).doing(|| format!("make {}", name.to_string_lossy()))
 }
 

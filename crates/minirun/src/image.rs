@@ -28,6 +28,9 @@ use crate::store::has_runtime_directory;
 use crate::template;
 use progress::Bar;
 
+/// The directory of a bundle that only its owner can enter.
+pub const PRIVATE: &str = "private";
+
 pub use commit::commit;
 pub use listing::image;
 pub use subject::diff;
@@ -150,13 +153,14 @@ impl Made {
     /// The directories of a bundle.
     fn bundle(&mut self, dir: &Path, layers: &[Stored], settings: &Settings) -> Result<()> {
         if !dir.exists() {
-            self.directory(dir, 0o755)?;
+            self.directory(dir, 0o700)?;
         }
         self.directory(&dir.join("rootfs"), 0o755)?;
         if settings.upper == Upper::Bundle {
-            let upper = dir.join("upper");
+            let private = self.private(dir)?;
+            let upper = private.join("upper");
             self.directory(&upper, 0o755)?;
-            self.directory(&dir.join("work"), 0o755)?;
+            self.directory(&private.join("work"), 0o700)?;
             // The upper directory's own attributes are those of the container's root.
             if let Some(top) = visible(layers).find(|layer| !layer.facts.implied.contains(&Vec::new())) {
                 copy_attributes(&top.root, &upper)?;
@@ -165,13 +169,23 @@ impl Made {
         Ok(())
     }
 
+    /// Returns the directory above everything that holds files of the image or of the container. Nobody but its owner gets
+    /// in, whatever the mode of the bundle: such a file can be a set-user-id program or a device.
+    fn private(&mut self, dir: &Path) -> Result<PathBuf> {
+        let private = dir.join(PRIVATE);
+        if !self.paths.contains(&private) {
+            self.directory(&private, 0o700)?;
+        }
+        Ok(private)
+    }
+
     /// A layer of directories that have the right attributes, if those of the image do not.
     fn attributes(&mut self, dir: &Path, stack: &Stack, store: &Store) -> Result<Option<PathBuf>> {
         let paths = stack.misattributed()?;
         if paths.is_empty() {
             return Ok(None);
         }
-        let layer = dir.join("attributes");
+        let layer = self.private(dir)?.join("attributes");
         self.trees.push(layer.clone());
         self.directory(&layer, 0o755)?;
         store.attribute(stack, &paths, &layer)?;
@@ -184,7 +198,7 @@ impl Made {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let all = dir.join("volumes");
+        let all = self.private(dir)?.join("volumes");
         self.trees.push(all.clone());
         self.directory(&all, 0o755)?;
         let mut volumes = Vec::new();
@@ -205,7 +219,7 @@ impl Made {
     }
 
     fn file(&mut self, path: &Path, text: &[u8]) -> Result<()> {
-        let open = File::options().write(true).create_new(true).mode(0o644).open(path);
+        let open = File::options().write(true).create_new(true).mode(0o600).open(path);
         let mut file = open.with_context(|| format!("write {}", path.display()))?;
         self.will(path.to_owned());
         file.write_all(text).with_context(|| format!("write {}", path.display()))

@@ -10,8 +10,8 @@ use crate::home::{Home, LIST};
 fn the_image_is_the_root_as_it_was() {
     let home = Home::new();
     home.changed("web");
-    home.sh("setfattr -n user.note -v hello web/upper/new; setfattr -n trusted.own -v host web/upper/new
-        setcap cap_net_raw=ep web/upper/dir/three; mkdir -p web/upper/a/$(printf %0150d 7); chmod 1777 web/upper");
+    home.sh("setfattr -n user.note -v hello web/private/upper/new; setfattr -n trusted.own -v host web/private/upper/new
+        setcap cap_net_raw=ep web/private/upper/dir/three; mkdir -p web/private/upper/a/$(printf %0150d 7); chmod 1777 web/private/upper");
     home.commit(&[], "web/", "oci:img:new");
     let expected = home.shown("web").replace("trusted.own=\"host\"\n", "");
     home.bundle("oci:img:new", "again", "true", &[]);
@@ -48,7 +48,7 @@ fn the_same_changes_make_the_same_layer() {
     let home = Home::new();
     home.changed("web");
     home.commit(&[], "web/", "oci:img:one");
-    home.sh("touch web/upper");
+    home.sh("touch web/private/upper");
     home.commit(&["-m", "another"], "web/", "oci:img:two");
     assert_eq!(home.layer("one"), home.layer("two"));
     let dated = |to: &str| {
@@ -67,7 +67,7 @@ fn every_compression_holds_the_same() {
     let home = Home::new();
     home.changed("web");
     // More than one frame, of what can be compressed and what cannot.
-    home.sh("{ yes | head -c 2000000; head -c 1000000 /dev/urandom; seq 300000; } >web/upper/large");
+    home.sh("{ yes | head -c 2000000; head -c 1000000 /dev/urandom; seq 300000; } >web/private/upper/large");
     let of = |image: &str| home.inspect(image)["rootfs"]["diff_ids"].clone();
     home.commit(&[], "web/", "oci:gzip:tag");
     for (how, first) in [("gzip", "1f8b"), ("zstd", "28b52ffd"), ("none", "")] {

@@ -39,8 +39,8 @@ fn changes_in_memory_are_seen_as_long_as_the_container_is_there() {
 fn absences_by_attribute_are_absences() {
     let home = Home::new();
     home.bundle("oci:img:base", "web", "true", &[]);
-    home.sh("mkdir web/upper/old; : >web/upper/old/x; setfattr -n trusted.overlay.opaque -v x web/upper/old
-        setfattr -n trusted.overlay.whiteout -v y web/upper/old/x; chmod --reference=bundle/rootfs/old web/upper/old");
+    home.sh("mkdir web/private/upper/old; : >web/private/upper/old/x; setfattr -n trusted.overlay.opaque -v x web/private/upper/old
+        setfattr -n trusted.overlay.whiteout -v y web/private/upper/old/x; chmod --reference=bundle/rootfs/old web/private/upper/old");
     assert_eq!(home.call(&["diff", "web/"]).success(), "C /old\nD /old/x\n");
     home.commit(&[], "web/", "oci:img:new");
     assert!(home.sh(&format!("tar -tf {}", home.layer("new").display())).contains("old/.wh.x"));

@@ -123,7 +123,7 @@ impl Home {
         let lower: Vec<_> = options.filter_map(|option| option.strip_prefix("lowerdir+=")).collect();
         let more = if config["linux"]["uidMappings"].is_array() { ",userxattr" } else { "" };
         let script = format!(
-            "mkdir -p mounted; mount -t overlay -o ro{more},lowerdir={bundle}/upper:{} overlay mounted; cd mounted; {LIST}",
+            "mkdir -p mounted; mount -t overlay -o ro{more},lowerdir={bundle}/private/upper:{} overlay mounted; cd mounted; {LIST}",
             lower.join(":")
         );
         self.sh(&format!("unshare -m sh -euc '{}'", script.replace('\'', "'\\''")))

@@ -29,12 +29,12 @@ fn what_cannot_be_committed_is_refused_by_name() {
     refused(&home, &["web/", "docker://x"], "skopeo copy");
     refused(&home, &["--change", "RUN x", "web/", "oci:img:new"], "RUN changes nothing");
     refused(&home, &["--compress", "xz", "web/", "oci:img:new"], "gzip, zstd, none");
-    home.sh("echo >web/upper/.wh.name");
+    home.sh("echo >web/private/upper/.wh.name");
     refused(&home, &["web/", "oci:fresh"], ".wh.name");
-    fs::remove_file(home.path("web/upper/.wh.name")).unwrap();
-    home.sh("setfattr -n trusted.overlay.redirect -v /x web/upper/a");
+    fs::remove_file(home.path("web/private/upper/.wh.name")).unwrap();
+    home.sh("setfattr -n trusted.overlay.redirect -v /x web/private/upper/a");
     refused(&home, &["web/", "docker-archive:fresh.tar"], "it is elsewhere");
-    home.sh("setfattr -x trusted.overlay.redirect web/upper/a");
+    home.sh("setfattr -x trusted.overlay.redirect web/private/upper/a");
     home.commit(&[], "web/", "oci:fresh");
 }
 

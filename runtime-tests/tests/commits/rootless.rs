@@ -12,7 +12,7 @@ fn what_another_id_of_a_container_has_written_is_its_own_again() {
     home.call(&["--cgroup-manager", "disabled", "run", "web/"]).success();
     // On the host it is the id that stands for this one, and nobody else's.
     let first = User::granted().0;
-    let owners = home.sh("cat web/upper/tmp/who; stat -c '%u %g %a' web/upper/tmp/own/file; stat -c %u web/upper");
+    let owners = home.sh("cat web/private/upper/tmp/who; stat -c '%u %g %a' web/private/upper/tmp/own/file; stat -c %u web/private/upper");
     assert_eq!(owners, format!("1000\n{0} {0} 600\n{1}\n", first + 999, User::id()));
     let differences = "C /tmp\nA /tmp/own\nA /tmp/own/file\nA /tmp/who\n";
     assert_eq!(home.call(&["diff", "web/"]).success(), differences);

@@ -13,7 +13,7 @@ use crate::archive::{Entry, archive, directory, docker, entry, file, link, symli
 use crate::home::{Answer, Home, answer, sh};
 
 /// A layer with busybox, and a file of this user.
-fn busybox(user: u32) -> Vec<u8> {
+pub fn busybox(user: u32) -> Vec<u8> {
     let program = std::env::var_os("MINIRUN_BUSYBOX").unwrap_or_else(|| "/bin/busybox".into());
     let program = Entry { content: fs::read(program).unwrap(), ..entry(b'0', "bin/busybox") }.mode(0o755);
     let mut entries = vec![directory("bin"), program];
@@ -100,7 +100,7 @@ fn a_container_is_what_the_image_says() {
     let said = run(&home, "one", &["--env", "B=caller"], script).success();
     assert_eq!(said, "33\n/etc\nimage caller\nnew.\n..\nmade\n");
     // What was changed is in the bundle.
-    assert!(home.path("one/upper/tmp/x").exists());
+    assert!(home.path("one/private/upper/tmp/x").exists());
     let said =
         run(&home, "two", &["--user", "0", "--read-only", "--hostname", "box"], "id -u; hostname; touch /etc/x").stdout;
     assert_eq!(said, "0\nbox\n");
@@ -115,7 +115,7 @@ fn changes_in_memory_are_limited_and_gone_with_the_container() {
     let said = run(&home, "one", &["--upper-size", "1m"], script).success();
     assert_eq!(said, "0\nfull\n");
     assert_eq!(again(&home, "one").success(), "0\nfull\n");
-    assert!(!home.path("one/upper").exists());
+    assert!(!home.path("one/private/upper").exists());
 }
 
 #[test]
@@ -126,7 +126,9 @@ fn volumes_are_directories_of_the_bundle_or_of_the_host() {
     fs::write(home.path("host/file"), "from the host").unwrap();
     let said = run(&home, "one", &[], "cat /data/file; stat -c ' %u' /data/file; echo x >/data/made").success();
     assert_eq!(said, "from the image 33\n");
-    assert!(home.path("one/volumes/0-data/made").exists() && !home.path("one/upper/data/made").exists());
+    assert!(
+        home.path("one/private/volumes/0-data/made").exists() && !home.path("one/private/upper/data/made").exists()
+    );
     let volume = format!("{}:/data:ro", home.path("host").display());
     let said =
         run(&home, "two", &["--volume", &volume], "cat /data/file; echo; touch /data/x 2>/dev/null || echo read-only")
@@ -149,7 +151,7 @@ fn volumes_keep_attributes_and_links() {
     docker(&home.path("image.tar"), &json!({"Volumes": {"/data": {}}}), &[layer]);
     home.bundle("docker-archive:image.tar", "one", &[]).success();
     let said = sh(
-        &home.path("one/volumes/0-data"),
+        &home.path("one/private/volumes/0-data"),
         "test a -ef sub/b; stat -c '%h %u %g %a' a one .; getcap sub/b; getfattr --only-values -n user.on . one",
     );
     assert_eq!(said, "2 7 8 644\n1 0 0 4755\n3 7 8 2750\nsub/b cap_net_bind_service=ep\ndirectoryfile");
@@ -165,7 +167,7 @@ fn a_volume_does_not_hide_a_deeper_one() {
     let options: Vec<_> = options.iter().map(String::as_str).collect();
     let said = run(&home, "one", &options, "cat /data/sub/file /data/file; touch /data/image/made").success();
     assert_eq!(said, "deep\nshallow\n");
-    assert!(home.path("one/volumes/0-data-image/made").exists());
+    assert!(home.path("one/private/volumes/0-data-image/made").exists());
 }
 
 #[test]
@@ -259,7 +261,7 @@ fn a_network_is_none_the_hosts_or_that_of_a_container() {
     assert_eq!(namespace("host", &["--net", "host"]), own);
     assert_ne!(namespace("none", &["--net", "none"]), own);
     let first = Container::start(&home, "first", &[], "readlink /proc/self/ns/net >/net; sleep 1000");
-    let expected = home.path("first/upper/net");
+    let expected = home.path("first/private/upper/net");
     wait_until("the first container", || fs::read_to_string(&expected).is_ok_and(|text| text.ends_with('\n')));
     let joined = format!("container:{}", first.id);
     let state = home.path("state");

@@ -48,7 +48,7 @@ fn nginx_of_debian_serves_a_page() {
         home.call(&["delete", home.id()]).success();
         home.assert_nothing_left();
         // What it has written is in the bundle.
-        let log = fs::read_to_string(home.home().join(name).join("upper/var/log/nginx/access.log")).unwrap();
+        let log = fs::read_to_string(home.home().join(name).join("private/upper/var/log/nginx/access.log")).unwrap();
         assert!(log.contains("GET / HTTP/1.1\" 200") && log.contains("GET /none HTTP/1.1\" 404"), "{log}");
     }
     // Both forms have the same layers, Debian and nginx, and they were unpacked once.

@@ -108,7 +108,7 @@ fn the_root_of_a_layer_stays_a_directory() {
         }
         let bundle = format!("root-{number}");
         home.layers(&bundle, &[archive(&[directory(name).mode(0o711).ids(3, 4), file("a", "")])]).success();
-        let upper = fs::metadata(home.path(&bundle).join("upper")).unwrap();
+        let upper = fs::metadata(home.path(&bundle).join("private/upper")).unwrap();
         assert_eq!((upper.mode() & 0o7777, upper.uid(), upper.gid()), (0o711, 3, 4));
     }
     let answer = home.layers("dots", &[archive(&[symlink("a/..", "/etc")])]);

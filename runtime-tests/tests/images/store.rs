@@ -151,7 +151,7 @@ fn a_bundle_that_cannot_be_made_is_not_there() {
     assert!(!home.path("bundle").exists());
     // A volume begins with what the image has there.
     home.bundle("docker-archive:image.tar", "bundle", &["--workdir", "/"]).success();
-    let volume = home.path("bundle/volumes/0-data");
+    let volume = home.path("bundle/private/volumes/0-data");
     let (outer, inner) = (fs::metadata(&volume).unwrap(), fs::metadata(volume.join("f")).unwrap());
     assert_eq!((outer.mode() & 0o7777, outer.uid(), outer.gid()), (0o750, 5, 6));
     assert_eq!((inner.uid(), inner.gid(), inner.mtime()), (7, 8, 1_000_000_000));
@@ -238,7 +238,7 @@ fn a_layer_with_repeated_entries_is_verified_and_committed() {
     ]);
     home.layers("one", &[layer]).success();
     image_call(&home, &["verify"]).success();
-    fs::write(home.path("one/upper/new"), "new").unwrap();
+    fs::write(home.path("one/private/upper/new"), "new").unwrap();
     home.call(&["commit", "one/", "docker-archive:new.tar:x"]).success();
     home.call(&["bundle", "--store", "other", "--cmd", "true", "docker-archive:new.tar", "two"]).success();
     // What the last entry says must be there.
@@ -251,7 +251,7 @@ fn a_layer_with_repeated_entries_is_verified_and_committed() {
 fn a_layer_that_lost_content_is_not_committed_without_its_archive() {
     let home = Home::new();
     home.layers("one", &[archive(&[file("a", "first"), file("a", "second")])]).success();
-    fs::write(home.path("one/upper/new"), "new").unwrap();
+    fs::write(home.path("one/private/upper/new"), "new").unwrap();
     let said = home.call(&["commit", "one/", "docker-archive:new.tar:x"]).failure();
     assert!(said.contains("take the place of others"), "{said}");
 }

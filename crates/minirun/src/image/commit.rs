@@ -8,7 +8,7 @@ use minirun_image::{Amendment, Base, BundleRecord, Compression, Ids, Reference, 
 
 use super::frozen::Frozen;
 use super::subject::Subject;
-use super::workers;
+use super::{PRIVATE, workers};
 use crate::bundle::Bundle;
 use crate::cli::Call;
 use crate::container::{Found, Status};
@@ -25,8 +25,9 @@ pub fn commit(call: &Call) -> Result<()> {
     let store = Store::open(&record.store, workers())?;
     let _lock = store.lock_shared()?;
     let base = Base::find(&store, &record)?;
-    base.check(&root, &subject.bundle.dir.join("attributes"))
-        .with_context(|| format!("bundle {}", subject.bundle.dir.display()))?;
+    // Bundles of earlier versions have it in the bundle's own directory.
+    let attributes = [PRIVATE, "."].map(|above| subject.bundle.dir.join(above).join("attributes"));
+    base.check(&root, &attributes).with_context(|| format!("bundle {}", subject.bundle.dir.display()))?;
     let found = subject.container.as_ref().map(|(_, found)| found);
     let freeze = || freeze(call, found).map_err(|error| minirun_image::ImageError::new(describe(&error)));
     let committed = base.commit(&root, &ids, &reference, &amendment, freeze)?;
