@@ -1,7 +1,11 @@
-//! `minirun spec`: a configuration to start from.
+//! `minirun spec`: a configuration to start from, which `minirun bundle` starts from as well.
+//!
+//! Its masked paths are those of today's engines: files that tell one container about others and about the host's users
+//! (interrupts and thermal throttling betray what other CPUs do, powercap what they compute).
 
 use std::fs::File;
 use std::io::Write as _;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize as _;
@@ -9,12 +13,44 @@ use serde_json::{Value, json};
 
 use crate::cli::Call;
 
-const TEMPLATE: &[u8] = include_bytes!("template.json");
+const TEMPLATE: &str = include_str!("template.json");
+/// The masked path before which those of CPUs stand.
+const AFTER_CPUS: &str = "\"/sys/devices/virtual/powercap\"";
+const CPUS: &str = "/sys/devices/system/cpu";
 
 /// The template as JSON; of an ordinary user, if these are its ids.
 pub fn base(user: Option<(u32, u32)>) -> Result<Value> {
-    let text = user.map_or_else(|| Ok(TEMPLATE.to_vec()), |(uid, gid)| rootless(uid, gid))?;
+    let text = user.map_or_else(|| template().map(String::into_bytes), |(uid, gid)| rootless(uid, gid))?;
     Ok(serde_json::from_slice(&text)?)
+}
+
+/// The template with the masked paths of this machine's CPUs.
+fn template() -> Result<String> {
+    let paths = throttles(Path::new(CPUS)).with_context(|| format!("list {CPUS}"))?;
+    let lines: String = paths.iter().map(|path| format!("\"{path}\",\n\t\t\t")).collect();
+    Ok(TEMPLATE.replace(AFTER_CPUS, &format!("{lines}{AFTER_CPUS}")))
+}
+
+/// The directories that count how often each CPU was too hot, if the machine has them. One that is offline now has none until
+/// it is online again, and gets its mask as well.
+fn throttles(cpus: &Path) -> std::io::Result<Vec<String>> {
+    let mut numbers: Vec<u32> = Vec::new();
+    let mut present = false;
+    let entries = match std::fs::read_dir(cpus) {
+        // A machine, or a container, without sysfs has nothing to hide there.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        answer => answer?,
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("cpu")?.parse().ok());
+        let Some(number) = number else { continue };
+        numbers.push(number);
+        present |= cpus.join(&name).join("thermal_throttle").try_exists()?;
+    }
+    numbers.sort_unstable();
+    let path = |number| format!("{CPUS}/cpu{number}/thermal_throttle");
+    Ok(if present { numbers.into_iter().map(path).collect() } else { Vec::new() })
 }
 
 /// Writes `config.json` into the bundle; one that is there already stays.
@@ -22,7 +58,7 @@ pub fn spec(call: &Call) -> Result<()> {
     let dir = call.path("bundle").unwrap_or_else(|| ".".into());
     let path = dir.join("config.json");
     let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    let text = if call.has("rootless") { rootless(uid, gid)? } else { TEMPLATE.to_vec() };
+    let text = if call.has("rootless") { rootless(uid, gid)? } else { template()?.into_bytes() };
     match File::options().write(true).create_new(true).open(&path) {
         Ok(mut file) => file.write_all(&text).with_context(|| format!("write {}", path.display())),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -35,7 +71,7 @@ pub fn spec(call: &Call) -> Result<()> {
 /// The same for an ordinary user: its own ids, which are all that it may map, the host's network, which it could not set up,
 /// and so the host's /sys; no limits, for which it may have no cgroup.
 fn rootless(uid: u32, gid: u32) -> Result<Vec<u8>> {
-    let mut config: Value = serde_json::from_slice(TEMPLATE)?;
+    let mut config: Value = serde_json::from_str(&template()?)?;
     let linux = &mut config["linux"];
     if let Some(members) = linux.as_object_mut() {
         members.remove("resources");
@@ -73,6 +109,31 @@ pub fn written(config: &Value) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn masked_paths_are_those_of_engines_and_of_each_cpu() {
+        let home = std::env::temp_dir().join(format!("minirun-template-{}", std::process::id()));
+        let throttle = |cpu: &str| home.join(cpu).join("thermal_throttle");
+        for cpu in ["cpu0", "cpu10", "cpu2", "cpufreq", "cpu"] {
+            std::fs::create_dir_all(home.join(cpu)).unwrap();
+        }
+        assert_eq!(throttles(&home).unwrap(), [""; 0]);
+        std::fs::create_dir(throttle("cpu10")).unwrap();
+        let expected = [0, 2, 10].map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle"));
+        assert_eq!(throttles(&home).unwrap(), expected);
+        std::fs::remove_dir_all(&home).unwrap();
+        assert_eq!(throttles(&home).unwrap(), [""; 0]);
+        for config in [base(None).unwrap(), base(Some((1, 1))).unwrap()] {
+            let masked = config["linux"]["maskedPaths"].to_string();
+            for path in
+                ["/proc/interrupts", "/proc/kcore", "/proc/keys", "/sys/devices/virtual/powercap", "/sys/firmware"]
+            {
+                assert!(masked.contains(path), "{path} is not in {masked}");
+            }
+        }
+        // The place before which those of CPUs are put.
+        assert!(TEMPLATE.contains(AFTER_CPUS));
+    }
 
     #[test]
     fn an_ordinary_users_template_asks_for_nothing_that_takes_root() {
