@@ -27,6 +27,7 @@
 
 mod action;
 mod architecture;
+mod container;
 mod listing;
 mod multiplexed;
 mod profile;
@@ -37,6 +38,7 @@ mod tree;
 
 pub use action::{ACTIONS, show};
 pub use architecture::{ARCHITECTURES, Machine};
+pub use container::container_profile;
 pub use profile::{Argument, Profile, Syscall};
 pub use rules::{OPERATORS, compile};
 

@@ -1,34 +1,43 @@
 //! `linux.seccomp` as the specification has it. Words are kept as they are, so that a wrong one is told with its place.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `linux.seccomp`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct Profile {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub default_action: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub default_errno_ret: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub architectures: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub listener_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub listener_metadata: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub syscalls: Option<Vec<Syscall>>,
 }
 
 /// An element of `linux.seccomp.syscalls`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct Syscall {
     pub names: Vec<String>,
     pub action: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub errno_ret: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<Argument>>,
 }
 
 /// An element of `args` of such an element.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct Argument {

@@ -6,6 +6,7 @@ mod frozen;
 mod listing;
 mod progress;
 mod resources;
+mod seccomp;
 mod settings;
 mod subject;
 
@@ -27,6 +28,7 @@ use crate::removal::add_undo;
 use crate::store::has_runtime_directory;
 use crate::template;
 use progress::Bar;
+use seccomp::Seccomp;
 
 /// The directory of a bundle that only its owner can enter.
 pub const PRIVATE: &str = "private";
@@ -44,6 +46,7 @@ pub fn bundle(call: &Call) -> Result<()> {
     }
     // Everything that the command line can be wrong in, before anything is made.
     let settings = settings::read(call)?;
+    let seccomp = Seccomp::read(call)?;
     let limits = limits(call)?;
     let image = Image::open(&reference)?;
     let store = open_store(call)?;
@@ -75,7 +78,8 @@ pub fn bundle(call: &Call) -> Result<()> {
         let own = made.volumes(&dir, &image, &stack, &store)?;
         let attributes = made.attributes(&dir, &stack, &store)?;
         let paths: Vec<_> = attributes.into_iter().chain(visible(&layers).map(|layer| layer.root.clone())).collect();
-        let config = convert(base()?, &image.configuration, &identity, &paths, &own, &settings)?;
+        let mut config = convert(base()?, &image.configuration, &identity, &paths, &own, &settings)?;
+        seccomp.write(&mut config)?;
         // From here on the layers are in use.
         made.will(dir.join("image.json"));
         store.register(&dir, &image, wanted)?;

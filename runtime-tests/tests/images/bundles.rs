@@ -18,8 +18,8 @@ pub fn busybox(user: u32) -> Vec<u8> {
     let program = Entry { content: fs::read(program).unwrap(), ..entry(b'0', "bin/busybox") }.mode(0o755);
     let mut entries = vec![directory("bin"), program];
     for name in [
-        "sh", "cat", "echo", "id", "ls", "pwd", "stat", "env", "test", "touch", "df", "sleep", "hostname", "readlink",
-        "rm",
+        "sh", "unshare", "true", "cat", "echo", "id", "ls", "pwd", "stat", "env", "test", "touch", "df", "sleep",
+        "hostname", "readlink", "rm",
     ] {
         entries.push(symlink(format!("bin/{name}"), "busybox"));
     }
@@ -335,4 +335,66 @@ fn an_ordinary_user_has_images_of_its_own() {
 
 fn exists(directory: &Path, name: impl AsRef<OsStr>) -> bool {
     directory.join(name.as_ref()).exists()
+}
+
+/// The filter of `bundle`, as the programs of a container meet it.
+#[test]
+fn a_bundle_has_a_filter_of_system_calls() {
+    let home = Home::new();
+    image(&home, &json!({"Entrypoint": ["/bin/sh"]}));
+    let script = "cat /proc/self/status >/tmp/status; cat /tmp/status | while read -r key value; do \
+                  [ $key = Seccomp: ] && echo $value; done; touch /tmp/x; rm /tmp/x; unshare -U true 2>/dev/null || echo refused";
+    assert_eq!(run(&home, "default", &[], script).success(), "2\nrefused\n");
+    let seccomp = home.config("default")["linux"]["seccomp"].clone();
+    assert_eq!(seccomp["defaultAction"], "SCMP_ACT_ERRNO");
+    assert_eq!(run(&home, "same", &["--seccomp", "default"], script).success(), "2\nrefused\n");
+    assert_eq!(home.config("same")["linux"]["seccomp"], seccomp);
+    assert_eq!(run(&home, "none", &["--seccomp", "none"], script).success().lines().next(), Some("0"));
+    assert!(home.config("none")["linux"]["seccomp"].is_null());
+    let own = json!({"defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["unlinkat", "unlink"], "action": "SCMP_ACT_ERRNO", "errnoRet": 11}]});
+    fs::write(home.path("own.json"), own.to_string()).unwrap();
+    let said =
+        run(&home, "own", &["--seccomp", "own.json"], "touch /tmp/x; rm /tmp/x 2>/dev/null || echo kept").success();
+    assert_eq!(said, "kept\n");
+    assert_eq!(home.config("own")["linux"]["seccomp"], own);
+}
+
+#[test]
+fn profiles_that_would_mean_something_else_are_refused() {
+    let home = Home::new();
+    image(&home, &json!({"Entrypoint": ["/bin/sh"]}));
+    let rule = |more: serde_json::Value| {
+        let mut rule = json!({"names": ["mount"], "action": "SCMP_ACT_ALLOW"});
+        rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [rule]}).to_string()
+    };
+    for (text, why) in [
+        ("{".to_owned(), "EOF"),
+        ("[]".to_owned(), "expected an object"),
+        (json!({"defaultAction": "ALLOW"}).to_string(), "\"ALLOW\" is not an action"),
+        (json!({"defaultAction": "SCMP_ACT_ERRNO", "archMap": []}).to_string(), "\"archMap\" is not a member"),
+        // Docker's condition: without it the call would be allowed to every container.
+        (rule(json!({"includes": {"caps": ["CAP_SYS_ADMIN"]}})), "\"includes\" is not a member"),
+        (rule(json!({"args": [{"index": 9, "value": 0, "op": "SCMP_CMP_EQ"}]})), "out of range"),
+    ] {
+        fs::write(home.path("own.json"), &text).unwrap();
+        let said = home.bundle("docker-archive:image.tar", "one", &["--seccomp", "own.json"]).failure();
+        assert!(said.contains("--seccomp own.json") && said.contains(why), "{text}: {said}");
+        assert!(!home.path("one").exists());
+    }
+    let said = home.bundle("docker-archive:image.tar", "one", &["--seccomp", "missing"]).failure();
+    assert!(said.contains("--seccomp missing"), "{said}");
+}
+
+#[test]
+fn what_engines_mask_is_masked() {
+    let home = Home::new();
+    image(&home, &json!({"Entrypoint": ["/bin/sh"]}));
+    let script = "cat /proc/interrupts; ls /sys/devices/virtual/powercap 2>/dev/null; \
+                  cat /sys/devices/system/cpu/cpu0/thermal_throttle/* 2>/dev/null; echo end";
+    assert_eq!(run(&home, "one", &[], script).success(), "end\n");
+    home.call(&["spec", "--bundle", "."]).success();
+    let spec: serde_json::Value = serde_json::from_slice(&fs::read(home.path("config.json")).unwrap()).unwrap();
+    assert_eq!(spec["linux"]["maskedPaths"], home.config("one")["linux"]["maskedPaths"]);
 }

@@ -9,9 +9,14 @@ const STORE: Opt = directory(
     "the store of layers (default: /var/lib/minirun; of a user $XDG_DATA_HOME/minirun or ~/.local/share/minirun)",
 );
 
-/// The forms of an image's name.
-const FORMS: &str = "IMAGE is oci:PATH[:TAG], an OCI image layout, oci-archive:FILE[:TAG], the same in a tar file, or \
-                     docker-archive:FILE[:REF], what docker save writes; skopeo copy puts images into these forms.";
+/// The forms of an image's name, and what is in a bundle.
+const BUNDLE_DETAILS: &str = "IMAGE is oci:PATH[:TAG], an OCI image layout, oci-archive:FILE[:TAG], the same in a tar file, or \
+                              docker-archive:FILE[:REF], what docker save writes; skopeo copy puts images into these forms.\n\
+                              The container's changes and volumes are in private/, which only the owner of the bundle can \
+                              enter.\nThe default filter of system calls lets through what programs need and the \
+                              container's capabilities allow. It refuses new namespaces, mounts, key rings, io_uring, BPF, \
+                              and sockets of the families AF_ALG and AF_VSOCK. It is written for the capabilities that the \
+                              bundle has: another one in config.json does not bring its system calls.";
 
 pub const BUNDLE: Command = Command {
     name: "bundle",
@@ -21,7 +26,7 @@ pub const BUNDLE: Command = Command {
     takes: &[Kind::File, Kind::Directory],
     help: "Make a bundle from an image: layers that are not in the store are verified and unpacked into it, and config.json \
            does what the image says.",
-    details: FORMS,
+    details: BUNDLE_DETAILS,
     exit: ORDINARY,
     example: "sudo minirun bundle oci:web:latest web/ && sudo minirun run web/",
     options: &[
@@ -45,6 +50,11 @@ pub const BUNDLE: Command = Command {
         text("device-write-bps", "DEVICE:RATE", "the same for writing"),
         text("device-read-iops", "DEVICE:RATE", "operations per second; may be given again"),
         text("device-write-iops", "DEVICE:RATE", "the same for writing"),
+        text(
+            "seccomp",
+            "FILE|default|none",
+            "the filter of system calls: a file with linux.seccomp, or none (default: default)",
+        ),
         number("layer-size", "SIZE", "how large a layer may be (default: 64g, and 100 times its blob above 256m)"),
     ],
     passes_on: false,
