@@ -45,6 +45,9 @@ pub trait Watcher {
     /// This part of the plan begins. For a step of init: the one before it began and ended at these times
     /// ([`sys::now`]), if there was one.
     fn begins(&mut self, part: Part, former: Option<(u64, u64)>);
+
+    /// Init is waited for: this may do something else until the channel can be read.
+    fn waits(&mut self, _channel: BorrowedFd<'_>) {}
 }
 
 /// Who has something to do at certain moments of init's making. An error ends init.
@@ -72,6 +75,10 @@ impl Watcher for Unattended<'_> {
 
     fn begins(&mut self, part: Part, former: Option<(u64, u64)>) {
         self.0.begins(part, former);
+    }
+
+    fn waits(&mut self, channel: BorrowedFd<'_>) {
+        self.0.waits(channel);
     }
 }
 
@@ -252,6 +259,11 @@ impl Init {
         }
     }
 
+    /// Whether startContainer hooks run in the container before its program.
+    pub fn has_hooks(&self) -> bool {
+        self.state.is_some()
+    }
+
     /// Tells init that the record is safe: from here on it outlives this process. For [`Gate::Listener`].
     ///
     /// # Errors
@@ -329,6 +341,7 @@ fn receive(channel: BorrowedFd<'_>) -> sys::Result<Option<Record>> {
 /// The next record that asks for something; of steps the watcher is told.
 fn receive_news(channel: BorrowedFd<'_>, watcher: &mut (impl Watcher + ?Sized)) -> sys::Result<Option<Record>> {
     loop {
+        watcher.waits(channel);
         match receive(channel)? {
             Some(Record { kind: Kind::Step, step, former, .. }) => {
                 watcher.begins(Part::Init(step as usize), (former.0 != 0).then_some(former));

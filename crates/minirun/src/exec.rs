@@ -20,7 +20,7 @@ use crate::pid_file;
 use crate::plan::preserved_fds;
 use crate::process::Identity;
 use crate::store::Entry;
-use crate::terminal::{Console, arrive, connect_to};
+use crate::terminal::{Attended, Console, arrive, connect_to};
 use crate::{facts, run, seal, trace};
 
 /// The cgroup that a systemd makes for itself as soon as it runs. Then it enables controllers in the one above, which the
@@ -69,7 +69,7 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let _running = trace::program_runs();
-    Ok(ExitCode::from(run::status_code(run::wait_for(&process, terminal.as_ref(), None)?)))
+    Ok(ExitCode::from(run::status_code(run::wait_for(&process, terminal.as_ref().map(Attended::of), None)?)))
 }
 
 /// The cgroup that the process is born in, if the container has one; only a container that runs takes a process.

@@ -19,7 +19,8 @@ use crate::lifecycle::{Created, Starter, after_start, hooks_after_start, make, s
 use crate::notify::Notify;
 use crate::removal::{add_undo, remove_traces};
 use crate::store::Entry;
-use crate::{terminal, trace};
+use crate::terminal::{self, Attended, Showing};
+use crate::trace;
 
 /// Carries out `minirun run`.
 pub fn run(call: &Call) -> Result<ExitCode> {
@@ -44,7 +45,9 @@ pub fn run(call: &Call) -> Result<ExitCode> {
             return Err(add_undo(error, remove_traces(entry, &container.record, None)));
         }
     };
-    let started = start(&entry, &mut container).context("unable to start container process");
+    let master = container.terminal.take();
+    let mut terminal = master.as_ref().map(Attended::of);
+    let started = start(&entry, &mut container, terminal.as_mut()).context("unable to start container process");
     let hooks = match started.and_then(|()| hooks_after_start(&entry, &container.record)) {
         Ok(hooks) => hooks,
         Err(error) => {
@@ -66,7 +69,7 @@ pub fn run(call: &Call) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let running = trace::program_runs();
-    let ended = wait_for(&container.init, container.terminal.as_ref(), notify);
+    let ended = wait_for(&container.init, terminal, notify);
     drop(running);
     if ended.is_err() {
         container.init.kill();
@@ -78,9 +81,17 @@ pub fn run(call: &Call) -> Result<ExitCode> {
     Ok(ExitCode::from(status_code(ended?)))
 }
 
-fn start(entry: &Entry, Created { record, init, steps, .. }: &mut Created) -> Result<()> {
+fn start(entry: &Entry, container: &mut Created, mut terminal: Option<&mut Attended<'_>>) -> Result<()> {
+    let Created { record, init, steps, .. } = container;
     let filtered = Filtered { entry, record, status: Status::Created, pid: init.pid, pidfd: init.pidfd.as_fd() };
-    Ok(init.start(steps, &mut |number| filtered.notify(number))?)
+    // The program's output can wait until there is somebody to pass signals on.
+    let mut showing = Showing { steps, terminal: terminal.as_deref_mut().filter(|_| init.has_hooks()) };
+    let started = init.start(&mut showing, &mut |number| filtered.notify(number));
+    if let (Err(_), Some(terminal)) = (&started, terminal) {
+        // What a hook has said of its failure stands in the terminal.
+        terminal.drain();
+    }
+    Ok(started?)
 }
 
 /// Deletes the container, unless it was deleted meanwhile, and perhaps another was made under its id.
@@ -115,9 +126,9 @@ pub fn interruptions() -> Result<Option<OwnedFd>> {
 
 /// Stays until the container's init has ended: between the terminals if there are some, passing signals on.
 /// Where the caller wants to hear that the container is ready, it is told as long as it has not been.
-pub fn wait_for(init: &Init, terminal: Option<&OwnedFd>, mut notify: Option<Notify>) -> Result<i32> {
-    if let Some(master) = terminal {
-        return terminal::attend(init, master, notify);
+pub fn wait_for(init: &Init, terminal: Option<Attended<'_>>, mut notify: Option<Notify>) -> Result<i32> {
+    if let Some(terminal) = terminal {
+        return terminal::attend(init, terminal, notify);
     }
     let signals = sys::signal_fd().context("signalfd")?;
     loop {

@@ -1,11 +1,11 @@
 //! The caller's terminal and the container's: who takes the master, and what goes to and fro in the foreground.
 
-use std::io::IoSliceMut;
+use std::io::{IoSliceMut, IsTerminal as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use minirun_spawn::Init;
+use minirun_spawn::{Init, Part, Watcher};
 use minirun_sys as sys;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -14,12 +14,13 @@ use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, setsockopt, socket,
     socketpair, sockopt,
 };
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::sys::time::TimeVal;
 
 use crate::cli::Call;
 use crate::notify::Notify;
 use crate::run;
+use crate::trace::Steps;
 
 mod flow;
 
@@ -84,11 +85,21 @@ pub fn connect_to(path: PathBuf) -> Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Takes the master that init has sent, and gives it the caller's size before anything runs on it.
+/// Takes the master that init has sent, and sets the terminal up before anything runs on it.
 pub fn arrive(socket: &OwnedFd) -> Result<OwnedFd> {
     let master = receive(socket)?;
     copy_size(master.as_fd());
+    if !std::io::stdout().is_terminal() {
+        keep_line_ends(&master)?;
+    }
     Ok(master)
+}
+
+/// A new terminal ends lines by CR LF, which is for a screen. A file or a pipe gets what the program writes.
+fn keep_line_ends(master: &OwnedFd) -> Result<()> {
+    let mut mode = tcgetattr(master).context("tcgetattr")?;
+    mode.output_flags.remove(OutputFlags::ONLCR);
+    tcsetattr(master, SetArg::TCSANOW, &mode).context("tcsetattr")
 }
 
 fn receive(socket: &OwnedFd) -> Result<OwnedFd> {
@@ -133,20 +144,72 @@ impl Drop for RawMode {
 /// How long to wait before a terminal that nobody had open is tried again, in milliseconds.
 const HUNG: u8 = 100;
 
+/// The container's terminal, whose other side is this process.
+pub struct Attended<'a> {
+    master: &'a OwnedFd,
+    output: Flow<'a>,
+}
+
+impl<'a> Attended<'a> {
+    pub fn of(master: &'a OwnedFd) -> Attended<'a> {
+        Attended { master, output: Flow::new(master.as_fd(), sys::inherited_fd(1)) }
+    }
+
+    /// Shows what was written last, which is still in the terminal.
+    pub fn drain(&mut self) {
+        drain(&mut self.output);
+    }
+}
+
+/// Watches the steps of a start, and shows meanwhile what hooks write to the terminal: it holds only a few KiB, so they would
+/// wait for somebody who reads, as the start waits for them.
+pub struct Showing<'s, 'a> {
+    pub steps: &'s mut Steps,
+    pub terminal: Option<&'s mut Attended<'a>>,
+}
+
+impl Watcher for Showing<'_, '_> {
+    fn watches(&self) -> bool {
+        self.steps.watches()
+    }
+
+    fn begins(&mut self, part: Part, former: Option<(u64, u64)>) {
+        self.steps.begins(part, former);
+    }
+
+    fn waits(&mut self, channel: BorrowedFd<'_>) {
+        let Some(Attended { output, .. }) = &mut self.terminal else { return };
+        while let Some(shown) = output.awaits() {
+            let mut list = [PollFd::new(channel, PollFlags::POLLIN), shown];
+            match poll(&mut list, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                // Then the channel is read without showing anything, which tells of what is wrong.
+                Err(_) => return,
+            }
+            let [told, comes] = list.map(|fd| fd.any() == Some(true));
+            if comes {
+                output.step();
+            } else if told {
+                return;
+            }
+        }
+    }
+}
+
 /// Is between the caller and the container's terminal until init has ended.
-pub fn attend(init: &Init, master: &OwnedFd, notify: Option<Notify>) -> Result<i32> {
+pub fn attend(init: &Init, terminal: Attended<'_>, notify: Option<Notify>) -> Result<i32> {
     let raw = RawMode::enter()?;
     let signals = sys::signal_fd().context("signalfd")?;
     // This is the only process that has it open.
-    fcntl(master, FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK)).context("fcntl")?;
-    let status = relay(init, &signals, master, notify);
+    fcntl(terminal.master, FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK)).context("fcntl")?;
+    let status = relay(init, &signals, terminal, notify);
     drop(raw);
     status
 }
 
-fn relay(init: &Init, signals: &OwnedFd, master: &OwnedFd, mut notify: Option<Notify>) -> Result<i32> {
+fn relay(init: &Init, signals: &OwnedFd, terminal: Attended<'_>, mut notify: Option<Notify>) -> Result<i32> {
+    let Attended { master, mut output } = terminal;
     let mut input = Flow::new(sys::inherited_fd(0), master.as_fd());
-    let mut output = Flow::new(master.as_fd(), sys::inherited_fd(1));
     loop {
         if let Some(status) = run::reap(init)? {
             drain(&mut output);
