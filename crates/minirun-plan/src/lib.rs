@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod compile;
+mod credentials;
 mod facts;
 pub mod known;
 mod op;
@@ -24,6 +25,7 @@ pub use compile::{
     compile_schemata, default_cgroup, is_overlay_root, knobs_of, limit_name, scope_of, unit_description,
     unit_properties,
 };
+pub use credentials::Credentials;
 pub use facts::{ControllerHome, HostFacts, Resctrl};
 pub use minirun_seccomp::{ACTIONS, ARCHITECTURES, FLAGS, Filter as SeccompFilter, Listener, OPERATORS};
 pub use op::*;

@@ -9,7 +9,7 @@ use std::ffi::{CStr, CString};
 
 use minirun_seccomp::Filter;
 
-use crate::MemoryPolicy;
+use crate::{Credentials, MemoryPolicy};
 
 /// Where the root file system is mounted before it becomes `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -394,6 +394,8 @@ pub enum Op {
     },
     /// `prctl(PR_SET_NO_NEW_PRIVS)`.
     NoNewPrivileges,
+    /// Compare ids, capabilities and no_new_privs with those that were asked for.
+    VerifyCredentials(Box<Credentials>),
     /// Find the program among these, as execvp(3) would with the container's PATH.
     FindProgram(Vec<CString>),
     /// Say that the container is created, and wait for the word to start.

@@ -222,6 +222,7 @@ impl Op {
             Op::User { .. } => "user",
             Op::Capabilities { .. } => "capabilities",
             Op::NoNewPrivileges => "no-new-privileges",
+            Op::VerifyCredentials(_) => "verify",
             Op::FindProgram(_) => "find-program",
             Op::AwaitStart => "await-start",
             Op::OwnStreams(_) => "own-streams",
@@ -323,6 +324,7 @@ impl Op {
                 capabilities(*inheritable),
                 capabilities(*ambient)
             ),
+            Op::VerifyCredentials(_) => "credentials".to_owned(),
             Op::FindProgram(paths) => paths.iter().map(|path| show(path)).collect::<Vec<_>>().join(" "),
             Op::OwnStreams(uid) => format!("user {uid}"),
             Op::CloseDescriptors(from) => format!("from {from}"),

@@ -14,6 +14,7 @@ mod root;
 mod seccomp;
 mod terminal;
 mod user;
+mod verify;
 mod views;
 mod way;
 
@@ -237,6 +238,7 @@ impl<'a> Executor<'a> {
                 user::set_capabilities(*effective, *permitted, *inheritable, *ambient)
             }
             Op::NoNewPrivileges => sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop).in_call(Call::Prctl),
+            Op::VerifyCredentials(expected) => verify::verify_credentials(expected, &mut self.detail),
             Op::FindProgram(candidates) => self.find_program(candidates),
             Op::AwaitStart => self.await_start(),
             Op::CloseDescriptors(from) => self.close_descriptors(*from as RawFd),

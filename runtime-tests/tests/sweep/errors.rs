@@ -243,17 +243,3 @@ pub(crate) fn rich() -> Bundle {
         });
     })
 }
-
-/// Root of a user namespace, with a root file system that cannot be written, and without the option not to gain privileges.
-pub(crate) fn in_user_namespace() -> Bundle {
-    Bundle::base().mount("/tmp", "tmpfs", "tmpfs", &["nosuid", "mode=1777"]).user_namespace(100_000, 65536).with(
-        |config| {
-            config["process"]["noNewPrivileges"] = false.into();
-            config["process"]["user"] = json!({"uid": 0, "gid": 0, "additionalGids": [7]});
-            config["linux"]["seccomp"] = json!({
-                "defaultAction": "SCMP_ACT_ALLOW",
-                "syscalls": [{"names": ["getcpu"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}],
-            });
-        },
-    )
-}

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use super::mounts::NOTIFY_DIRECTORY;
 use super::{Draft, scheduling, seccomp};
 use crate::spec::{Capabilities, Linux, PosixRlimitType, Process, Spec};
-use crate::{HostOp, HostStep, InRoot, Op, Origin};
+use crate::{Credentials, HostOp, HostStep, InRoot, Op, Origin};
 
 /// `process.terminal`: a pseudo-terminal of the container's devpts, which every path to it leads to once the devices are
 /// there. The console is init's alone.
@@ -56,7 +56,7 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further
     }
     user(draft, process);
     draft.step(Op::EnterDirectoryAsUser(cwd), Origin::of("process.cwd"));
-    let Sets { effective, permitted, inheritable, ambient, .. } = sets;
+    let Sets { bounding, effective, permitted, inheritable, ambient, .. } = sets;
     let filter = seccomp::filter(draft, spec);
     let kept = seccomp::kept_capabilities(draft, filter.as_ref(), process.no_new_privileges);
     let permitted = permitted | kept;
@@ -64,9 +64,40 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further
     if process.no_new_privileges {
         draft.step(Op::NoNewPrivileges, Origin::of("process.noNewPrivileges"));
     }
+    verify(draft, process, bounding);
     program(draft, process);
     seccomp::load(draft, filter, (kept != 0).then_some((effective | kept, permitted, inheritable)));
     draft.step(Op::Execute, Origin::of("process.args").index(0));
+}
+
+/// The kernel's answers are not believed: what the steps before must have made of init is compared with what it is.
+fn verify(draft: &mut Draft<'_>, process: &Process, bounding: u64) {
+    let steps = draft.init.iter().map(|step| &step.op);
+    let (mut groups, mut sets) = (None, (0, 0, 0, 0));
+    for op in steps {
+        match op {
+            Op::Groups(list) => groups = Some(list.clone()),
+            Op::Capabilities { effective, permitted, inheritable, ambient } => {
+                sets = (*effective, *permitted, *inheritable, *ambient);
+            }
+            _ => {}
+        }
+    }
+    groups.iter_mut().for_each(|groups| groups.sort_unstable());
+    let (effective, permitted, inheritable, ambient) = sets;
+    let expected = Credentials {
+        uid: process.user.uid,
+        gid: process.user.gid,
+        groups,
+        last_capability: draft.facts.last_capability,
+        bounding,
+        effective,
+        permitted,
+        inheritable,
+        ambient,
+        no_new_privileges: process.no_new_privileges,
+    };
+    draft.step(Op::VerifyCredentials(Box::new(expected)), Origin::of("process"));
 }
 
 /// `process.cwd`, cleaned as the path that is made where it is missing.

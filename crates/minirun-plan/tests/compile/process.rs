@@ -334,6 +334,7 @@ fn a_further_process_enters_the_container_and_makes_nothing() {
         "user 0:0 [process.user]",
         "enter-as-user /srv/app [process.cwd]",
         "capabilities effective none; permitted none; inheritable none; ambient none [process.capabilities]",
+        "verify credentials [process]",
         "find-program /bin/true [process.args[0]]",
         "await-start [start]",
         "execute /bin/true [process.args[0]]",

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use super::{check, syscall};
-use crate::Result;
+use crate::{Errno, Result};
 
 /// sethostname(2).
 pub fn sethostname(name: &CStr) -> Result<()> {
@@ -18,6 +18,15 @@ pub fn setdomainname(name: &CStr) -> Result<()> {
 /// setgroups(2).
 pub fn setgroups(groups: &[u32]) -> Result<()> {
     check(syscall!(SYS_setgroups, groups.len(), groups.as_ptr())).map(drop)
+}
+
+/// getgroups(2): stores the additional groups and returns their number; EINVAL if there is no room for them.
+pub fn getgroups(groups: &mut [u32]) -> Result<usize> {
+    // A size of 0 would ask for the number alone.
+    if groups.is_empty() {
+        return Err(Errno::EINVAL);
+    }
+    check(syscall!(SYS_getgroups, groups.len(), groups.as_mut_ptr())).map(|count| count as usize)
 }
 
 /// setresgid(2), the three of them alike.

@@ -130,4 +130,56 @@ pub const ROWS: &[Row] = &[
         same,
         "process.noNewPrivileges: no-new-privileges: prctl: invalid argument",
     ),
+    row(
+        "Umask",
+        Traced("create", Errno::EPERM, &[libc::SYS_umask]),
+        |bundle| set(bundle, "/process/user/umask", json!(0o77)),
+        "process.user.umask: umask 0077: umask(2) was not carried out",
+    ),
+    // Calls that are answered with success and not carried out.
+    row(
+        "VerifyCredentials",
+        Traced("create", NOT_CARRIED_OUT, &[libc::SYS_setresuid]),
+        |bundle| set(bundle, "/process/user/uid", json!(1000)),
+        "process: verify credentials: the real user id is 0, expected 1000",
+    ),
+    row(
+        "VerifyCredentials",
+        Traced("exec", NOT_CARRIED_OUT, &[libc::SYS_setresgid]),
+        |bundle| set(sleeping(bundle), "/process/user/gid", json!(1000)),
+        "…process: verify credentials: the real group id is 0, expected 1000",
+    ),
+    row(
+        "VerifyCredentials",
+        Traced("create", NOT_CARRIED_OUT, &[libc::SYS_setgroups]),
+        |bundle| set(bundle, "/process/user/additionalGids", json!([20, 10])),
+        "process: verify credentials: the additional groups are others",
+    ),
+    row(
+        "VerifyCredentials",
+        Traced("create", NOT_CARRIED_OUT, &[libc::SYS_capset]),
+        same,
+        "process: verify credentials: the effective set is …, expected 0000000020000420",
+    ),
+    row(
+        "VerifyCredentials",
+        Traced("create", NOT_CARRIED_OUT, &[libc::SYS_prctl]),
+        same,
+        "process: verify credentials: the bounding set is …, expected 0000000020000420",
+    ),
+    row(
+        "VerifyCredentials",
+        Traced("create", NOT_CARRIED_OUT, &[libc::SYS_prctl]),
+        |bundle| set(bundle, "/process/capabilities/inheritable", json!(["CAP_KILL"])),
+        "process: verify credentials: the ambient set is 0000000000000000, expected 0000000000000020",
+    ),
+    row(
+        "VerifyCredentials",
+        Traced("create", NOT_CARRIED_OUT, &[libc::SYS_prctl]),
+        same,
+        "process: verify credentials: no_new_privs is not set",
+    ),
 ];
+
+/// With this the tracer skips the call, which then answers with 0.
+const NOT_CARRIED_OUT: Errno = Errno::UnknownErrno;

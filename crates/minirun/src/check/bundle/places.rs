@@ -135,6 +135,7 @@ impl Walk<'_, '_> {
             | Op::Umask(_)
             | Op::FindHome(_)
             | Op::NoNewPrivileges
+            | Op::VerifyCredentials(_)
             | Op::OwnStreams(..)
             | Op::CloseDescriptors { .. }
             | Op::AwaitStart
