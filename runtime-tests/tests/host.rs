@@ -56,6 +56,8 @@ mod process;
 mod readiness;
 #[path = "host/regressions.rs"]
 mod regressions;
+#[path = "host/removal.rs"]
+mod removal;
 #[path = "host/rootless.rs"]
 mod rootless;
 #[path = "host/scheduling.rs"]
@@ -72,5 +74,7 @@ mod systemd;
 mod terminal;
 #[path = "host/tracing.rs"]
 mod tracing;
+#[path = "host/trust.rs"]
+mod trust;
 #[path = "host/users.rs"]
 mod users;

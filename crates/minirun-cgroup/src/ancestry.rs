@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use minirun_sys::Errno;
 
-use crate::remove::rmdir;
 use crate::{Cgroup, CgroupError, Result, files};
 
 impl Cgroup {
@@ -27,25 +26,6 @@ impl Cgroup {
             }
         }
         Ok(missing)
-    }
-
-    /// Removes the cgroup at `path` and the directories above it up to `made`, as long as they are empty. For a creation
-    /// that was cut short before anything lived there: what is in use belongs to somebody else and stays.
-    ///
-    /// # Errors
-    ///
-    /// A directory can neither be removed nor is it in use.
-    pub fn remove_unused(mount: &Path, path: &Path, made: &Path) -> Result<()> {
-        let root = files::open_mount(mount)?;
-        let path = files::inside(mount, path)?;
-        for directory in path.ancestors().take_while(|directory| directory.starts_with(made)) {
-            match rmdir(root.as_fd(), directory) {
-                Ok(()) => {}
-                Err(Errno::EBUSY | Errno::ENOTEMPTY) => break,
-                Err(errno) => return Err(CgroupError::new("remove", mount.join(directory), errno)),
-            }
-        }
-        Ok(())
     }
 
     /// Does every process in it stand still (`cgroup.events`, `frozen`)?

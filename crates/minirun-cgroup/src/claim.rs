@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 
 use minirun_sys::{Errno, create_xattr, get_xattr};
 
@@ -13,22 +14,50 @@ const TRUSTED: &CStr = c"trusted.minirun";
 /// What others use; cgroup2 takes `user.*` attributes since Linux 5.7.
 const NAME: &CStr = c"user.minirun";
 
+/// What the attribute holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// A random number that no other container has, in hexadecimal digits.
+    pub token: String,
+    /// The container's directory when it was created. For people: it can be renamed, and reached by several paths.
+    pub directory: PathBuf,
+}
+
+impl Mark {
+    fn parse(text: &str) -> Mark {
+        let (token, directory) = text.split_once(' ').unwrap_or((text, ""));
+        Mark { token: token.to_owned(), directory: directory.into() }
+    }
+
+    fn text(&self) -> String {
+        format!("{} {}", self.token, self.directory.display())
+    }
+}
+
+/// A token for a new container.
+///
+/// # Errors
+///
+/// The kernel has no random numbers.
+pub fn random_token() -> minirun_sys::Result<String> {
+    Ok(format!("{:032x}", minirun_sys::random()?))
+}
+
 impl Cgroup {
-    /// Marks the cgroup as this owner's, unless it is another's.
+    /// Marks the cgroup as this container's, unless it is another's.
     ///
     /// # Errors
     ///
     /// It is another's, or the attribute cannot be set.
-    pub fn claim(&self, owner: &str) -> Result<()> {
-        let mark = |name: &CStr| create_xattr(self.dir.as_fd(), name, owner.as_bytes());
-        let marked = mark(TRUSTED);
-        match if marked == Err(Errno::EPERM) { mark(NAME) } else { marked } {
+    pub fn claim(&self, mark: &Mark) -> Result<()> {
+        let text = mark.text();
+        let create = |name: &CStr| create_xattr(self.dir.as_fd(), name, text.as_bytes());
+        let marked = create(TRUSTED);
+        match if marked == Err(Errno::EPERM) { create(NAME) } else { marked } {
             Ok(()) => Ok(()),
-            Err(Errno::EEXIST) => match self.owner()? {
-                Some(other) if other != owner => {
-                    let text = format!("it belongs to the container {other:?}");
-                    Err(CgroupError::new("use", self.path(), text)
-                        .hint("each container needs a linux.cgroupsPath of its own"))
+            Err(Errno::EEXIST) => match self.mark()? {
+                Some(other) if other.token != mark.token => {
+                    Err(self.belongs_to(&other).hint("each container needs a linux.cgroupsPath of its own"))
                 }
                 _ => Ok(()),
             },
@@ -41,15 +70,39 @@ impl Cgroup {
     /// # Errors
     ///
     /// The attribute cannot be read.
-    pub fn owner(&self) -> Result<Option<String>> {
+    pub fn mark(&self) -> Result<Option<Mark>> {
         let mut buffer = [0u8; 8192];
         for name in [TRUSTED, NAME] {
             match get_xattr(self.dir.as_fd(), name, &mut buffer) {
-                Ok(length) => return Ok(Some(String::from_utf8_lossy(&buffer[..length]).into_owned())),
+                Ok(length) => return Ok(Some(Mark::parse(&String::from_utf8_lossy(&buffer[..length])))),
+                // Without such an attribute, or without the cgroup.
                 Err(Errno::ENODATA | Errno::ENOENT | Errno::ENODEV) => {}
                 Err(errno) => return Err(CgroupError::new("read the mark of", self.path(), errno)),
             }
         }
         Ok(None)
+    }
+
+    /// The error for a cgroup of another container.
+    pub fn belongs_to(&self, other: &Mark) -> CgroupError {
+        let text = format!("it belongs to the container {:?}", other.directory.display().to_string());
+        CgroupError::new("use", self.path(), text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_back() {
+        let token = random_token().unwrap();
+        assert_ne!(token, random_token().unwrap());
+        assert_eq!(token.len(), 32);
+        let mark = Mark { token, directory: "/run/minirun/a b".into() };
+        assert_eq!(Mark::parse(&mark.text()), mark);
+        for text in ["", "x", "/run/minirun/a b"] {
+            assert_ne!(Mark::parse(text).token, mark.token);
+        }
     }
 }

@@ -20,6 +20,11 @@ pub(crate) fn open_mount(mount: &Path) -> Result<OwnedFd> {
         .map_err(|errno| CgroupError::new("open", mount, errno))
 }
 
+/// Another descriptor of the same directory.
+pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> Answer<OwnedFd> {
+    fd.try_clone_to_owned().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+}
+
 /// A cgroup's path without the slash at its start; refused when it could leave the mount or is its root.
 pub(crate) fn inside(mount: &Path, path: &Path) -> Result<PathBuf> {
     let mut clean = PathBuf::new();

@@ -12,6 +12,7 @@ mod create;
 mod delegation;
 mod error;
 mod files;
+mod hierarchy;
 mod knobs;
 mod leaf;
 mod mount;
@@ -27,8 +28,10 @@ use std::path::{Path, PathBuf};
 use minirun_plan::{DeviceFilter, Origin};
 use minirun_sys::{Errno, bpf_attach_device_filter, bpf_load_device_filter};
 
+pub use claim::{Mark, random_token};
 pub use delegation::{Verdict, delegated, own, usable};
 pub use error::{Cause, CgroupError};
+pub use hierarchy::{Hierarchy, Place};
 pub use mount::{CgroupMount, controllers, locate, mount_of, v1_controllers};
 pub use oom::OomWatch;
 pub use stats::Stats;
@@ -68,6 +71,24 @@ impl Cgroup {
             Ok(dir) => Ok(Some(Cgroup { root, dir, leaf: None, mount: mount.to_owned(), path, made: None })),
             Err(errno) if files::gone(errno) => Ok(None),
             Err(errno) => Err(CgroupError::new("open", mount.join(path), errno)),
+        }
+    }
+
+    /// Opens another cgroup of the same mount; none when it is gone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cgroup::open`].
+    pub fn other(&self, path: &Path) -> Result<Option<Cgroup>> {
+        let path = files::inside(&self.mount, path)?;
+        let failed = |errno| CgroupError::new("open", self.mount.join(&path), errno);
+        match files::open_dir(self.root.as_fd(), &path) {
+            Ok(dir) => {
+                let root = files::duplicate(self.root.as_fd()).map_err(failed)?;
+                Ok(Some(Cgroup { root, dir, mount: self.mount.clone(), path, made: None, leaf: None }))
+            }
+            Err(errno) if files::gone(errno) => Ok(None),
+            Err(errno) => Err(failed(errno)),
         }
     }
 

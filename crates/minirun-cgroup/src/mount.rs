@@ -68,6 +68,12 @@ pub fn mount_of(filesystem: &str) -> Result<Option<PathBuf>> {
     Ok(lines(&mountinfo()?).find(of_type).map(|line| unescape(line.point)))
 }
 
+/// Every mount point of cgroup2 among this process's mounts, covered ones included.
+pub(crate) fn mount_points() -> Result<Vec<PathBuf>> {
+    let of_type = |line: &Line<'_>| line.filesystem == b"cgroup2";
+    Ok(lines(&mountinfo()?).filter(of_type).map(|line| unescape(line.point)).collect())
+}
+
 fn mountinfo() -> Result<Vec<u8>> {
     std::fs::read(MOUNTINFO).map_err(|error| {
         let errno = minirun_sys::Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));

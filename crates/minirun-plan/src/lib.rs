@@ -17,6 +17,7 @@ mod problem;
 mod scheduling;
 mod show;
 pub mod spec;
+mod trust;
 mod unit;
 
 pub use compile::devices::{DeviceFilter, DeviceRule};
@@ -35,4 +36,5 @@ pub use problem::{Problem, Problems};
 pub use scheduling::{IoPriority, MemoryPolicy, NumberSet, Scheduler};
 pub use show::Line;
 pub use spec::Spec;
+pub use trust::distrust;
 pub use unit::{Property, UnitPlan, Value};

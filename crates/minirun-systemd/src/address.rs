@@ -32,7 +32,8 @@ pub(crate) fn candidates(user: bool, variable: impl Fn(&str) -> Option<std::ffi:
         return found;
     }
     let mut found = Vec::new();
-    let directory = variable("XDG_RUNTIME_DIR");
+    // One that is not absolute is ignored (XDG Base Directory Specification).
+    let directory = variable("XDG_RUNTIME_DIR").filter(|directory| Path::new(directory).is_absolute());
     if let Some(directory) = &directory {
         found.push(Address::file(Path::new(directory).join("systemd/private"), false));
     }

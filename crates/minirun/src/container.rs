@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
-use minirun_cgroup::Cgroup;
+use anyhow::{Context, Result, anyhow, bail};
+use minirun_cgroup::{Cgroup, Hierarchy, Mark, Place};
 use minirun_spawn::resctrl::MadeGroups;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,12 @@ pub struct Record {
     pub created: String,
     pub owner: u32,
     pub boot_id: String,
+    /// A random number by which its cgroup and its unit are known as its own. Paths are not enough: a state directory can
+    /// be renamed, and named in several ways.
+    pub mark: String,
+    /// Whether this was told from the configuration, because the record was damaged: then anything may live.
+    #[serde(skip)]
+    pub reconstructed: bool,
     /// The container's init, once it is there.
     pub init: Option<Identity>,
     pub cgroup: Option<CgroupRecord>,
@@ -48,8 +54,10 @@ pub struct Record {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CgroupRecord {
-    /// Where cgroup2 is mounted.
+    /// Where cgroup2 was mounted.
     pub mount: PathBuf,
+    /// The inode number of the mount's root ([`Place::root`]).
+    pub root: u64,
     /// The cgroup's path from there.
     pub path: PathBuf,
     /// The topmost directory that is made for it; none when it was there before.
@@ -64,6 +72,26 @@ impl CgroupRecord {
     pub fn of_processes(&self) -> PathBuf {
         self.leaf.as_ref().map_or_else(|| self.path.clone(), |name| self.path.join(name))
     }
+
+    /// Where cgroup2 was.
+    pub fn place(&self) -> Place {
+        Place { mount: self.mount.clone(), root: self.root }
+    }
+}
+
+/// Where a container's cgroup is, and whose.
+#[derive(Debug)]
+pub enum Home {
+    /// The container has none.
+    None,
+    /// It is the container's.
+    Own(Cgroup),
+    /// It is not there, and cgroup2 is.
+    Gone(Hierarchy),
+    /// One is at its place that is not marked as the container's; whose mark it has, if it has one.
+    Foreign(Hierarchy, Cgroup, Option<Mark>),
+    /// This process is in another cgroup namespace, whose cgroups are others.
+    Elsewhere,
 }
 
 /// The scope that systemd has made for the container.
@@ -140,10 +168,32 @@ impl Record {
         if bytes.is_empty() { Ok(Record::default()) } else { serde_json::from_slice(bytes).context("state.json") }
     }
 
+    /// Where its cgroup is. The mount is looked for, and the mark decides whose the cgroup is.
+    pub fn home(&self) -> Result<Home> {
+        let Some(known) = &self.cgroup else { return Ok(Home::None) };
+        let Some(hierarchy) = Hierarchy::find(&known.place())? else { return Ok(Home::Elsewhere) };
+        let Some(cgroup) = hierarchy.open(&known.path)? else { return Ok(Home::Gone(hierarchy)) };
+        match cgroup.mark()? {
+            Some(mark) if mark.token == self.mark && !self.mark.is_empty() => Ok(Home::Own(cgroup)),
+            // A container that owns its cgroup can take a mark away where that is not a trusted attribute.
+            None if self.holds_init(&cgroup)? => Ok(Home::Own(cgroup)),
+            mark => Ok(Home::Foreign(hierarchy, cgroup, mark)),
+        }
+    }
+
+    fn holds_init(&self, cgroup: &Cgroup) -> Result<bool> {
+        let Some(init) = self.init.filter(|_| !self.mark.is_empty()) else { return Ok(false) };
+        Ok(self.living_init()?.is_some() && cgroup.pids()?.contains(&init.pid))
+    }
+
     /// The container's cgroup, if it has one and it is there.
     pub fn open_cgroup(&self) -> Result<Option<Cgroup>> {
-        let Some(cgroup) = &self.cgroup else { return Ok(None) };
-        Ok(Cgroup::open(&cgroup.mount, &cgroup.path)?)
+        match self.home()? {
+            Home::None | Home::Gone(_) => Ok(None),
+            Home::Own(cgroup) => Ok(Some(cgroup)),
+            Home::Foreign(_, cgroup, mark) => Err(not_own(&cgroup, mark)),
+            Home::Elsewhere => Err(elsewhere(self)),
+        }
     }
 
     /// The container's cgroup, for a command that cannot do without it.
@@ -165,16 +215,23 @@ impl Record {
         }
     }
 
+    /// Its init, if that is alive.
+    pub fn living_init(&self) -> Result<Option<Process>> {
+        let Some(identity) = self.init else { return Ok(None) };
+        Ok(if boot_id()? == self.boot_id { identity.open()? } else { None })
+    }
+
     /// Its state now; `gate` says whether somebody may still start it.
-    fn look(self, gate: bool) -> Result<Found> {
-        let Some(identity) = self.init else {
+    fn look(self, gate: bool, freezer: Freezer) -> Result<Found> {
+        if self.init.is_none() {
             return Ok(Found { record: self, status: Status::Creating, init: None });
+        }
+        let init = self.living_init()?;
+        let frozen = || -> Result<bool> {
+            let asked = freezer == Freezer::Ask;
+            let cgroup = if asked { self.open_cgroup()? } else { None };
+            Ok(cgroup.map_or(Ok(false), |cgroup| cgroup.is_frozen())?)
         };
-        let init = match boot_id()? == self.boot_id {
-            true => identity.open()?,
-            false => None,
-        };
-        let frozen = || -> Result<bool> { Ok(self.open_cgroup()?.map_or(Ok(false), |cgroup| cgroup.is_frozen())?) };
         let status = match &init {
             None => Status::Stopped,
             Some(_) if frozen()? => Status::Paused,
@@ -186,15 +243,50 @@ impl Record {
     }
 }
 
+/// Whether a container that is paused shall be told from one that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freezer {
+    Ask,
+    /// For commands that need no cgroup: they work where cgroup2 cannot be found any more.
+    Ignore,
+}
+
+/// The error for a cgroup at the container's place that is not known as the container's.
+pub fn not_own(cgroup: &Cgroup, mark: Option<Mark>) -> anyhow::Error {
+    match mark {
+        Some(mark) => cgroup.belongs_to(&mark).into(),
+        None => anyhow!("use {}: it is not marked as this container's cgroup", cgroup.path().display()),
+    }
+}
+
+/// The error for a caller that sees other cgroups than the creator did.
+pub fn elsewhere(record: &Record) -> anyhow::Error {
+    let mount = record.cgroup.as_ref().map(|known| known.mount.display().to_string()).unwrap_or_default();
+    anyhow!(
+        "find cgroups at {mount}: another part of the hierarchy is mounted there (hint: use the cgroup namespace in which the container was created)"
+    )
+}
+
 impl Found {
     /// Looks at a container whose lock is held.
     pub fn locked(entry: &Entry) -> Result<Found> {
-        Record::parse(&entry.read_record()?.unwrap_or_default())?.look(entry.has_gate())
+        Record::parse(&entry.read_record()?.unwrap_or_default())?.look(entry.has_gate()?, Freezer::Ask)
+    }
+
+    /// The same where a paused container counts as one that runs.
+    pub fn locked_or_paused(entry: &Entry) -> Result<Found> {
+        Record::parse(&entry.read_record()?.unwrap_or_default())?.look(entry.has_gate()?, Freezer::Ignore)
     }
 
     /// Looks at a container without its lock; none when there is no such container.
     pub fn peek(store: &Store, id: &str) -> Result<Option<Found>> {
         let Some(bytes) = store.peek(id)? else { return Ok(None) };
-        Record::parse(&bytes)?.look(store.has_gate(id)).map(Some)
+        Record::parse(&bytes)?.look(store.has_gate(id)?, Freezer::Ask).map(Some)
+    }
+
+    /// The same where a paused container counts as one that runs.
+    pub fn peek_or_paused(store: &Store, id: &str) -> Result<Option<Found>> {
+        let Some(bytes) = store.peek(id)? else { return Ok(None) };
+        Record::parse(&bytes)?.look(store.has_gate(id)?, Freezer::Ignore).map(Some)
     }
 }

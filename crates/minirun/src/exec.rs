@@ -94,19 +94,19 @@ fn running_cgroup(call: &Call, found: &Found) -> Result<Option<Cgroup>> {
         return if call.has("cgroup") { found.record.need_cgroup("exec --cgroup").map(Some) } else { Ok(None) };
     };
     match call.text("cgroup") {
-        Some(inner) => open_cgroup(&known.mount, &known.of_processes().join(chosen_below(&inner)?)),
+        Some(inner) => open_cgroup(&found.record, &known.of_processes().join(chosen_below(&inner)?)),
         None => {
             let init = found.record.init.context("the container has no init")?;
             let own = Path::new("/").join(known.of_processes());
             let now = cgroup_of_init(init, &own)?;
-            open_cgroup(&known.mount, if now == own.join(SYSTEMD) { &now } else { &own })
+            open_cgroup(&found.record, if now == own.join(SYSTEMD) { &now } else { &own })
         }
     }
     .map(Some)
 }
 
-fn open_cgroup(mount: &Path, path: &Path) -> Result<Cgroup> {
-    Cgroup::open(mount, path)?.with_context(|| format!("cgroup {} does not exist", path.display()))
+fn open_cgroup(record: &Record, path: &Path) -> Result<Cgroup> {
+    record.need_cgroup("exec")?.other(path)?.with_context(|| format!("cgroup {} does not exist", path.display()))
 }
 
 /// The value of `--cgroup`: runc takes CONTROLLER:PATH as well; on cgroup v2 there is one hierarchy, so only a path remains.
@@ -234,7 +234,7 @@ fn join(
         {
             let (init, known) = record.init.zip(record.cgroup.as_ref()).context("the container has no init")?;
             let own = Path::new("/").join(known.of_processes());
-            let beside = open_cgroup(&known.mount, &cgroup_of_init(init, &own)?)?;
+            let beside = open_cgroup(record, &cgroup_of_init(init, &own)?)?;
             let held = beside.descriptors().chain(held).collect::<Vec<_>>();
             let extras = Extras { console: again, not_inits: &held };
             spawn_into(plan, container_of(record)?, Some(beside.fd()), extras, steps).map_err(failed)

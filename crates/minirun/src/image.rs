@@ -94,7 +94,8 @@ fn open_store(call: &Call) -> Result<Store> {
         Some(path) => path,
         None if !has_runtime_directory()? => PathBuf::from("/var/lib/minirun"),
         None => {
-            let named = |name| std::env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+            // One that is not absolute is ignored (XDG Base Directory Specification).
+            let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
             let data = named("XDG_DATA_HOME").or_else(|| Some(named("HOME")?.join(".local/share")));
             data.context("neither XDG_DATA_HOME nor HOME is set (hint: --store DIR)")?.join("minirun")
         }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::report::describe;
 use anyhow::{Context, Result, anyhow, bail};
-use minirun_cgroup::Cgroup;
+use minirun_cgroup::{Cgroup, Mark, Place};
 use minirun_plan::{Hook, Knob, ResctrlPlan};
 use minirun_spawn::resctrl::MadeGroups;
 use minirun_spawn::{Attendant, Extras, Gate, Init, Part, SpawnError, Watcher, ask_to_start, spawn};
@@ -22,7 +22,7 @@ use crate::notify::{self, Notify};
 use crate::pid_file;
 use crate::plan::{Ready, prepare};
 use crate::process::{Identity, boot_id};
-use crate::removal::{add_undo, owner_of, remove_traces};
+use crate::removal::{add_undo, mark_of, remove_traces};
 use crate::seal;
 use crate::store::{Entry, GATE, Store};
 use crate::terminal::{Console, arrive, connect_to};
@@ -116,7 +116,8 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
             // What systemd makes it removes.
             let made = if unit.is_some() { None } else { Cgroup::first_missing(&mount, &path)? };
             let leaf = ready.plan.cgroup.leaf.as_ref().map(|leaf| leaf.name.to_owned());
-            Some(CgroupRecord { mount, path, made, leaf })
+            let root = Place::of(&mount)?.root;
+            Some(CgroupRecord { mount, root, path, made, leaf })
         }
     };
     Ok(Record {
@@ -127,6 +128,8 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
         created: humantime::format_rfc3339_nanos(SystemTime::now()).to_string(),
         owner: nix::unistd::getuid().as_raw(),
         boot_id: boot_id()?.to_owned(),
+        mark: minirun_cgroup::random_token().context("getrandom")?,
+        reconstructed: false,
         init: None,
         cgroup,
         resctrl: ready.plan.resctrl.as_ref().map(first_groups).transpose()?,
@@ -156,6 +159,7 @@ fn carry_out(
 ) -> Result<(Init, Option<Cgroup>)> {
     {
         let _record = doing("record", || entry.path().display().to_string(), "");
+        entry.keep_mark(&record.mark)?;
         entry.keep_config(&ready.bundle.text)?;
         record.save(entry)?;
         if ready.notify {
@@ -163,7 +167,7 @@ fn carry_out(
         }
     }
     make_groups(entry, record, ready)?;
-    let (cgroup, placeholder) = make_cgroup(entry, ready, manager)?.unzip();
+    let (cgroup, placeholder) = make_cgroup(mark_of(entry, record), ready, manager)?.unzip();
     let placeholder = placeholder.flatten();
     let mut held = cgroup.iter().flat_map(Cgroup::descriptors).chain([entry.fd()]).collect::<Vec<_>>();
     held.extend(placeholder.as_ref().map(Placeholder::word));
@@ -185,11 +189,7 @@ fn carry_out(
 }
 
 /// The container's cgroup with its limits, if it gets one; and what is in it where systemd has made it.
-fn make_cgroup(
-    entry: &Entry,
-    ready: &Ready,
-    manager: Option<Manager>,
-) -> Result<Option<(Cgroup, Option<Placeholder>)>> {
+fn make_cgroup(mark: Mark, ready: &Ready, manager: Option<Manager>) -> Result<Option<(Cgroup, Option<Placeholder>)>> {
     let plan = &ready.plan.cgroup;
     if plan.is_none() {
         return Ok(None);
@@ -199,11 +199,11 @@ fn make_cgroup(
         let (mut cgroup, mut placeholder) = match plan.unit.as_ref().zip(manager) {
             None => (Cgroup::create(&ready.cgroup_mount, plan)?, None),
             Some((unit, manager)) => {
-                let (cgroup, placeholder) = unit::start(manager, unit, &ready.cgroup_mount, plan)?;
+                let (cgroup, placeholder) = unit::start(manager, unit, &mark, (&ready.cgroup_mount, plan))?;
                 (cgroup, Some(placeholder))
             }
         };
-        cgroup.claim(&owner_of(entry))?;
+        cgroup.claim(&mark)?;
         if let Some(leaf) = &plan.leaf {
             cgroup.make_leaf(leaf.name)?;
             // A cgroup that has processes hands down no controllers, and a scope without one is at its end.

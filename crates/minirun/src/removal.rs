@@ -5,17 +5,18 @@ use std::time::{Duration, Instant};
 
 use crate::report::describe;
 use anyhow::{Context, Result, anyhow, bail};
-use minirun_cgroup::Cgroup;
+use minirun_cgroup::{Hierarchy, Mark, Place};
 use minirun_plan::Resctrl;
 use minirun_plan::spec::Linux;
 use minirun_sys as sys;
 
 use crate::cli::Call;
-use crate::container::{CgroupRecord, Found, Record, ResctrlRecord, Status};
+use crate::container::{CgroupRecord, Found, Home, Record, ResctrlRecord, Status, elsewhere, not_own};
 use crate::facts;
 use crate::hooks;
 use crate::lifecycle::store;
 use crate::pid_file;
+use crate::process::Process;
 use crate::store::{Entry, Store};
 use crate::trace::doing;
 use crate::unit;
@@ -44,14 +45,14 @@ pub fn delete(call: &Call) -> Result<()> {
         None if force => return Ok(()),
         None => bail!("container does not exist: {id}"),
     };
-    let found = match Found::locked(&entry) {
-        Ok(found) => found,
-        Err(error) if force => {
-            log::warn!("container {id}: {}; what it has is told from its configuration", describe(&error));
-            Found { record: reconstructed(&entry, id)?, status: Status::Stopped, init: None }
-        }
-        Err(error) => return Err(error),
-    };
+    if let Err(error) = Record::parse(&entry.read_record()?.unwrap_or_default())
+        && force
+    {
+        log::warn!("container {id}: {}; what it has is told from its configuration", describe(&error));
+        let record = reconstructed(&entry, id)?;
+        return remove_traces(entry, &record, None);
+    }
+    let found = if force { Found::locked_or_paused(&entry)? } else { Found::locked(&entry)? };
     match found.status {
         Status::Stopped | Status::Created | Status::Creating => {}
         other if !force => bail!("cannot delete container {id} that is not stopped: {other}"),
@@ -66,12 +67,18 @@ fn break_in(store: &Store, id: &str) -> Result<()> {
     if !store.is_busy(id)? {
         return Ok(());
     }
-    let Some(found) = Found::peek(store, id)? else { return Ok(()) };
+    let Some(found) = Found::peek_or_paused(store, id)? else { return Ok(()) };
     let Some(init) = found.init else { return Ok(()) };
-    match (found.record.open_cgroup()?, init.signal(libc::SIGKILL)) {
-        (Some(cgroup), _) => Ok(cgroup.kill()?),
-        (None, Ok(()) | Err(sys::Errno::ESRCH)) => Ok(()),
-        (None, Err(errno)) => Err(errno).context("kill container init"),
+    let cgroup = found.record.open_cgroup();
+    kill_init(&init)?;
+    cgroup?.map_or(Ok(()), |cgroup| Ok(cgroup.kill()?))
+}
+
+fn kill_init(init: &Process) -> Result<()> {
+    match init.signal(libc::SIGKILL) {
+        // It has ended meanwhile.
+        Ok(()) | Err(sys::Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(errno).context("kill container init"),
     }
 }
 
@@ -87,9 +94,11 @@ fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
         // The reason why it can have none: it has none.
         None => facts::default_cgroup(&mount, id)?.ok(),
     };
-    let cgroup = path.map(|path| CgroupRecord { mount: mount.path, path, made: None, leaf: None });
+    let place = Place::of(&mount.path)?;
+    let cgroup = path.map(|path| CgroupRecord { mount: place.mount, root: place.root, path, made: None, leaf: None });
     let resctrl = groups_of(linux.as_ref(), id)?;
-    Ok(Record { id: id.to_owned(), cgroup, unit, resctrl, ..Record::default() })
+    let mark = entry.read_mark()?.unwrap_or_default();
+    Ok(Record { id: id.to_owned(), mark, reconstructed: true, cgroup, unit, resctrl, ..Record::default() })
 }
 
 /// What it must have said about the resctrl file system: a group without a name of its own has the container's.
@@ -104,24 +113,22 @@ fn groups_of(linux: Option<&Linux>, id: &str) -> Result<Option<ResctrlRecord>> {
 }
 
 /// Kills what is left of a container and removes everything that it has on the host. Success means that nothing is left.
-pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process::Process>) -> Result<()> {
+pub fn remove_traces(entry: Entry, record: &Record, init: Option<Process>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let _delete = doing("delete", || format!("container {}", record.id), "");
+    // Before init is gone, which may be what tells whose the cgroup is. Init is killed all the same.
+    let home = record.home();
     if let Some(init) = &init {
-        match init.signal(libc::SIGKILL) {
-            Ok(()) | Err(sys::Errno::ESRCH) => {}
-            Err(errno) => return Err(errno).context("kill container init"),
-        }
+        kill_init(init)?;
     }
-    remove_cgroup(&entry, record, deadline)?;
+    if !matches!(home, Ok(Home::Own(_))) {
+        wait_for_init(init.as_ref())?;
+    }
+    remove_cgroup(record, home?, deadline)?;
     if let (Some(unit), Some(known)) = (&record.unit, &record.cgroup) {
-        unit::remove(&entry, unit, known, deadline)?;
+        unit::remove(record, unit, known, deadline)?;
     }
-    if let Some(init) = &init
-        && !init.wait(PATIENCE.as_millis() as u16)?
-    {
-        bail!("container init still running");
-    }
+    wait_for_init(init.as_ref())?;
     if let Some(path) = &record.pid_file {
         let _not_there = std::fs::remove_file(pid_file::draft(path, &record.id));
     }
@@ -136,28 +143,58 @@ pub fn remove_traces(entry: Entry, record: &Record, init: Option<crate::process:
     Ok(())
 }
 
-/// How a container signs its cgroup: ids are unique within a state directory.
-pub fn owner_of(entry: &Entry) -> String {
-    entry.path().to_string_lossy().into_owned()
+fn wait_for_init(init: Option<&Process>) -> Result<()> {
+    match init {
+        Some(init) if !init.wait(PATIENCE.as_millis() as u16)? => bail!("container init still running"),
+        _ => Ok(()),
+    }
 }
 
-/// Removes the container's cgroup, and what was made for it above.
-fn remove_cgroup(entry: &Entry, record: &Record, deadline: Instant) -> Result<()> {
+/// How a container signs its cgroup.
+pub fn mark_of(entry: &Entry, record: &Record) -> Mark {
+    Mark { token: record.mark.clone(), directory: entry.path().to_owned() }
+}
+
+/// Removes the container's cgroup, and what was made for it above. Init has ended, unless the cgroup is known as the
+/// container's.
+fn remove_cgroup(record: &Record, home: Home, deadline: Instant) -> Result<()> {
     let Some(known) = &record.cgroup else { return Ok(()) };
-    let cgroup = record.open_cgroup()?;
-    let owner = cgroup.as_ref().map(Cgroup::owner).transpose()?.flatten();
-    let Some(cgroup) = cgroup.filter(|_| owner.as_deref() == Some(&*owner_of(entry))) else {
-        // Gone, or never marked: then nothing of the container ever lived there. What is in use, or marked by another, is
-        // not ours to remove.
-        return match (&known.made, owner) {
-            (Some(made), None) => Ok(Cgroup::remove_unused(&known.mount, &known.path, made)?),
-            _ => Ok(()),
-        };
-    };
-    cgroup.kill()?;
-    if !cgroup.wait_empty(deadline)? {
-        bail!("processes of the container are still there: {:?}", cgroup.pids()?);
+    // The cgroup is marked before there is an init, and with init its pid namespace has ended.
+    let lived = record.init.is_some() || record.reconstructed;
+    let may_live = lived && !record.own_pid_namespace;
+    match home {
+        Home::None => Ok(()),
+        Home::Own(cgroup) => {
+            cgroup.kill()?;
+            if !cgroup.wait_empty(deadline)? {
+                bail!("processes of the container are still there: {:?}", cgroup.pids()?);
+            }
+            known.leaf.as_ref().map_or(Ok(()), |name| cgroup.remove_leaf(name))?;
+            Ok(cgroup.remove(known.made.as_deref())?)
+        }
+        Home::Gone(hierarchy) => remove_unused(&hierarchy, known),
+        // What is marked by another, or in use, is not ours to remove.
+        Home::Foreign(_, cgroup, Some(mark)) => {
+            if may_live && cgroup.populated()? {
+                Err(not_own(&cgroup, Some(mark)))
+            } else {
+                Ok(())
+            }
+        }
+        Home::Foreign(hierarchy, _, None) if !lived => remove_unused(&hierarchy, known),
+        Home::Foreign(_, cgroup, None) => match cgroup.wait_empty(if may_live { deadline } else { Instant::now() })? {
+            true => Ok(cgroup.remove(known.made.as_deref())?),
+            false if may_live => Err(not_own(&cgroup, None)),
+            false => Ok(()),
+        },
+        Home::Elsewhere if may_live => Err(elsewhere(record)),
+        Home::Elsewhere => {
+            log::warn!("container {}: {}; its cgroup stays", record.id, elsewhere(record));
+            Ok(())
+        }
     }
-    known.leaf.as_ref().map_or(Ok(()), |name| cgroup.remove_leaf(name))?;
-    Ok(cgroup.remove(known.made.as_deref())?)
+}
+
+fn remove_unused(hierarchy: &Hierarchy, known: &CgroupRecord) -> Result<()> {
+    known.made.as_ref().map_or(Ok(()), |made| Ok(hierarchy.remove_unused(&known.path, made)?))
 }

@@ -14,9 +14,9 @@ pub fn kill(call: &Call) -> Result<()> {
     let id = &call.args[0];
     let signal = signal_number(call.args.get(1).map_or("SIGTERM", String::as_str))?;
     // Whoever holds the lock may be waiting for the container itself. Only one that is being made has nobody yet to signal.
-    let found = match Found::peek(&store(call)?, id)? {
+    let found = match Found::peek_or_paused(&store(call)?, id)? {
         Some(found) if found.status != Status::Creating => found,
-        _ => Found::locked(&find(call, id)?)?,
+        _ => Found::locked_or_paused(&find(call, id)?)?,
     };
     if call.has("all") {
         return signal_all(&found.record, signal);

@@ -3,17 +3,21 @@
 //! The lock is on the directory itself, so that no lock file has to be kept or removed. A directory that was removed while
 //! somebody waited for its lock is recognised by its link count.
 
-use std::ffi::{CStr, CString};
+mod files;
+
+use std::ffi::{CStr, CString, OsString};
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{ErrorKind, Write as _};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use minirun_sys as sys;
+use nix::dir::Dir;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::facts::in_initial_user_namespace;
 
@@ -21,6 +25,8 @@ use crate::facts::in_initial_user_namespace;
 const RECORD: &str = "state.json";
 /// The record while it is written.
 const RECORD_DRAFT: &str = ".state.json";
+/// A link whose text is the container's mark: what a damaged record cannot tell.
+const MARK: &CStr = c"mark";
 /// The configuration as it was at `create`.
 const CONFIG: &str = "config.json";
 /// Where init listens for `start`.
@@ -34,9 +40,9 @@ pub const NOTIFY_SOCKET: &str = "notify/notify.sock";
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
-    /// Was the directory named on the command line?
+    /// Whether the directory was named on the command line.
     explicit: bool,
-    /// Is it in the runtime directory of a user, which is cleaned of old files?
+    /// Whether it is in the runtime directory of a user, which is cleaned of old files.
     users: bool,
 }
 
@@ -56,9 +62,12 @@ impl Store {
             None if !has_runtime_directory()? => {
                 Ok(Store { root: PathBuf::from("/run/minirun"), explicit: false, users: false })
             }
-            None => match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+            None => match runtime_directory() {
                 Some(dir) => Ok(Store { root: Path::new(&dir).join("minirun"), explicit: false, users: true }),
-                None => bail!("XDG_RUNTIME_DIR is not set (use --root DIR, or run as root)"),
+                None if std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|dir| !dir.is_empty()) => {
+                    bail!("XDG_RUNTIME_DIR is not an absolute path (hint: use --root DIR, or run as root)")
+                }
+                None => bail!("XDG_RUNTIME_DIR is not set (hint: use --root DIR, or run as root)"),
             },
         }
     }
@@ -66,6 +75,28 @@ impl Store {
     /// Where the directory of a container is, or will be.
     pub fn place_of(&self, id: &str) -> PathBuf {
         self.root.join(id)
+    }
+
+    /// The state directory, if it is there. One that others can write is refused: a record tells whom root kills, and which
+    /// programs it runs.
+    fn open(&self) -> Result<Option<OwnedFd>> {
+        let context = || format!("open state directory {}", self.root.display());
+        let path = CString::new(self.root.as_os_str().as_encoded_bytes()).with_context(context)?;
+        match sys::open(&path, libc::O_PATH | libc::O_DIRECTORY) {
+            Ok(root) => {
+                files::trust(root.as_fd()).with_context(|| format!("state directory {}", self.root.display()))?;
+                Ok(Some(root))
+            }
+            Err(sys::Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(errno).with_context(context),
+        }
+    }
+
+    /// The directory of a container, if it is there.
+    fn open_entry(&self, id: &str) -> Result<Option<File>> {
+        check_id(id)?;
+        let Some(root) = self.open()? else { return Ok(None) };
+        files::open_directory(root.as_fd(), id).with_context(|| format!("container {id}"))
     }
 
     /// Makes the directory of a new container and locks it.
@@ -76,25 +107,29 @@ impl Store {
             .mode(0o700)
             .create(&self.root)
             .with_context(|| format!("make state directory {}", self.root.display()))?;
+        let root = self.open()?.with_context(|| format!("state directory {} was removed", self.root.display()))?;
         if self.users {
             // With the sticky bit it is no rubbish (XDG Base Directory Specification).
             std::fs::set_permissions(&self.root, Permissions::from_mode(0o1700))
                 .with_context(|| format!("chmod {}", self.root.display()))?;
         }
         let path = self.root.join(id);
-        match DirBuilder::new().mode(0o700).create(&path) {
+        match sys::mkdirat(root.as_fd(), &CString::new(id)?, 0o700) {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                bail!("container with given ID already exists: {id}")
-            }
-            Err(error) => return Err(error).with_context(|| format!("make {}", path.display())),
+            Err(sys::Errno::EEXIST) => bail!("container with given ID already exists: {id}"),
+            Err(errno) => return Err(errno).with_context(|| format!("make {}", path.display())),
         }
-        match Entry::lock(path.clone()) {
+        let locked = match files::open_directory(root.as_fd(), id) {
+            Ok(Some(dir)) => Entry::lock(dir, path),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        match locked {
             // Between the two calls somebody may have found the empty directory and deleted it.
             Ok(entry) => entry.with_context(|| format!("container {id} was deleted while it was created")),
             Err(error) => {
                 // Still empty, or somebody else's by now, and then it is not removed.
-                let _kept = std::fs::remove_dir(&path);
+                let _kept = unlinkat(&root, id, UnlinkatFlags::RemoveDir);
                 Err(error)
             }
         }
@@ -102,44 +137,45 @@ impl Store {
 
     /// The directory of a container, locked; none when there is no such container.
     pub fn find(&self, id: &str) -> Result<Option<Entry>> {
-        check_id(id)?;
-        Entry::lock(self.root.join(id))
+        let Some(dir) = self.open_entry(id)? else { return Ok(None) };
+        Entry::lock(dir, self.root.join(id))
     }
 
-    /// Is another command at work on the container?
+    /// Whether another command is at work on the container.
     pub fn is_busy(&self, id: &str) -> Result<bool> {
-        check_id(id)?;
-        let Ok(dir) = File::open(self.root.join(id)) else { return Ok(false) };
-        Ok(matches!(Flock::lock(dir, FlockArg::LockExclusiveNonblock), Err((_, sys::Errno::EWOULDBLOCK))))
+        let Some(dir) = self.open_entry(id)? else { return Ok(false) };
+        match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+            Ok(_) => Ok(false),
+            Err((_, sys::Errno::EWOULDBLOCK)) => Ok(true),
+            Err((_, errno)) => Err(errno).with_context(|| format!("lock {}", self.root.join(id).display())),
+        }
     }
 
     /// The record of a container, without its lock: it is replaced in one go. One that is just being made or removed may have
     /// none, and is not there for those who only look.
     pub fn peek(&self, id: &str) -> Result<Option<Vec<u8>>> {
-        check_id(id)?;
-        let path = self.root.join(id).join(RECORD);
-        match std::fs::read(&path) {
-            Ok(record) => Ok(Some(record)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
-        }
+        let Some(dir) = self.open_entry(id)? else { return Ok(None) };
+        files::read(dir.as_fd(), RECORD).with_context(|| format!("read {}", self.root.join(id).join(RECORD).display()))
     }
 
-    /// Is there something at the gate of a container?
-    pub fn has_gate(&self, id: &str) -> bool {
-        self.root.join(id).join(GATE).exists()
+    /// Whether there is something at the gate of a container.
+    pub fn has_gate(&self, id: &str) -> Result<bool> {
+        let Some(dir) = self.open_entry(id)? else { return Ok(false) };
+        files::exists(dir.as_fd(), GATE).with_context(|| format!("stat {}", self.root.join(id).join(GATE).display()))
     }
 
     /// The ids of all containers, sorted.
     pub fn ids(&self) -> Result<Vec<String>> {
-        let entries = match std::fs::read_dir(&self.root) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound && !self.explicit => return Ok(Vec::new()),
-            Err(error) => return Err(error).with_context(|| format!("read state directory {}", self.root.display())),
+        let context = || format!("read state directory {}", self.root.display());
+        let root = match self.open()? {
+            Some(root) => root,
+            None if !self.explicit => return Ok(Vec::new()),
+            None => return Err(sys::Errno::ENOENT).with_context(context),
         };
+        let root = sys::openat2(root.as_fd(), c".", libc::O_RDONLY | libc::O_DIRECTORY, 0, 0).with_context(context)?;
         let mut ids = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name().to_string_lossy().into_owned();
+        for entry in Dir::from_fd(root).with_context(context)?.iter() {
+            let name = entry.with_context(context)?.file_name().to_string_lossy().into_owned();
             if check_id(&name).is_ok() {
                 ids.push(name);
             }
@@ -150,12 +186,7 @@ impl Store {
 }
 
 impl Entry {
-    fn lock(path: PathBuf) -> Result<Option<Entry>> {
-        let dir = match File::options().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(&path) {
-            Ok(dir) => dir,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("open {}", path.display())),
-        };
+    fn lock(dir: File, path: PathBuf) -> Result<Option<Entry>> {
         let dir = wait_for_lock(dir).with_context(|| format!("lock {}", path.display()))?;
         if sys::fstat(dir.as_fd())?.st_nlink == 0 {
             return Ok(None);
@@ -178,6 +209,23 @@ impl Entry {
         PathBuf::from(format!("/proc/self/fd/{}/{name}", self.dir.as_raw_fd()))
     }
 
+    /// Keeps the container's mark, beside the record.
+    pub fn keep_mark(&self, mark: &str) -> Result<()> {
+        sys::symlinkat(&CString::new(mark)?, self.fd(), MARK)
+            .with_context(|| format!("keep the mark in {}", self.path.display()))
+    }
+
+    /// The container's mark, if it was kept.
+    pub fn read_mark(&self) -> Result<Option<String>> {
+        let mut buffer = [0u8; 256];
+        match sys::readlinkat(self.fd(), MARK, &mut buffer) {
+            Ok(length) => Ok(Some(String::from_utf8_lossy(&buffer[..length]).into_owned())),
+            // There is none, or it is not a link.
+            Err(sys::Errno::ENOENT | sys::Errno::EINVAL) => Ok(None),
+            Err(errno) => Err(errno).with_context(|| format!("read the mark in {}", self.path.display())),
+        }
+    }
+
     /// Keeps the configuration.
     pub fn keep_config(&self, text: &[u8]) -> Result<()> {
         self.write(CONFIG, text)
@@ -185,7 +233,9 @@ impl Entry {
 
     /// The configuration as it was at `create`.
     pub fn read_config(&self) -> Result<Vec<u8>> {
-        std::fs::read(self.path.join(CONFIG)).with_context(|| format!("read {}", self.path.join(CONFIG).display()))
+        let context = || format!("read {}", self.path.join(CONFIG).display());
+        let text = files::read(self.fd(), CONFIG).with_context(context)?;
+        text.ok_or(sys::Errno::ENOENT).with_context(context)
     }
 
     /// Writes the record in one go: whoever reads sees the old one or the new one.
@@ -193,67 +243,57 @@ impl Entry {
     /// Not synced to disk: it describes processes, mounts and cgroups that do not survive what would lose it.
     pub fn write_record(&self, record: &[u8]) -> Result<()> {
         self.write(RECORD_DRAFT, record)?;
-        std::fs::rename(self.path.join(RECORD_DRAFT), self.path.join(RECORD))
+        nix::fcntl::renameat(&*self.dir, RECORD_DRAFT, &*self.dir, RECORD)
             .with_context(|| format!("rename {} in {}", RECORD_DRAFT, self.path.display()))
     }
 
     fn write(&self, name: &str, text: &[u8]) -> Result<()> {
-        let path = self.path.join(name);
-        File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(text))
-            .with_context(|| format!("write {}", path.display()))
+        files::write(self.fd(), name, text).with_context(|| format!("write {}", self.path.join(name).display()))
     }
 
     /// The record; none when there is not even a first one.
     pub fn read_record(&self) -> Result<Option<Vec<u8>>> {
-        match std::fs::read(self.path.join(RECORD)) {
-            Ok(record) => Ok(Some(record)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("read {}", self.path.join(RECORD).display())),
-        }
+        files::read(self.fd(), RECORD).with_context(|| format!("read {}", self.path.join(RECORD).display()))
     }
 
-    /// Is there something at the gate?
-    pub fn has_gate(&self) -> bool {
-        self.path.join(GATE).exists()
+    /// Whether there is something at the gate.
+    pub fn has_gate(&self) -> Result<bool> {
+        files::exists(self.fd(), GATE).with_context(|| format!("stat {}", self.path.join(GATE).display()))
     }
 
     /// Closes the gate: the container has started.
     pub fn remove_gate(&self) -> Result<()> {
-        match std::fs::remove_file(self.path.join(GATE)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("remove {}", self.path.join(GATE).display()))
-            }
-            _ => Ok(()),
-        }
+        let gate = CString::new(GATE)?;
+        self.unlink(&gate).with_context(|| format!("remove {}", self.path.join(GATE).display()))
     }
 
     /// Removes the directory with everything in it: files, and one directory of files. Nothing is followed.
     pub fn remove(self) -> Result<()> {
         let context = || format!("remove {}", self.path.display());
         // What is there almost always, so that the directory need not be listed.
-        for name in [c"state.json", c"config.json", c"start.sock"] {
+        for name in [c"state.json", c"config.json", c"start.sock", MARK] {
             self.unlink(name).with_context(context)?;
         }
-        match std::fs::remove_dir(&self.path) {
-            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+        match self.remove_directory() {
+            Err(sys::Errno::ENOTEMPTY) => {}
             answer => return answer.with_context(context),
         }
         // The container sees it read-only, so there is nothing in it that was not put there by start.
-        match std::fs::remove_dir_all(self.path.join(NOTIFY)) {
+        match std::fs::remove_dir_all(self.short_path(NOTIFY)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(context),
             _ => {}
         }
-        for entry in std::fs::read_dir(&self.path).with_context(context)? {
+        for entry in std::fs::read_dir(self.short_path("")).with_context(context)? {
             let name = CString::new(entry.with_context(context)?.file_name().as_encoded_bytes())?;
             self.unlink(&name).with_context(context)?;
         }
-        std::fs::remove_dir(&self.path).with_context(context)
+        self.remove_directory().with_context(context)
+    }
+
+    /// Removes the empty directory from the one that it lies in now.
+    fn remove_directory(&self) -> sys::Result<()> {
+        let above = sys::openat2(self.fd(), c"..", libc::O_PATH | libc::O_DIRECTORY, 0, 0)?;
+        unlinkat(&above, self.path.file_name().unwrap_or_default(), UnlinkatFlags::RemoveDir)
     }
 
     fn unlink(&self, name: &CStr) -> Result<()> {
@@ -268,8 +308,13 @@ impl Entry {
 /// user has made, who is still called otherwise then.
 pub fn has_runtime_directory() -> Result<bool> {
     let known_otherwise =
-        || std::env::var_os("XDG_RUNTIME_DIR").is_some() && std::env::var_os("USER").is_none_or(|name| name != "root");
+        || runtime_directory().is_some() && std::env::var_os("USER").is_none_or(|name| name != "root");
     Ok(!nix::unistd::getresuid()?.effective.is_root() || !in_initial_user_namespace()? && known_otherwise())
+}
+
+/// The user's runtime directory. One that is not an absolute path is ignored (XDG Base Directory Specification).
+pub fn runtime_directory() -> Option<OsString> {
+    std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_absolute())
 }
 
 /// Waits for the lock, as long as another command may take for its work on the container.

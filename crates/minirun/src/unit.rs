@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
-use minirun_cgroup::Cgroup;
+use minirun_cgroup::{Cgroup, Hierarchy, Mark};
 use minirun_plan::{CgroupPlan, Knob, Origin, Property, UnitPlan, Value, knobs_of, unit_description, unit_properties};
 use minirun_sys as sys;
 use minirun_sys::Forked;
@@ -19,10 +19,9 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
 use crate::cli::Call;
-use crate::container::{CgroupRecord, UnitRecord};
+use crate::container::{CgroupRecord, Record, UnitRecord, elsewhere};
 use crate::facts;
-use crate::removal::{add_undo, owner_of};
-use crate::store::Entry;
+use crate::removal::add_undo;
 use crate::trace::doing;
 
 /// From this version on a scope has the property `OOMPolicy`.
@@ -115,9 +114,17 @@ pub fn reach(plan: &CgroupPlan, user: bool) -> Result<Option<Manager>> {
 }
 
 /// Has systemd make the scope of a plan, and opens its cgroup. The placeholder has to live until init is there.
-pub fn start(mut manager: Manager, unit: &UnitPlan, mount: &Path, plan: &CgroupPlan) -> Result<(Cgroup, Placeholder)> {
+pub fn start(
+    mut manager: Manager,
+    unit: &UnitPlan,
+    mark: &Mark,
+    (mount, plan): (&Path, &CgroupPlan),
+) -> Result<(Cgroup, Placeholder)> {
     let placeholder = Placeholder::new()?;
     let mut properties = unit.properties.clone();
+    for property in properties.iter_mut().filter(|property| property.name == "Description") {
+        property.value = Value::string(description(mark));
+    }
     if properties.iter().any(|property| property.name == "OOMPolicy") && manager.version()? < OOM_POLICY_SINCE {
         properties.retain(|property| property.name != "OOMPolicy");
     }
@@ -138,9 +145,18 @@ pub fn start(mut manager: Manager, unit: &UnitPlan, mount: &Path, plan: &CgroupP
     Ok((Cgroup::adopt(mount, plan)?, placeholder))
 }
 
+/// For whom a unit is: for people the directory, and the mark by which it is known.
+fn description(mark: &Mark) -> String {
+    unit_description(&format!("{}{}", mark.directory.display(), signature(&mark.token)))
+}
+
+fn signature(token: &str) -> String {
+    format!(" ({token})")
+}
+
 /// Stops a container's scope if it is there, and removes what its cgroup holds. A unit of the same name that is not the
 /// container's stays as it is.
-pub fn remove(entry: &Entry, unit: &UnitRecord, known: &CgroupRecord, deadline: Instant) -> Result<()> {
+pub fn remove(record: &Record, unit: &UnitRecord, known: &CgroupRecord, deadline: Instant) -> Result<()> {
     let _stop = doing("unit", || format!("stop {}", unit.name), "");
     let mut manager = match Manager::connect(unit.user) {
         Ok(manager) => manager,
@@ -152,12 +168,12 @@ pub fn remove(entry: &Entry, unit: &UnitRecord, known: &CgroupRecord, deadline: 
         Err(error) => return Err(error.into()),
     };
     let Some(scope) = manager.scope(&unit.name)? else { return Ok(()) };
-    if scope.description != unit_description(&owner_of(entry)) {
+    if record.mark.is_empty() || !scope.description.ends_with(&signature(&record.mark)) {
         return Ok(());
     }
     let cgroup = match scope.cgroup.as_str() {
         "" | "/" => None,
-        path => Cgroup::open(&known.mount, Path::new(path))?,
+        path => Hierarchy::find(&known.place())?.ok_or_else(|| elsewhere(record))?.open(Path::new(path))?,
     };
     if let Some(cgroup) = &cgroup {
         cgroup.kill()?;

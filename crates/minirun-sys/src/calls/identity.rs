@@ -84,3 +84,11 @@ pub fn prlimit(pid: i32, resource: u32, new: Option<(u64, u64)>) -> Result<(u64,
     check(syscall!(SYS_prlimit64, pid, resource, pointer, old.as_mut_ptr()))?;
     Ok((old[0], old[1]))
 }
+
+/// getrandom(2): 128 bits that nobody can guess.
+pub fn random() -> Result<u128> {
+    let mut bytes = [0u8; 16];
+    let length = check(syscall!(SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), 0))?;
+    // Up to 256 bytes the kernel hands them out whole.
+    if length as usize == bytes.len() { Ok(u128::from_ne_bytes(bytes)) } else { Err(Errno::EIO) }
+}

@@ -4,7 +4,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use minirun_cgroup::{Cgroup, CgroupMount, controllers, locate, v1_controllers};
+use minirun_cgroup::{Cgroup, CgroupMount, Mark, controllers, locate, v1_controllers};
 use minirun_plan::{CgroupPlan, ControllerHome, DeviceFilter, HostFacts};
 use minirun_sys as sys;
 
@@ -92,7 +92,7 @@ fn inside(cgroup: &Cgroup) -> Vec<Row> {
         Row::of_trial("cgroups.born-inside", "CLONE_INTO_CGROUP", born, "create, run and exec", advice).essential(),
         Row::ok("cgroups.mark", "user.minirun", "delete removes only what is marked").essential(),
     ];
-    if let Err(error) = cgroup.claim("minirun check") {
+    if let Err(error) = cgroup.claim(&Mark { token: "check".to_owned(), directory: PathBuf::new() }) {
         rows[1] = Row::missing("cgroups.mark", error.to_string(), "delete removes only what is marked")
             .advice("use a kernel of 5.7 or later: cgroup2 with user.* attributes")
             .essential();

@@ -17,7 +17,7 @@ pub fn rows(call: &Call) -> Vec<Row> {
 
 /// Where the state of containers is kept; none without any place.
 pub fn state_directory(call: &Call) -> Option<PathBuf> {
-    let runtime = || std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("minirun"));
+    let runtime = || crate::store::runtime_directory().map(|dir| Path::new(&dir).join("minirun"));
     let default = || if nix::unistd::geteuid().is_root() { Some("/run/minirun".into()) } else { runtime() };
     call.globals.path("root").or_else(default)
 }

@@ -62,8 +62,9 @@ fn in_use(findings: &mut Findings<'_>, there: &Cgroup) {
     if there.is_frozen().unwrap_or(false) {
         findings.problem(origin, format!("{path}: the cgroup is frozen"), advice);
     }
-    if let Ok(Some(owner)) = there.owner() {
-        findings.problem(origin, format!("{path}: it belongs to the container {owner:?}"), advice);
+    if let Ok(Some(mark)) = there.mark() {
+        let directory = mark.directory.display().to_string();
+        findings.problem(origin, format!("{path}: it belongs to the container {directory:?}"), advice);
     }
 }
 

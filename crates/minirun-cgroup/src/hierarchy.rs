@@ -1,0 +1,128 @@
+//! The cgroup2 file system of a container that was made before: its mount may have been moved, covered or replaced since.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use minirun_sys::{Errno, fstat, fstatfs};
+use nix::sys::statfs::CGROUP2_SUPER_MAGIC;
+
+use crate::mount::mount_points;
+use crate::remove::rmdir;
+use crate::{Cgroup, CgroupError, Result, files};
+
+/// A mount of cgroup2 that shows the part of the hierarchy in which a container's cgroup was made.
+#[derive(Debug)]
+pub struct Hierarchy {
+    root: OwnedFd,
+    mount: PathBuf,
+}
+
+/// Where cgroup2 was when a container was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The mount point.
+    pub mount: PathBuf,
+    /// The inode number of the cgroup at the root of the mount: that of a cgroup namespace shows another cgroup there
+    /// than the host's does. The kernel does not use a number again.
+    pub root: u64,
+}
+
+impl Place {
+    /// What is mounted here now.
+    ///
+    /// # Errors
+    ///
+    /// It is not a cgroup2 file system, or cannot be opened.
+    pub fn of(mount: &Path) -> Result<Place> {
+        match cgroup2_at(mount)? {
+            Some((_, root)) => Ok(Place { mount: mount.to_owned(), root }),
+            None => Err(CgroupError::new("use", mount, "it is not a cgroup2 file system")),
+        }
+    }
+}
+
+impl Hierarchy {
+    /// Finds it at its former place, or at another mount point. None if cgroup2 is mounted, but only with other parts of
+    /// the hierarchy: this process is in another cgroup namespace.
+    ///
+    /// # Errors
+    ///
+    /// No cgroup2 can be reached, or a mount point cannot be looked at.
+    pub fn find(place: &Place) -> Result<Option<Hierarchy>> {
+        let mut others = false;
+        let mut failed = None;
+        let everywhere = std::iter::once_with(mount_points);
+        for mounts in std::iter::once(Ok(vec![place.mount.clone()])).chain(everywhere) {
+            for mount in mounts? {
+                match cgroup2_at(&mount) {
+                    Ok(Some((root, inode))) if inode == place.root => return Ok(Some(Hierarchy { root, mount })),
+                    Ok(Some(_)) => others = true,
+                    Ok(None) => {}
+                    // The mount that is looked for may be another one.
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None if others => Ok(None),
+            None => {
+                let text = "cgroup2 is not mounted there any more, and nowhere else";
+                let error = CgroupError::new("find cgroups at", &place.mount, text);
+                Err(error.hint("mount cgroup2, or remove the mount over it"))
+            }
+        }
+    }
+
+    /// Opens the cgroup at `path`, from the root of the mount; none when it is gone.
+    ///
+    /// # Errors
+    ///
+    /// `path` has a `..`, or the directory cannot be opened.
+    pub fn open(&self, path: &Path) -> Result<Option<Cgroup>> {
+        let path = files::inside(&self.mount, path)?;
+        let failed = |errno| CgroupError::new("open", self.mount.join(&path), errno);
+        match files::open_dir(self.root.as_fd(), &path) {
+            Ok(dir) => {
+                let root = files::duplicate(self.root.as_fd()).map_err(failed)?;
+                Ok(Some(Cgroup { root, dir, mount: self.mount.clone(), path, made: None, leaf: None }))
+            }
+            Err(errno) if files::gone(errno) => Ok(None),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    /// Removes the cgroup at `path` and the directories above it up to `made`, as long as they are empty. For a creation
+    /// that was cut short before anything lived there: what is in use belongs to somebody else and stays.
+    ///
+    /// # Errors
+    ///
+    /// A directory can neither be removed nor is it in use.
+    pub fn remove_unused(&self, path: &Path, made: &Path) -> Result<()> {
+        let path = files::inside(&self.mount, path)?;
+        for directory in path.ancestors().take_while(|directory| directory.starts_with(made)) {
+            match rmdir(self.root.as_fd(), directory) {
+                Ok(()) => {}
+                Err(Errno::EBUSY | Errno::ENOTEMPTY) => break,
+                Err(errno) => return Err(CgroupError::new("remove", self.mount.join(directory), errno)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The directory and its inode number, if cgroup2 is mounted there.
+fn cgroup2_at(mount: &Path) -> Result<Option<(OwnedFd, u64)>> {
+    let failed = |errno| CgroupError::new("open", mount, errno);
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let root = match files::c_path(mount).and_then(|path| minirun_sys::open(&path, flags)) {
+        // Removed, replaced by a file, or below a mount that hides it.
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+        answer => answer.map_err(failed)?,
+    };
+    if fstatfs(root.as_fd()).map_err(failed)?.magic != CGROUP2_SUPER_MAGIC.0 as i64 {
+        return Ok(None);
+    }
+    let inode = fstat(root.as_fd()).map_err(failed)?.st_ino;
+    Ok(Some((root, inode)))
+}
