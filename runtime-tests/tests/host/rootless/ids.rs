@@ -117,7 +117,16 @@ fn root_brings_no_groups_into_a_namespace_that_denies_them() {
     let state = first.bundle().state_root();
     if first.bundle().runtime().is_minirun() {
         let words = ["--root", state.to_str().unwrap(), "exec", first.bundle().id(), "/bin/cat", "/proc/self/status"];
+        // Root does not believe the state of a user.
+        let message = call(&words).failure();
+        assert!(message.contains(&format!("it belongs to user {}", User::id())), "{message}");
+        let give_to = |owner: u32| {
+            let status = std::process::Command::new("chown").args(["-R", &owner.to_string()]).arg(&state).status();
+            assert!(status.unwrap().success());
+        };
+        give_to(0);
         let seen = call(&words).success();
+        give_to(User::id());
         assert_eq!(seen.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap().trim(), "", "{seen}");
     }
 }
