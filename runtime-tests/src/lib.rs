@@ -39,5 +39,5 @@ pub use openmetrics::{Sample, read_openmetrics};
 pub use runtime::{Output, Running, Runtime};
 pub use sweep::{Random, is_full_sweep, sample};
 pub use terminal::{Receiver, Terminal};
-pub use trace::{Traced, errat, killat};
+pub use trace::{Traced, beside, errat, killat};
 pub use user::{Delegated, User};

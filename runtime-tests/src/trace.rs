@@ -1,6 +1,7 @@
-//! Faults at a chosen system call: `killat` kills the runtime there, `errat` makes the call fail.
+//! Faults at a chosen system call: `killat` kills the runtime there, `errat` makes the call fail, and `beside` does something
+//! else beside it.
 //!
-//! Both run the tracer in a thread of its own, because the kernel lets only the thread that made a tracee control it.
+//! They run the tracer in a thread of its own, because the kernel lets only the thread that made a tracee control it.
 //! The thread waits with `__WNOTHREAD`, so that it never takes the children of other tests, and its end releases
 //! whatever it still traces: a container outlives the call that made it.
 
@@ -25,10 +26,11 @@ pub struct Traced {
 }
 
 /// What happens at the chosen call.
-#[derive(Debug, Clone, Copy)]
-enum Fault {
+#[derive(Clone, Copy)]
+enum Fault<'f> {
     Kill,
     Error { errno: i32, calls: &'static [libc::c_long] },
+    Beside(&'f (dyn Fn(u64) + Sync)),
 }
 
 /// Runs a command and kills its process at entry of the `at`-th system call of it or of its threads. With 0 it only
@@ -43,8 +45,14 @@ pub fn errat(command: Command, at: u64, errno: Errno, calls: &'static [libc::c_l
     in_a_thread(command, at, Fault::Error { errno: errno as i32, calls })
 }
 
-fn in_a_thread(command: Command, at: u64, fault: Fault) -> Traced {
-    std::thread::spawn(move || trace(command, at, fault)).join().expect("the tracer")
+/// Runs a command and calls `then` with the number of each system call that is entered, by the command or by any of its
+/// descendants, which stands still meanwhile.
+pub fn beside(command: Command, then: impl Fn(u64) + Sync) -> Traced {
+    in_a_thread(command, 0, Fault::Beside(&then))
+}
+
+fn in_a_thread(command: Command, at: u64, fault: Fault<'_>) -> Traced {
+    std::thread::scope(|scope| scope.spawn(move || trace(command, at, fault)).join().expect("the tracer"))
 }
 
 /// Starts a command as a tracee of this thread, up to its first instruction.
@@ -58,11 +66,11 @@ pub(crate) fn begin(command: &mut Command) -> Pid {
     front
 }
 
-fn trace(mut command: Command, at: u64, fault: Fault) -> Traced {
+fn trace(mut command: Command, at: u64, fault: Fault<'_>) -> Traced {
     let front = begin(&mut command);
     let _watch = Watchdog::over(front);
     let mut options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_TRACEEXEC;
-    if let Fault::Error { .. } = fault {
+    if !matches!(fault, Fault::Kill) {
         options |= Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK;
     }
     ptrace::setoptions(front, options).expect("set ptrace options");
@@ -81,9 +89,13 @@ fn trace(mut command: Command, at: u64, fault: Fault) -> Traced {
                 match syscall_stop(pid) {
                     Some(SyscallStop::Entry(number)) if matches(fault, number) => {
                         calls += 1;
+                        if let Fault::Beside(then) = fault {
+                            then(calls);
+                        }
                         if calls == at {
                             match fault {
                                 Fault::Kill => drop(kill(front, Signal::SIGKILL)),
+                                Fault::Beside(_) => {}
                                 Fault::Error { .. } => {
                                     set_registers(pid, |registers| registers.orig_rax = u64::MAX);
                                     failing = Some(pid);
@@ -110,9 +122,9 @@ fn trace(mut command: Command, at: u64, fault: Fault) -> Traced {
     }
 }
 
-fn matches(fault: Fault, number: u64) -> bool {
+fn matches(fault: Fault<'_>, number: u64) -> bool {
     match fault {
-        Fault::Kill => true,
+        Fault::Kill | Fault::Beside(_) => true,
         Fault::Error { calls, .. } => calls.iter().any(|call| *call as u64 == number),
     }
 }

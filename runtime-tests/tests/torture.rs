@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
 
+#[path = "torture/swaps.rs"]
+mod swaps;
+
 use std::process::Command;
 
 use libc::c_long;

@@ -1,5 +1,6 @@
 //! From a configuration to a plan: the order of a container, once, with the reasons.
 
+mod anchors;
 mod cgroup_path;
 pub(crate) mod devices;
 mod document;
@@ -122,7 +123,8 @@ impl<'a> Draft<'a> {
     }
 
     /// The plan, if nothing is wrong with it.
-    fn finish(self) -> Result<Plan, Problems> {
+    fn finish(mut self) -> Result<Plan, Problems> {
+        let mounts = anchors::anchors(&mut self.init);
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
@@ -139,6 +141,7 @@ impl<'a> Draft<'a> {
             handles,
             idmaps,
             init,
+            mounts,
             payload,
             hooks,
             warnings,

@@ -21,11 +21,22 @@ pub enum RootPlace {
 }
 
 /// A path inside the container's root, without a leading slash, with the ends of its components.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InRoot {
     path: CString,
     /// The path up to its first, second, … component; the last one is the path itself.
     prefixes: Vec<CString>,
+    /// The mount that it lies on.
+    base: Option<Base>,
+}
+
+/// A mount of an earlier step, below which a path lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Base {
+    /// The number of the mount: see [`MountPoint::number`].
+    mount: usize,
+    /// How many components lead to it.
+    depth: usize,
 }
 
 impl InRoot {
@@ -46,7 +57,7 @@ impl InRoot {
             prefixes.push(CString::new(so_far).ok()?);
         }
         let path = prefixes.last().cloned().unwrap_or_default();
-        Some(InRoot { path, prefixes })
+        Some(InRoot { path, prefixes, base: None })
     }
 
     /// The whole path; empty for the root itself.
@@ -57,6 +68,38 @@ impl InRoot {
     /// The path of each ancestor below the root, outermost first, and then the path itself.
     pub fn prefixes(&self) -> &[CString] {
         &self.prefixes
+    }
+
+    /// The number of the mount that the path lies on, which is an earlier step's; none for the root's own.
+    ///
+    /// What is found below a mount is looked up from the mount's descriptor: by its name it may be something else by then,
+    /// because others can rename the directories of the root file system.
+    pub fn mount(&self) -> Option<usize> {
+        self.base.map(|base| base.mount)
+    }
+
+    /// The path from that mount, or else from the root.
+    pub fn below_mount(&self) -> &CStr {
+        self.rest_of(&self.path)
+    }
+
+    /// The same of its parent directory.
+    pub fn parent_below_mount(&self) -> &CStr {
+        let parent = self.prefixes.len().checked_sub(2).and_then(|last| self.prefixes.get(last));
+        parent.map_or(c"", |parent| self.rest_of(parent))
+    }
+
+    /// A prefix without the part that leads to the mount.
+    fn rest_of<'p>(&self, prefix: &'p CStr) -> &'p CStr {
+        let start = self.base.map_or(0, |base| self.prefixes[base.depth - 1].as_bytes().len() + 1);
+        // A prefix that is the mount's own path, or one above it, leaves nothing.
+        prefix.to_bytes_with_nul().get(start..).and_then(|rest| CStr::from_bytes_with_nul(rest).ok()).unwrap_or(c"")
+    }
+
+    /// Says that the path lies on the mount of this number, to which so many of its components lead.
+    pub(crate) fn set_mount(&mut self, mount: usize, depth: usize) {
+        debug_assert!((1..self.prefixes.len()).contains(&depth), "a mount is above what lies on it");
+        self.base = Some(Base { mount, depth });
     }
 
     /// The last component.
@@ -118,6 +161,11 @@ impl Attributes {
 pub struct MountPoint {
     /// Where it goes.
     pub target: InRoot,
+    /// The number of the mount, which counts those that init makes; of a remount, the one that it changes. None where no
+    /// step has made that.
+    pub number: Option<usize>,
+    /// Do later steps start from it?
+    pub keep: bool,
     /// What the place must be.
     pub kind: PointKind,
     /// May it lie on procfs? Names that lead there by a link may not.
@@ -329,8 +377,10 @@ pub enum Op {
     Terminal {
         /// Rows and columns.
         size: Option<(u16, u16)>,
-        /// Show it at /dev/console as well?
-        console: bool,
+        /// What makes it: `/dev/pts/ptmx`, or else `/dev/ptmx`.
+        multiplexers: Box<[InRoot; 2]>,
+        /// Where it is shown as well: `/dev/console`.
+        console: Option<InRoot>,
         /// Who owns it.
         uid: u32,
     },
@@ -340,9 +390,23 @@ pub enum Op {
         path: InRoot,
         /// The label of the empty directory (SELinux).
         label: Option<CString>,
+        /// The number of the mount whose mount point this is.
+        number: Option<usize>,
     },
     /// This path and what is beneath it may not be written.
-    ReadonlyPath(InRoot),
+    ReadonlyPath {
+        /// Which.
+        path: InRoot,
+        /// The number of the mount whose mount point this is.
+        number: Option<usize>,
+    },
+    /// The mount of this number is what is found at this path: nobody has put another directory there meanwhile.
+    VerifyMount {
+        /// Where it was made.
+        path: InRoot,
+        /// Which.
+        number: usize,
+    },
     /// The propagation of `/` in the container.
     RootPropagation(u64),
     /// Nothing in the root file system itself may be written.

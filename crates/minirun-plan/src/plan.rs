@@ -36,6 +36,8 @@ pub struct Plan {
     pub idmaps: Vec<IdMaps>,
     /// What init does, first to last.
     pub init: Vec<Step>,
+    /// How many mounts those steps make.
+    pub mounts: usize,
     /// What runs in the container.
     pub payload: Payload,
     /// What runs besides.

@@ -206,7 +206,8 @@ impl Op {
             Op::Sysctl { .. } => "sysctl",
             Op::Terminal { .. } => "terminal",
             Op::MaskedPath { .. } => "mask",
-            Op::ReadonlyPath(_) => "read-only",
+            Op::ReadonlyPath { .. } => "read-only",
+            Op::VerifyMount { .. } => "verify",
             Op::RootPropagation(_) => "root-propagation",
             Op::ReadonlyRoot => "read-only-root",
             Op::Limit { .. } => "limit",
@@ -297,15 +298,15 @@ impl Op {
                 let names = (0..64).filter(|bit| kinds & 1 << bit != 0).map(|bit| name_of(1 << bit));
                 names.collect::<Vec<_>>().join(" ")
             }
-            Op::Terminal { size, console, uid } => {
+            Op::Terminal { size, console, uid, .. } => {
                 let size = size.map_or(String::new(), |(rows, columns)| format!(" {rows} rows {columns} columns"));
-                format!("{}owner {uid}{size}", if *console { "/dev/console " } else { "" })
+                format!("{}owner {uid}{size}", if console.is_some() { "/dev/console " } else { "" })
             }
-            Op::MaskedPath { path, label } => format!(
+            Op::MaskedPath { path, label, .. } => format!(
                 "{path}{}",
                 label.as_deref().map_or(String::new(), |label| format!(" labelled {}", show(label)))
             ),
-            Op::ReadonlyPath(path) | Op::MakeDirectory(path) => path.to_string(),
+            Op::ReadonlyPath { path, .. } | Op::VerifyMount { path, .. } | Op::MakeDirectory(path) => path.to_string(),
             Op::Limit { resource, soft, hard } => {
                 format!("{} {} {}", limit_name(*resource), limit(*soft), limit(*hard))
             }

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+#[path = "compile/anchors.rs"]
+mod anchors;
 #[path = "compile/confinement.rs"]
 mod confinement;
 #[path = "compile/document.rs"]

@@ -37,6 +37,8 @@ pub(crate) struct Opened {
     pub(crate) namespaces: Vec<OwnedFd>,
     /// Detached copies of the mounts that are sources of bind mounts.
     pub(crate) handles: Vec<OwnedFd>,
+    /// The mounts that init makes, by number: a place for each.
+    pub(crate) mounts: Vec<Option<mounts::Made>>,
     /// User namespaces to map mounts' ids by.
     pub(crate) idmaps: Vec<OwnedFd>,
     /// The running container that init enters, if it does.
@@ -214,9 +216,12 @@ impl<'a> Executor<'a> {
             Op::RunHook(i) => self.run_hook(*i),
             Op::PivotRoot => self.pivot_root(),
             Op::ChangeRoot => self.change_root(),
-            Op::Terminal { size, console, uid } => self.terminal(*size, *console, *uid),
-            Op::MaskedPath { path, label } => self.mask(path, label.as_deref()),
-            Op::ReadonlyPath(path) => self.make_read_only(path),
+            Op::Terminal { size, multiplexers, console, uid } => {
+                self.terminal(*size, multiplexers, console.as_ref(), *uid)
+            }
+            Op::MaskedPath { path, label, number } => self.mask(path, label.as_deref(), *number),
+            Op::ReadonlyPath { path, number } => self.make_read_only(path, *number),
+            Op::VerifyMount { path, number } => self.verify_mount(path, *number),
             Op::RootPropagation(flags) => root::set_propagation(*flags),
             Op::ReadonlyRoot => self.make_root_read_only(),
             Op::Limit { resource, soft, hard } => {

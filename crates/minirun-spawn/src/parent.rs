@@ -170,6 +170,7 @@ fn give_birth(
     let mut opened = Opened {
         namespaces,
         handles,
+        mounts: std::iter::repeat_with(|| None).take(plan.mounts).collect(),
         idmaps,
         container,
         not_inits: extras.not_inits.iter().map(|fd| fd.as_raw_fd()).collect(),

@@ -173,7 +173,7 @@ calls! {
     Setgid "setresgid", Setuid "setresuid", Capset "capset", Prctl "prctl", Keyctl "keyctl", Setsid "setsid",
     Accept "accept4", CloseRange "close_range", Sigaction "rt_sigaction", Execve "execve", Clone "clone3", Dup "dup3", Seek "lseek", Poll "poll", Wait "wait4", Ioctl "ioctl", Fchown "fchown", Sendmsg "sendmsg",
     SetMempolicy "set_mempolicy", Personality "personality", Seccomp "seccomp", Unshare "unshare", Getresuid "getresuid", Getresgid "getresgid",
-    Getgroups "getgroups", Capget "capget",
+    Getgroups "getgroups", Capget "capget", Statx "statx",
 }
 
 /// Why a step failed: a call with its error number, or a check with its words.

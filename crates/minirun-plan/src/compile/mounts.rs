@@ -156,6 +156,8 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
     }
     let point = |kind, options: &MountOptions| MountPoint {
         target: target.clone(),
+        number: None,
+        keep: false,
         kind,
         may_cover_proc: target.path().to_bytes().starts_with(b"proc"),
         attributes: options.attributes,
@@ -436,10 +438,12 @@ pub(super) fn views(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
             warn_of_relative(draft, path, &origin);
             match InRoot::new(path) {
                 Some(target) if target.path().is_empty() => draft.problem(&origin, "cannot be the root"),
-                Some(target) if place == "linux.readonlyPaths" => draft.step(Op::ReadonlyPath(target), origin),
+                Some(target) if place == "linux.readonlyPaths" => {
+                    draft.step(Op::ReadonlyPath { path: target, number: None }, origin)
+                }
                 Some(path) => {
                     let label = draft.mount_label.clone();
-                    draft.step(Op::MaskedPath { path, label }, origin);
+                    draft.step(Op::MaskedPath { path, label, number: None }, origin);
                 }
                 None => draft.problem(&origin, "must not contain a NUL byte"),
             }

@@ -12,7 +12,11 @@ use crate::{Credentials, HostOp, HostStep, InRoot, Op, Origin};
 pub(super) fn terminal(draft: &mut Draft<'_>, spec: &Spec, console: bool) {
     let Some(process) = spec.process.as_ref().filter(|process| process.terminal) else { return };
     let size = process.console_size.as_ref().map(|size| (size.height, size.width));
-    draft.step(Op::Terminal { size, console, uid: process.user.uid }, Origin::of("process.terminal"));
+    let path = |path| InRoot::new(path).unwrap_or_default();
+    let multiplexers = Box::new([path("dev/pts/ptmx"), path("dev/ptmx")]);
+    let console = console.then(|| path("dev/console"));
+    let op = Op::Terminal { size, multiplexers, console, uid: process.user.uid };
+    draft.step(op, Origin::of("process.terminal"));
 }
 
 /// `process.cwd` is made while the root can still be written.

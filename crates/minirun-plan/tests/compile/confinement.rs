@@ -103,8 +103,10 @@ fn what_is_mounted_anew_gets_the_mount_label() {
     let masked = json!({"/linux/maskedPaths": ["/proc/acpi"]});
     and_step(masked, "mask /proc/acpi labelled u:r:t:s0:c1,c2 [linux.maskedPaths[0]]");
     // One superblock for everybody, or for the whole namespace.
-    and_step(mount("/proc", "proc", &[]), "mount /proc proc [mounts[0]]");
-    and_step(mount("/sys", "sysfs", &[]), "mount /sys sysfs [mounts[0]]");
+    for (name, kind) in [("proc", "proc"), ("sys", "sysfs")] {
+        let expected = [format!("mount /{name} {kind} [mounts[0]]"), format!("verify /{name} [mounts[0]]")];
+        check(label(mount(&format!("/{name}"), kind, &[])), &selinux(), &refs(&expected));
+    }
     let cgroup = and(mount("/c", "cgroup", &[]), "/linux/namespaces/-", json!({"type": "cgroup"}));
     check(label(cgroup), &selinux(), &["new cgroup [linux.namespaces]", "mount /c cgroup2 [mounts[0]]"]);
     // What is there already keeps its label.

@@ -139,8 +139,8 @@ fn over_proc_only_what_is_known() {
         );
     }
     let host = json!({"/mounts/-": {"destination": "/proc", "source": "/proc", "options": ["rbind"]}});
-    check(host, &v2(), &["bind /proc from /proc recursive [mounts[0]]"]);
-    check(mount("/proc", "proc", &[]), &v2(), &["mount /proc proc [mounts[0]]"]);
+    check(host, &v2(), &["bind /proc from /proc recursive [mounts[0]]", "verify /proc [mounts[0]]"]);
+    check(mount("/proc", "proc", &[]), &v2(), &["mount /proc proc [mounts[0]]", "verify /proc [mounts[0]]"]);
     check(mount("/process", "tmpfs", &[]), &v2(), &["mount /process tmpfs [mounts[0]]"]);
 }
 
@@ -191,14 +191,15 @@ const DEV: [&str; 12] = [
 #[test]
 fn a_bound_dev_is_left_as_it_is() {
     let bound = "bind /dev from /src [mounts[0]]";
-    check(mount("/dev", "bind", &[]), &v2(), &[&DEV[..], &[bound]].concat());
-    check(mount("/dev/", "none", &["bind"]), &v2(), &[&DEV[..], &[bound]].concat());
-    check(mount("/dev", "tmpfs", &[]), &v2(), &["mount /dev tmpfs [mounts[0]]"]);
+    let verified = "verify /dev [mounts[0]]";
+    check(mount("/dev", "bind", &[]), &v2(), &[&DEV[..], &[bound, verified]].concat());
+    check(mount("/dev/", "none", &["bind"]), &v2(), &[&DEV[..], &[bound, verified]].concat());
+    check(mount("/dev", "tmpfs", &[]), &v2(), &["mount /dev tmpfs [mounts[0]]", verified]);
     check(mount("/dev/shm", "bind", &[]), &v2(), &["bind /dev/shm from /src [mounts[0]]"]);
     // What is listed was asked for, wherever /dev comes from.
     let listed = and(mount("/dev", "bind", &[]), "/linux/devices", json!([{"type": "p", "path": "/dev/p"}]));
     let pipe = "device /dev/p p 0:0 mode 0666 owner 0:0 [linux.devices[0]]";
-    check(listed, &v2(), &[&DEV[..], &[bound, pipe]].concat());
+    check(listed, &v2(), &[&DEV[..], &[bound, pipe, verified]].concat());
 }
 
 #[test]

@@ -21,6 +21,23 @@ pub(crate) struct TmpfsModes {
     pub(crate) copy_up: bool,
 }
 
+/// A mount that init has made.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// Its id.
+    pub(crate) id: u64,
+    /// Its root, where later steps start from it.
+    pub(crate) root: Option<OwnedFd>,
+}
+
+/// A plan that counts its mounts wrongly is a bug.
+const NOT_COUNTED: Fault = Fault::check("no such mount was made");
+
+/// The id of the mount that a descriptor is on.
+pub(super) fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Fault> {
+    sys::mount_id(fd).in_call(Call::Statx)
+}
+
 /// Sets attributes, if there are any.
 fn set_attributes(mount: BorrowedFd<'_>, recursive: bool, attributes: Attributes) -> Result<(), Fault> {
     if attributes.is_empty() {
@@ -67,7 +84,22 @@ impl Executor<'_> {
             copy_up::copy_up(place.fd.as_fd(), mount.as_fd())?;
         }
         sys::move_mount(mount.as_fd(), place.fd.as_fd()).in_call(Call::MoveMount)?;
-        set_the_rest(mount.as_fd(), point)
+        self.finish_mount(mount, point)
+    }
+
+    /// What a mount gets once it is attached; and it is remembered, for the steps to come.
+    fn finish_mount(&mut self, mount: OwnedFd, point: &MountPoint) -> Result<(), Fault> {
+        set_the_rest(mount.as_fd(), point)?;
+        let Some(number) = point.number else { return Ok(()) };
+        let Some(made) = self.opened.mounts.get_mut(number) else { return Err(NOT_COUNTED) };
+        *made = Some(Made { id: mount_id(mount.as_fd())?, root: point.keep.then_some(mount) });
+        Ok(())
+    }
+
+    /// The root of the mount of this number.
+    pub(crate) fn mount_root(&self, number: usize) -> Result<BorrowedFd<'_>, Fault> {
+        let made = self.opened.mounts.get(number).and_then(Option::as_ref).and_then(|made| made.root.as_ref());
+        made.map(|root| root.as_fd()).ok_or(NOT_COUNTED)
     }
 
     /// The mount point, which must not be on procfs by way of a link: what is written there later would go astray
@@ -124,8 +156,7 @@ impl Executor<'_> {
         sys::fsconfig_set(context, c"mode", Some(text.as_c_str())).in_call(Call::Fsconfig)
     }
 
-    /// A mount whose flags only mount(2) can say. Its target is named through the host's /proc, where init's descriptors
-    /// are out of the container's reach.
+    /// A mount whose flags only mount(2) can say.
     pub(crate) fn classic_mount(
         &mut self,
         filesystem: &CStr,
@@ -135,11 +166,31 @@ impl Executor<'_> {
         point: &MountPoint,
     ) -> Result<(), Fault> {
         let place = self.place_of(point, true)?;
-        let path = descriptor_path(place.fd.as_fd())?;
-        sys::mount(source, path.as_c_str(), filesystem, flags, data).in_call(Call::Mount)?;
-        let mount = self.open_in_root(&point.target)?;
+        let mount = self.mount_classically(place.fd.as_fd(), (filesystem, source, flags, data))?;
         set_attributes(mount.as_fd(), false, point.attributes)?;
-        set_the_rest(mount.as_fd(), point)
+        sys::move_mount(mount.as_fd(), place.fd.as_fd()).in_call(Call::MoveMount)?;
+        self.finish_mount(mount, point)
+    }
+
+    /// Makes a detached mount by mount(2), which attaches one and names its place. So the place is a directory that none but
+    /// init sees: in a tmpfs that lies for the moment where the mount is to go. It is named through the host's /proc, where
+    /// init's descriptors are out of the container's reach.
+    fn mount_classically(
+        &mut self,
+        place: BorrowedFd<'_>,
+        (filesystem, source, flags, data): (&CStr, &CStr, u64, &CStr),
+    ) -> Result<OwnedFd, Fault> {
+        let context = sys::fsopen(c"tmpfs").in_call(Call::Fsopen)?;
+        let stage = self.create(context.as_fd(), 0)?;
+        sys::mkdirat(stage.as_fd(), c"mount", 0o755).in_call(Call::Mkdir)?;
+        sys::move_mount(stage.as_fd(), place).in_call(Call::MoveMount)?;
+        let mut path = descriptor_path(stage.as_fd())?;
+        path.push(b"/mount")?;
+        sys::mount(source, path.as_c_str(), filesystem, flags, data).in_call(Call::Mount)?;
+        let clone = libc::OPEN_TREE_CLONE;
+        let mount = sys::open_tree(stage.as_fd(), c"mount", clone).in_call(Call::OpenTree)?;
+        sys::detach(descriptor_path(stage.as_fd())?.as_c_str()).in_call(Call::Umount)?;
+        Ok(mount)
     }
 
     /// A detached copy of the mount at the source of a bind mount.
@@ -181,7 +232,7 @@ impl Executor<'_> {
         }
         set_attributes(tree.as_fd(), false, point.attributes)?;
         sys::move_mount(tree.as_fd(), place.fd.as_fd()).in_call(Call::MoveMount)?;
-        set_the_rest(tree.as_fd(), point)
+        self.finish_mount(tree, point)
     }
 
     /// cgroup2 in the container's cgroup namespace; a user namespace that does not own the cgroup namespace may not mount
@@ -199,7 +250,7 @@ impl Executor<'_> {
             Err(errno) => return Err(self.explain(context.as_fd(), errno)),
         };
         sys::move_mount(mount.as_fd(), place.fd.as_fd()).in_call(Call::MoveMount)?;
-        set_the_rest(mount.as_fd(), point)
+        self.finish_mount(mount, point)
     }
 
     /// The label of mqueue, by a mount of it that goes again.
@@ -215,6 +266,11 @@ impl Executor<'_> {
     /// Changes what is mounted at a place already.
     pub(crate) fn remount(&mut self, options: &[FsOption], bind: bool, point: &MountPoint) -> Result<(), Fault> {
         let mount = self.open_in_root(&point.target)?;
+        let made =
+            point.number.map(|number| self.opened.mounts.get(number).and_then(Option::as_ref).ok_or(NOT_COUNTED));
+        if made.transpose()?.is_some_and(|made| Ok(made.id) != sys::mount_id(mount.as_fd())) {
+            return Err(Fault::check("another mount is there now: the root file system changed meanwhile"));
+        }
         if !bind {
             let context = sys::fspick(mount.as_fd()).in_call(Call::Fspick)?;
             self.configure(context.as_fd(), options)?;

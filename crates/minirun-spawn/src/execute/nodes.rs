@@ -27,18 +27,22 @@ impl Executor<'_> {
             NodeKind::Block => libc::S_IFBLK,
             NodeKind::Fifo => libc::S_IFIFO,
         };
-        match sys::mknodat(parent.as_fd(), path.name(), kind | node.mode, node.device) {
-            Ok(()) if node.uid == 0 && node.gid == 0 => Ok(()),
-            Ok(()) => sys::fchownat(parent.as_fd(), path.name(), node.uid, node.gid).in_call(Call::Chown),
-            Err(Errno::EEXIST) => {
-                // An existing file that is something else must be an error (runtime-spec, "Devices").
-                let stat = sys::fstat(self.open_entry(path)?.as_fd()).in_call(Call::Stat)?;
-                let same =
-                    stat.st_mode & libc::S_IFMT == kind && (kind == libc::S_IFIFO || stat.st_rdev == node.device);
-                if same { Ok(()) } else { Err(Fault::check("something else is there already")) }
-            }
-            Err(errno) => Err(errno).in_call(Call::Mknod),
+        let made = match sys::mknodat(parent.as_fd(), path.name(), kind | node.mode, node.device) {
+            Ok(()) if node.uid == 0 && node.gid == 0 => return Ok(()),
+            Ok(()) => true,
+            Err(Errno::EEXIST) => false,
+            Err(errno) => return Err(errno).in_call(Call::Mknod),
+        };
+        // An existing file that is something else must be an error (runtime-spec, "Devices"), and one that has taken the
+        // node's place since must not be given away.
+        let how = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS;
+        let entry = super::path::resolve(parent.as_fd(), path.name(), libc::O_NOFOLLOW, how)?;
+        let stat = sys::fstat(entry.as_fd()).in_call(Call::Stat)?;
+        let same = stat.st_mode & libc::S_IFMT == kind && (kind == libc::S_IFIFO || stat.st_rdev == node.device);
+        if !same {
+            return Err(Fault::check("something else is there already"));
         }
+        if made { sys::chown_entry(entry.as_fd(), node.uid, node.gid).in_call(Call::Chown) } else { Ok(()) }
     }
 
     pub(crate) fn symlink(&mut self, path: &InRoot, target: &CStr, replace: bool) -> Result<(), Fault> {

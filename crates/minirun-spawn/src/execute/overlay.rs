@@ -53,7 +53,8 @@ impl Executor<'_> {
         for name in [c"root", c"upper", c"work"] {
             sys::mkdirat(stage.as_fd(), name, 0o755).in_call(Call::Mkdir)?;
         }
-        super::root::attach(stage.as_fd(), place)?;
+        let target = super::root::open_place(place)?;
+        sys::move_mount(stage.as_fd(), target.as_fd()).in_call(Call::MoveMount)?;
         self.overlay.stage = Some(stage);
         Ok(())
     }
@@ -101,15 +102,16 @@ impl Executor<'_> {
         push_number(&mut data, b",upperdir=", &upper)?;
         push_number(&mut data, b",workdir=", &work)?;
 
-        let mut inside = descriptor_path(stage.as_fd())?;
-        inside.push(b"/root")?;
-        let target = match place {
-            RootPlace::OverSlash => inside.as_c_str(),
-            RootPlace::At(path) => path,
-        };
+        // The stage is init's own, so nobody can put something else in this directory's place.
+        let mut target = descriptor_path(stage.as_fd())?;
+        target.push(b"/root")?;
         sys::chdir(c"/proc/self/fd").in_call(Call::Chdir)?;
-        sys::mount(c"overlay", target, c"overlay", 0, data.as_c_str()).in_call(Call::Mount)?;
-        let root = open_directory(target)?;
+        sys::mount(c"overlay", target.as_c_str(), c"overlay", 0, data.as_c_str()).in_call(Call::Mount)?;
+        let root = open_below(&stage, c"root")?;
+        if let RootPlace::At(_) = place {
+            // Over the stage, which lies at that path.
+            sys::move_mount(root.as_fd(), stage.as_fd()).in_call(Call::MoveMount)?;
+        }
         sys::chdir(c"/").in_call(Call::Chdir)?;
         let attr = sys::MountAttr { set: attributes.set, clear: attributes.clear, propagation: 0 };
         sys::mount_setattr(root.as_fd(), false, attr, None).in_call(Call::MountSetattr)?;

@@ -1,7 +1,7 @@
 //! The root file system: mounted, and then made `/`.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use minirun_plan::{RootPlace, Source};
 use minirun_sys as sys;
@@ -33,14 +33,13 @@ pub(crate) fn make_parent_private(path: &CStr) -> Result<(), Fault> {
     Err(Fault::check("the root of its mount was not found"))
 }
 
-/// Attaches a detached mount where the root file system goes.
-pub(crate) fn attach(mount: BorrowedFd<'_>, place: &RootPlace) -> Result<(), Fault> {
+/// The directory where the root file system is mounted.
+pub(crate) fn open_place(place: &RootPlace) -> Result<OwnedFd, Fault> {
     let path = match place {
         RootPlace::OverSlash => c"/",
         RootPlace::At(path) => path,
     };
-    let target = sys::open(path, libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)?;
-    sys::move_mount(mount, target.as_fd()).in_call(Call::MoveMount)
+    sys::open(path, libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)
 }
 
 impl Executor<'_> {
@@ -52,7 +51,13 @@ impl Executor<'_> {
         // The copy of a shared mount is its peer: what the container mounts would appear on the host.
         let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
         sys::mount_setattr(tree.as_fd(), true, cut_off, None).in_call(Call::MountSetattr)?;
-        attach(tree.as_fd(), place)?;
+        let target = open_place(place)?;
+        let inode = |fd: BorrowedFd<'_>| sys::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).in_call(Call::Stat);
+        // The path was opened twice, and hooks of the host trust what they find there.
+        if matches!(place, RootPlace::At(_)) && inode(target.as_fd())? != inode(tree.as_fd())? {
+            return Err(Fault::check("another directory is there now: it was exchanged meanwhile"));
+        }
+        sys::move_mount(tree.as_fd(), target.as_fd()).in_call(Call::MoveMount)?;
         self.root = Some(tree);
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The container's terminal: a pseudo-terminal of its own devpts.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
+use minirun_plan::InRoot;
 use minirun_sys as sys;
 use minirun_sys::Errno;
 
@@ -13,13 +14,19 @@ const SLAVE_MAJORS: std::ops::RangeInclusive<u32> = 136..=143;
 
 impl Executor<'_> {
     /// Opens a pair, sends the master away, and makes the slave the standard streams and the controlling terminal.
-    pub(crate) fn terminal(&mut self, size: Option<(u16, u16)>, console: bool, uid: u32) -> Result<(), Fault> {
+    pub(crate) fn terminal(
+        &mut self,
+        size: Option<(u16, u16)>,
+        [first, second]: &[InRoot; 2],
+        console: Option<&InRoot>,
+        uid: u32,
+    ) -> Result<(), Fault> {
         let Some(receiver) = &self.opened.console else {
             return Err(Fault::check("nobody takes the terminal's master"));
         };
         let flags = libc::O_RDWR | libc::O_NOCTTY;
-        let master = match self.open_file_in_root(c"dev/pts/ptmx", flags) {
-            Err(fault) if fault.is(Errno::ENOENT) => self.open_file_in_root(c"dev/ptmx", flags)?,
+        let master = match self.open_file(first, flags) {
+            Err(fault) if fault.is(Errno::ENOENT) => self.open_file(second, flags)?,
             answer => answer?,
         };
         sys::unlock_terminal(master.as_fd()).in_call(Call::Ioctl)?;
@@ -35,8 +42,8 @@ impl Executor<'_> {
         }
         sys::send_fd(receiver.as_fd(), master.as_fd(), b"/dev/ptmx").in_call(Call::Sendmsg)?;
         self.opened.console = None;
-        if console {
-            self.show_console(slave.as_fd(), stat.st_rdev)?;
+        if let Some(console) = console {
+            self.show_console(console, slave.as_fd(), stat.st_rdev)?;
         }
         if uid != 0 {
             sys::fchown(slave.as_fd(), uid, stat.st_gid).in_call(Call::Fchown)?;
@@ -48,18 +55,18 @@ impl Executor<'_> {
     }
 
     /// The slave at /dev/console, by its inode and not by its name (CVE-2025-52565).
-    fn show_console(&self, slave: std::os::fd::BorrowedFd<'_>, device: u64) -> Result<(), Fault> {
-        let how = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_SYMLINKS;
-        let dev =
-            sys::openat2(self.root()?, c"dev", libc::O_PATH | libc::O_DIRECTORY, 0, how).in_call(Call::Openat2)?;
+    fn show_console(&self, console: &InRoot, slave: BorrowedFd<'_>, device: u64) -> Result<(), Fault> {
+        let dev = self.open_parent(console)?;
         let inside = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS;
         let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_NOFOLLOW;
-        match sys::openat2(dev.as_fd(), c"console", flags, 0o620, inside) {
+        match sys::openat2(dev.as_fd(), console.name(), flags, 0o620, inside) {
             Ok(_) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(errno).in_call(Call::Openat2),
         }
-        let open =
-            || sys::openat2(dev.as_fd(), c"console", libc::O_PATH | libc::O_NOFOLLOW, 0, inside).in_call(Call::Openat2);
+        let open = || {
+            let flags = libc::O_PATH | libc::O_NOFOLLOW;
+            sys::openat2(dev.as_fd(), console.name(), flags, 0, inside).in_call(Call::Openat2)
+        };
         let clone = libc::OPEN_TREE_CLONE | libc::AT_EMPTY_PATH as libc::c_uint;
         let tree = sys::open_tree(slave, c"", clone).in_call(Call::OpenTree)?;
         sys::move_mount(tree.as_fd(), open()?.as_fd()).in_call(Call::MoveMount)?;

@@ -8,6 +8,7 @@ use minirun_sys as sys;
 use minirun_sys::Errno;
 
 use super::Executor;
+use super::mounts::mount_id;
 use crate::wire::{Call, Fault, In};
 
 const READ_ONLY: sys::MountAttr = sys::MountAttr { set: libc::MOUNT_ATTR_RDONLY as u64, clear: 0, propagation: 0 };
@@ -28,7 +29,8 @@ fn is_null(fd: BorrowedFd<'_>) -> Result<bool, Fault> {
 }
 
 impl Executor<'_> {
-    /// Opens a path that need not be there.
+    /// Opens a path that need not be there. Below a mount that init made, only that mount can say so. Elsewhere in the root
+    /// whoever can rename its files may hide a path, but only one of those files.
     fn open_if_there(&self, path: &InRoot) -> Result<Option<OwnedFd>, Fault> {
         match self.open_in_root(path) {
             Ok(fd) => Ok(Some(fd)),
@@ -37,22 +39,39 @@ impl Executor<'_> {
         }
     }
 
-    pub(crate) fn make_read_only(&mut self, path: &InRoot) -> Result<(), Fault> {
+    /// Makes a path read-only; where it is the mount point of the mount of this number, that mount itself.
+    pub(crate) fn make_read_only(&mut self, path: &InRoot, number: Option<usize>) -> Result<(), Fault> {
+        if let Some(number) = number {
+            let mount = self.mount_root(number)?;
+            sys::mount_setattr(mount, true, READ_ONLY, None).in_call(Call::MountSetattr)?;
+            return verify_read_only(mount);
+        }
         let Some(place) = self.open_if_there(path)? else { return Ok(()) };
         let tree = clone_of(place.as_fd(), true)?;
         sys::mount_setattr(tree.as_fd(), true, READ_ONLY, None).in_call(Call::MountSetattr)?;
         sys::move_mount(tree.as_fd(), place.as_fd()).in_call(Call::MoveMount)?;
-        let flags = sys::fstatfs(self.open_in_root(path)?.as_fd()).in_call(Call::Statfs)?.flags;
-        if flags & libc::ST_RDONLY != 0 { Ok(()) } else { Err(Fault::check("it can still be written")) }
+        verify_read_only(self.open_in_root(path)?.as_fd())
     }
 
-    pub(crate) fn mask(&mut self, path: &InRoot, label: Option<&CStr>) -> Result<(), Fault> {
-        let Some(place) = self.open_if_there(path)? else { return Ok(()) };
+    /// Masks a path; where it is the mount point of the mount of this number, that mount.
+    pub(crate) fn mask(&mut self, path: &InRoot, label: Option<&CStr>, number: Option<usize>) -> Result<(), Fault> {
+        let place = match number {
+            Some(number) => Some(reopen(self.mount_root(number)?)?),
+            None => self.open_if_there(path)?,
+        };
+        let Some(place) = place else { return Ok(()) };
         let directory = sys::fstat(place.as_fd()).in_call(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-        if directory { self.mask_directory(path, label, place) } else { self.mask_file(path, place) }
+        let mask = if directory { self.mask_directory(label, place)? } else { self.mask_file(place)? };
+        let seen = match number {
+            // From the mount itself the mask that covers it cannot be seen.
+            Some(_) => self.open_by_name(path)?,
+            None => self.open_in_root(path)?,
+        };
+        if mount_id(seen.as_fd())? == mask { Ok(()) } else { Err(Fault::check("it can still be read")) }
     }
 
-    fn mask_file(&mut self, path: &InRoot, place: OwnedFd) -> Result<(), Fault> {
+    /// Returns the id of the mount that masks the file.
+    fn mask_file(&mut self, place: OwnedFd) -> Result<u64, Fault> {
         if self.masks.null.is_none() {
             let null = self.open_file_in_root(c"dev/null", libc::O_PATH | libc::O_NOFOLLOW)?;
             self.masks.null = Some(null);
@@ -64,11 +83,12 @@ impl Executor<'_> {
             return Err(Fault::check("/dev/null in the container is not the null device"));
         }
         sys::move_mount(copy.as_fd(), place.as_fd()).in_call(Call::MoveMount)?;
-        if is_null(self.open_in_root(path)?.as_fd())? { Ok(()) } else { Err(Fault::check("it can still be read")) }
+        mount_id(copy.as_fd())
     }
 
-    /// All masked directories share one file system: each superblock costs memory (a Kubernetes node masks hundreds).
-    fn mask_directory(&mut self, path: &InRoot, label: Option<&CStr>, place: OwnedFd) -> Result<(), Fault> {
+    /// Returns the id of the mount that masks the directory. All masked directories share one file system: each superblock
+    /// costs memory (a Kubernetes node masks hundreds).
+    fn mask_directory(&mut self, label: Option<&CStr>, place: OwnedFd) -> Result<u64, Fault> {
         let empty = match &self.masks.empty {
             Some(first) => clone_of(first.as_fd(), false)?,
             None => {
@@ -80,14 +100,41 @@ impl Executor<'_> {
                 self.create(context.as_fd(), libc::MOUNT_ATTR_RDONLY as u64)?
             }
         };
+        let stat = sys::fstatfs(empty.as_fd()).in_call(Call::Statfs)?;
+        if stat.magic != libc::TMPFS_MAGIC as i64 || stat.flags & libc::ST_RDONLY == 0 {
+            return Err(Fault::check("what is to mask it is not an empty read-only file system"));
+        }
         sys::move_mount(empty.as_fd(), place.as_fd()).in_call(Call::MoveMount)?;
+        let id = mount_id(empty.as_fd())?;
         if self.masks.empty.is_none() {
             self.masks.empty = Some(empty);
         }
-        let stat = sys::fstatfs(self.open_in_root(path)?.as_fd()).in_call(Call::Statfs)?;
-        let masked = stat.magic == libc::TMPFS_MAGIC as i64 && stat.flags & libc::ST_RDONLY != 0;
-        if masked { Ok(()) } else { Err(Fault::check("it can still be read")) }
+        Ok(id)
     }
+
+    /// Fails unless the mount of this number is what is found at this path.
+    pub(crate) fn verify_mount(&self, path: &InRoot, number: usize) -> Result<(), Fault> {
+        let changed = Fault::check("it is not the mount that was made: the root file system changed meanwhile");
+        let seen = match self.open_by_name(path) {
+            Err(fault) if fault.is(Errno::ENOENT) || fault.is(Errno::ENOTDIR) => return Err(changed),
+            answer => answer?,
+        };
+        let made = self.mount_root(number)?;
+        let inode = |fd: BorrowedFd<'_>| sys::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).in_call(Call::Stat);
+        // Another directory of the same mount is not it either.
+        let same = mount_id(seen.as_fd())? == mount_id(made)? && inode(seen.as_fd())? == inode(made)?;
+        if same { Ok(()) } else { Err(changed) }
+    }
+}
+
+fn verify_read_only(mount: BorrowedFd<'_>) -> Result<(), Fault> {
+    let flags = sys::fstatfs(mount).in_call(Call::Statfs)?.flags;
+    if flags & libc::ST_RDONLY != 0 { Ok(()) } else { Err(Fault::check("it can still be written")) }
+}
+
+/// Another descriptor of the same place.
+fn reopen(fd: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
+    sys::open_tree(fd, c"", libc::AT_EMPTY_PATH as libc::c_uint).in_call(Call::OpenTree)
 }
 
 /// A detached copy of the mount that a descriptor is on, rooted at what the descriptor refers to.

@@ -137,6 +137,10 @@ impl<'r> Way<'r> {
         }
         self.links += 1;
         let target = &target[..length];
+        // It counts from the container's root, which this way does not start from.
+        if target.starts_with(b"/") && self.how & libc::RESOLVE_BENEATH != 0 {
+            return Err(Errno::EXDEV).in_call(Call::Openat2);
+        }
         let start = if target.starts_with(b"/") { 0 } else { part.start };
         self.put(start..part.end, target)?;
         Ok(true)

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use serde_json::json;
 
 use crate::Call::{Create, Traced};
-use crate::prepare::{device, few_ids, link, same, set};
+use crate::prepare::{device, few_ids, hook, link, same, set};
 use crate::{Row, row};
 
 pub const ROWS: &[Row] = &[
@@ -48,6 +48,15 @@ pub const ROWS: &[Row] = &[
         Create,
         |bundle| set(link(bundle, "loop", "loop"), "/linux/readonlyPaths", json!(["/proc/sys", "/loop"])),
         "linux.readonlyPaths[1]: read-only /loop: openat2: too many symbolic links encountered",
+    ),
+    row(
+        "VerifyMount",
+        Create,
+        |bundle| {
+            let script = format!("/bin/busybox mount -t tmpfs none {}/proc", bundle.rootfs().display());
+            hook(bundle, "createContainer", &script)
+        },
+        "mounts[0]: verify /proc: it is not the mount that was made: the root file system changed meanwhile",
     ),
     row(
         "RootPropagation",

@@ -128,7 +128,8 @@ impl Walk<'_, '_> {
             | Op::Symlink { .. }
             | Op::ChangeRoot
             | Op::MaskedPath { .. }
-            | Op::ReadonlyPath(_)
+            | Op::ReadonlyPath { .. }
+            | Op::VerifyMount { .. }
             | Op::RootPropagation(_)
             | Op::ReadonlyRoot
             | Op::EnterDirectoryAsUser(_)

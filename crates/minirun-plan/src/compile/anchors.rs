@@ -1,0 +1,132 @@
+//! Which mount each path of a plan lies on, and which mounts are verified.
+//!
+//! Others may be able to rename the directories of a root file system while a container is made. A mount moves with its
+//! mount point then, and a name that led to it leads elsewhere. So a path below a mount starts from that mount, and where
+//! masks and the like depend on a mount, init sees in the end that it still is where it was made.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::CString;
+
+use crate::{InRoot, MountPoint, Op, PointKind, Step};
+
+/// Tells the mount of each path in these steps, and adds the steps that verify mounts; returns how many mounts are made.
+pub(super) fn anchors(steps: &mut Vec<Step>) -> usize {
+    let mut mounts = Mounts::default();
+    for step in steps.iter_mut() {
+        mounts.step(&mut step.op);
+    }
+    let verified = mounts.verified(steps);
+    mounts.used.extend(verified.iter().filter_map(|step| match step.op {
+        Op::VerifyMount { number, .. } => Some(number),
+        _ => None,
+    }));
+    for point in steps.iter_mut().filter_map(|step| made_by(&mut step.op)) {
+        point.keep = point.number.is_some_and(|number| mounts.used.contains(&number));
+    }
+    // Nothing is looked up in the root by init after that, and all that needs the mounts' descriptors is done.
+    let last = |op: &Op| matches!(op, Op::RootPropagation(_) | Op::ReadonlyRoot | Op::CloseDescriptors(_));
+    if let Some(at) = steps.iter().position(|step| last(&step.op)) {
+        steps.splice(at..at, verified);
+    }
+    mounts.count
+}
+
+/// The mount point of a step that makes a mount.
+fn made_by(op: &mut Op) -> Option<&mut MountPoint> {
+    match op {
+        Op::Mount { point, .. }
+        | Op::ClassicMount { point, .. }
+        | Op::Bind { point, .. }
+        | Op::MountCgroup { point, .. } => Some(point),
+        _ => None,
+    }
+}
+
+/// The mounts that the steps so far have made.
+#[derive(Default)]
+struct Mounts {
+    /// The number of the last one at each path.
+    last: HashMap<CString, usize>,
+    count: usize,
+    /// The ones that later steps start from.
+    used: HashSet<usize>,
+    /// The ones that masked and read-only paths depend on.
+    viewed: HashSet<usize>,
+    /// The ones whose own mount point is masked, which that step verifies.
+    masked: HashSet<usize>,
+}
+
+impl Mounts {
+    fn step(&mut self, op: &mut Op) {
+        if let Some(point) = made_by(op) {
+            self.anchor(&mut point.target);
+            point.number = Some(self.count);
+            self.last.insert(point.target.path().to_owned(), self.count);
+            self.count += 1;
+            return;
+        }
+        match op {
+            Op::Remount { point, .. } => {
+                self.anchor(&mut point.target);
+                point.number = self.at(&point.target);
+            }
+            Op::MaskedPath { path, number, .. } => {
+                self.anchor(path);
+                *number = self.at(path);
+                self.masked.extend(*number);
+                self.depend(path, *number);
+            }
+            Op::ReadonlyPath { path, number } => {
+                self.anchor(path);
+                *number = self.at(path);
+                self.depend(path, *number);
+            }
+            Op::Terminal { multiplexers, console, .. } => {
+                multiplexers.iter_mut().chain(console).for_each(|path| self.anchor(path));
+            }
+            Op::Device { path, .. } | Op::BindDevice { path, .. } | Op::Symlink { path, .. } => self.anchor(path),
+            Op::MakeDirectory(path) => self.anchor(path),
+            _ => {}
+        }
+    }
+
+    fn depend(&mut self, path: &InRoot, number: Option<usize>) {
+        self.viewed.extend(path.mount().into_iter().chain(number));
+        self.used.extend(number);
+    }
+
+    /// Finds the mount that a path lies on: of those above it the one that was made last, which covers the others or lies
+    /// on them.
+    fn anchor(&mut self, path: &mut InRoot) {
+        let above = path.prefixes().split_last().map_or(&[][..], |(_, above)| above);
+        let found = above.iter().enumerate().filter_map(|(i, prefix)| Some((*self.last.get(prefix)?, i + 1))).max();
+        if let Some((mount, depth)) = found {
+            self.used.insert(mount);
+            path.set_mount(mount, depth);
+        }
+    }
+
+    /// The mount whose mount point this path is, unless one above it has covered that since.
+    fn at(&self, path: &InRoot) -> Option<usize> {
+        let number = *self.last.get(path.path())?;
+        let above = path.prefixes().iter().filter_map(|prefix| self.last.get(prefix)).max();
+        (above == Some(&number)).then_some(number)
+    }
+
+    /// Verifies what the container's views of the kernel and its masks depend on. A later mount may cover one on purpose.
+    fn verified(&self, steps: &mut [Step]) -> Vec<Step> {
+        let mut verified = Vec::new();
+        for Step { op, origin } in steps.iter_mut() {
+            let Some(MountPoint { target, number: Some(number), kind, .. }) = made_by(op) else { continue };
+            let view =
+                *kind == PointKind::RealDirectory || matches!(target.path().to_bytes(), b"proc" | b"sys" | b"dev");
+            let wanted = (view || self.viewed.contains(number)) && !self.masked.contains(number);
+            if wanted && self.at(target) == Some(*number) {
+                // Its name is what matters, so it starts from the root.
+                let path = InRoot::new(&target.path().to_string_lossy()).unwrap_or_default();
+                verified.push(Step { op: Op::VerifyMount { path, number: *number }, origin: origin.clone() });
+            }
+        }
+        verified
+    }
+}
