@@ -145,6 +145,36 @@ fn features_are_told_to_everybody() {
     assert!(!bundle.state_root().exists() || !bundle.runtime().is_minirun(), "it looks at nothing and makes nothing");
 }
 
+/// What `features` of the runtime under test says. Debian's crun 1.8.1 has no such command.
+fn features_of(bundle: &Bundle) -> Value {
+    serde_json::from_str(&bundle.call(&["features"]).success()).unwrap()
+}
+
+#[test]
+fn the_versions_of_features_are_accepted() {
+    fails_on(&[("crun", "1.8.1 is older than this command")], || {
+        let features = features_of(&Bundle::base());
+        for limit in ["ociVersionMin", "ociVersionMax"] {
+            Bundle::base().with(|config| config["ociVersion"] = features[limit].clone()).probe("names").run().success();
+        }
+    });
+}
+
+#[test]
+fn the_mount_options_of_features_are_recognised() {
+    let known = [("crun", "1.8.1 is older than this command"), ("runc", "1.1 leaves some of them to the file system")];
+    may_fail_on(&known, || {
+        let features = features_of(&Bundle::base());
+        // These need a source, or a user namespace, and have tests of their own.
+        let others = ["bind", "rbind", "remount", "idmap", "ridmap", "copy-symlink"];
+        for option in features["mountOptions"].as_array().unwrap().iter().filter_map(Value::as_str) {
+            // A tmpfs refuses an option that it does not know.
+            let run = Bundle::base().mount("/mnt", "tmpfs", "tmpfs", &[option]).probe("names").run();
+            assert!(others.contains(&option) || run.status == 0, "{option}: {}", run.stderr);
+        }
+    });
+}
+
 /// podman asks so whether a runtime can make checkpoints.
 #[test]
 fn checkpoints_are_denied() {

@@ -52,6 +52,31 @@ fn another_user_inside_is_mapped_as_well() {
     assert_eq!(fs::metadata(bundle.rootfs().join("tmp/made")).unwrap().uid(), FIRST + 1000);
 }
 
+/// The runtime maps ids in the kernel, and never by changing files.
+#[test]
+fn the_owners_of_the_root_stay() {
+    let bundle = mapped().writable().probe("names");
+    let owners = || {
+        let mut owners = Vec::new();
+        let mut directories = vec![bundle.rootfs()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let (path, metadata) = entry.map(|entry| (entry.path(), entry.metadata().unwrap())).unwrap();
+                if metadata.is_dir() {
+                    directories.push(path.clone());
+                }
+                owners.push((path, metadata.uid(), metadata.gid()));
+            }
+        }
+        owners.sort();
+        owners
+    };
+    let before = owners();
+    bundle.run().success();
+    let after = owners();
+    assert!(before.iter().all(|owner| after.contains(owner)), "{before:?}\n{after:?}");
+}
+
 #[test]
 fn the_devices_work_in_a_user_namespace() {
     let seen = mapped().probe("open /dev/null /dev/zero /dev/full /dev/random /dev/urandom").run().success();

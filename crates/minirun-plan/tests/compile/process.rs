@@ -260,6 +260,13 @@ fn the_working_directory() {
 }
 
 #[test]
+fn a_console_size_without_a_terminal_is_ignored() {
+    let size = json!({"/process/consoleSize": {"height": 24, "width": 80}});
+    check(size.clone(), &v2(), &[]);
+    check(and(size, "/process/terminal", json!(false)), &v2(), &[]);
+}
+
+#[test]
 fn terminals() {
     let terminal = |size: Value, user: Value| {
         let patch = json!({"/process/terminal": true, "/process/consoleSize": size});
