@@ -84,7 +84,8 @@ const PREFIX: &str = "unable to start container process: ";
 
 /// Is the message as expected? The parts between `…` come one after the other.
 fn matches(message: &str, expected: &str) -> bool {
-    let message = message.strip_prefix("minirun: ").map(|text| text.strip_prefix("exec failed: ").unwrap_or(text));
+    let message =
+        message.strip_prefix("minirun: error: ").map(|text| text.strip_prefix("exec failed: ").unwrap_or(text));
     let Some(mut rest) = message.and_then(|text| text.strip_prefix(PREFIX)) else { return false };
     let Some((parts, last)) = expected.rsplit_once('…') else { return rest == expected };
     for (i, part) in parts.split('…').enumerate() {

@@ -235,7 +235,7 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         }
         (Op::Mount { .. }, Errno::EPERM) => "in a user namespace this may take namespaces of the container's own",
         (Op::Mount { point, .. }, Errno::ENOTDIR | Errno::ELOOP) if point.kind == RealDirectory => {
-            "the mount point must be a real directory, not a link"
+            "it must be mounted on ordinary directory, not on a link"
         }
         (Op::Mount { .. } | Op::Bind { .. } | Op::ClassicMount { .. } | Op::MountCgroup { .. }, Errno::ENOTDIR) => {
             "the mount point is not a directory, or a parent is not"

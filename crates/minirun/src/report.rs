@@ -69,10 +69,10 @@ impl Log for Reporter {
     fn flush(&self) {}
 }
 
-/// Errors are what a message is anyway.
+/// The level as compilers print it, which scripts search standard error for.
 fn prefix(level: Level) -> &'static str {
     match level {
-        Level::Error => "",
+        Level::Error => "error: ",
         Level::Warn => "warning: ",
         Level::Info => "",
         Level::Debug | Level::Trace => "debug: ",
@@ -133,7 +133,7 @@ pub fn failure_as(error: &anyhow::Error, status: u8) -> ExitCode {
     if REPORTER.get().is_some() {
         log::error!("{}", describe(error));
     } else {
-        let _lost = writeln!(std::io::stderr(), "minirun: {}", printable(&describe(error)));
+        let _lost = writeln!(std::io::stderr(), "minirun: error: {}", printable(&describe(error)));
     }
     ExitCode::from(status)
 }

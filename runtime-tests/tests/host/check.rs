@@ -83,7 +83,11 @@ fn bad(field: &str, bundle: &Bundle) {
     assert_eq!(check.status, 1, "{row}");
     let run = bundle.run();
     assert!(run.status != 0, "{field}: check says {row}, but it runs: {}", run.stdout);
-    assert!(run.stderr.contains("minirun: "), "{field}: the program failed, and not the runtime: {}", run.stderr);
+    assert!(
+        run.stderr.contains("minirun: error: "),
+        "{field}: the program failed, and not the runtime: {}",
+        run.stderr
+    );
     bundle.assert_nothing_left();
 }
 

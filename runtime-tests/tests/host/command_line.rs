@@ -129,7 +129,7 @@ fn a_wrong_command_line_is_one_line_and_in_the_log() {
             let text = fs::read_to_string(&log).unwrap();
             let entry: Value = serde_json::from_str(text.lines().next_back().unwrap()).unwrap();
             assert_eq!(entry["level"], "error");
-            assert_eq!(format!("minirun: {}\n", entry["msg"].as_str().unwrap()), message);
+            assert_eq!(format!("minirun: error: {}\n", entry["msg"].as_str().unwrap()), message);
         }
     });
 }

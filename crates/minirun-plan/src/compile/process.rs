@@ -271,7 +271,7 @@ fn capability_sets(draft: &mut Draft<'_>, capabilities: Option<&Capabilities>) -
     let inheritable = mask(&capabilities.inheritable);
     let ambient = mask(&capabilities.ambient);
     if !ignored.is_empty() {
-        draft.warn(&origin, format!("ignoring unknown or unavailable capabilities: {}", ignored.join(" ")));
+        draft.warn(&origin, format!("ignoring unknown or unavailable capabilities: [{}]", ignored.join(" ")));
     }
     if effective & !permitted != 0 {
         draft.problem(&origin.field("effective"), "must be among the permitted ones: capset(2) refuses others");

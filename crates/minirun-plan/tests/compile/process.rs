@@ -141,7 +141,7 @@ fn capabilities_that_cannot_be_had_are_warned_about_once() {
         json!({"/process/capabilities": {"bounding": asked, "permitted": asked, "effective": asked}}),
         &facts,
         &["warning: process.capabilities: ignoring unknown or unavailable capabilities: \
-           CAP_FUTURE cap_chown CAP_SYS_ADMIN CAP_DAC_OVERRIDE"],
+           [CAP_FUTURE cap_chown CAP_SYS_ADMIN CAP_DAC_OVERRIDE]"],
     );
 }
 

@@ -38,7 +38,7 @@ pub const ROWS: &[Row] = &[
         "Mount",
         Create,
         |bundle| link(bundle, "link", "mnt").mount("/link", "sysfs", "x", &[]),
-        "mounts[7]: mount /link sysfs: openat2: not a directory (the mount point must be a real directory, not a link)",
+        "mounts[7]: mount /link sysfs: openat2: not a directory (it must be mounted on ordinary directory, not on a link)",
     ),
     row(
         "ClassicMount",
