@@ -193,7 +193,14 @@ impl<'a> Draft<'a> {
         if reached && !connected || self.facts.euid != 0 || self.facts.others_mounts {
             return Source::Path(path);
         }
-        self.handles.push(Handle { path: path.clone(), recursive, idmap: None, connected, origin: origin.clone() });
+        self.handles.push(Handle {
+            path: path.clone(),
+            recursive,
+            idmap: None,
+            connected,
+            node: None,
+            origin: origin.clone(),
+        });
         Source::Handle(self.handles.len() - 1, path)
     }
 }

@@ -1,6 +1,9 @@
 //! What the compiler may know about the host. A value of this type is made by the program, or by a test.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use crate::NodeKind;
 
 /// The host as far as plans depend on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,12 +41,29 @@ pub struct HostFacts {
     pub egid: u32,
     /// Intel RDT, if the configuration asks for it.
     pub resctrl: Resctrl,
+    /// The nodes of the host at the paths of `linux.devices`, for a container in a user namespace.
+    pub nodes: BTreeMap<String, HostNode>,
     /// Is SELinux enabled in the kernel?
     pub selinux: bool,
     /// Is the runtime in the host's first user namespace?
     pub initial_user_namespace: bool,
     /// Is it root of another one, but not of the mounts that it sees, so that it cannot copy them?
     pub others_mounts: bool,
+}
+
+/// A device node of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostNode {
+    /// Character or block.
+    pub kind: NodeKind,
+    /// `makedev` of its numbers.
+    pub device: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner, as the host has it.
+    pub uid: u32,
+    /// Group, as the host has it.
+    pub gid: u32,
 }
 
 /// What there is of Intel RDT, which is a file system as well (Documentation/arch/x86/resctrl.rst).

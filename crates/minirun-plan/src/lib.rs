@@ -27,7 +27,7 @@ pub use compile::{
     unit_properties,
 };
 pub use credentials::Credentials;
-pub use facts::{ControllerHome, HostFacts, Resctrl};
+pub use facts::{ControllerHome, HostFacts, HostNode, Resctrl};
 pub use minirun_seccomp::{ACTIONS, ARCHITECTURES, FLAGS, Filter as SeccompFilter, Listener, OPERATORS};
 pub use op::*;
 pub use origin::Origin;

@@ -337,12 +337,14 @@ pub enum Op {
     },
     /// Run one of the startContainer hooks.
     RunHook(usize),
-    /// Mount the host's device node, since a user namespace may not make one.
+    /// Mount a device node, since a user namespace may not make one.
     BindDevice {
-        /// The host's node.
+        /// The host's node, or one that the parent has made.
         source: Source,
         /// Where.
         path: InRoot,
+        /// Character or block, to compare.
+        kind: NodeKind,
         /// `makedev` of its numbers, to compare.
         device: u64,
     },

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use crate::{DeviceFilter, IoPriority, NumberSet, Op, Origin, Scheduler, UnitPlan};
+use crate::{DeviceFilter, HostNode, IoPriority, NumberSet, Op, Origin, Scheduler, UnitPlan};
 
 /// An operation of init and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -343,6 +343,8 @@ pub struct Handle {
     pub idmap: Option<(usize, bool)>,
     /// Does what is mounted below it go to and fro between the host and the container (`rootfsPropagation` shared)?
     pub connected: bool,
+    /// The device node that is made, on a file system of its own, in place of the host's at this path.
+    pub node: Option<HostNode>,
     /// The field that names it.
     pub origin: Origin,
 }

@@ -7,8 +7,8 @@ use crate::compile::limit_name;
 use crate::compile::namespaces_name as name_of;
 use crate::scheduling::domain_name;
 use crate::{
-    Attributes, FsOption, GroupKind, Hook, Hooks, HostOp, InRoot, MountPoint, Namespaces, NodeKind, Op, Origin, Plan,
-    ResctrlPlan, RootPlace, Source,
+    Attributes, FsOption, GroupKind, Hook, Hooks, HostNode, HostOp, InRoot, MountPoint, Namespaces, NodeKind, Op,
+    Origin, Plan, ResctrlPlan, RootPlace, Source,
 };
 
 /// One line of a printed plan.
@@ -82,6 +82,13 @@ impl Plan {
                 Some((_, false)) => " idmap",
                 None => "",
             };
+            if let Some(HostNode { kind, device, mode, uid, gid }) = handle.node {
+                let letter = if kind == NodeKind::Block { 'b' } else { 'c' };
+                let numbers = format!("{}:{}", libc::major(device), libc::minor(device));
+                let subject = format!("{} {letter} {numbers} mode {mode:04o} owner {uid}:{gid}", show(&handle.path));
+                add("host", "device", subject, &handle.origin);
+                continue;
+            }
             let connected = if handle.connected { " connected" } else { "" };
             add("host", "open", format!("{}{idmap}{connected}", show(&handle.path)), &handle.origin);
         }

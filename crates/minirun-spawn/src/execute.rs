@@ -210,7 +210,7 @@ impl<'a> Executor<'a> {
             Op::Device { path, kind, device, mode, uid, gid } => {
                 self.device(path, *kind, nodes::Node { device: *device, mode: *mode, uid: *uid, gid: *gid })
             }
-            Op::BindDevice { source, path, device } => self.bind_device(source, path, *device),
+            Op::BindDevice { source, path, kind, device } => self.bind_device(source, path, *kind, *device),
             Op::Symlink { path, target, replace } => self.symlink(path, target, *replace),
             Op::AwaitHooks { readable } => self.await_hooks(*readable),
             Op::RunHook(i) => self.run_hook(*i),

@@ -24,6 +24,7 @@ mod idmap;
 mod keeper;
 mod net_device;
 mod netlink;
+mod node;
 mod parent;
 mod program;
 pub mod resctrl;

@@ -17,6 +17,7 @@ use crate::execute::{Container, Opened};
 use crate::host::{MYSELF, host_step};
 use crate::idmap::map_namespace;
 use crate::net_device::{Moved, return_devices};
+use crate::node::make_node;
 use crate::wire::{COMMIT, GO, Kind, RECORD, Record, START};
 
 /// Where init waits for the word to start.
@@ -431,6 +432,9 @@ pub fn check_namespace(plan: &Plan, joined: &JoinedNamespace) -> Result<(), Spaw
 
 /// Opens a source that init may not reach, or only after it was cut off from the host's propagation, as most are.
 fn open_handle(handle: &Handle, idmaps: &[OwnedFd]) -> Result<OwnedFd, SpawnError> {
+    if let Some(node) = &handle.node {
+        return make_node(handle, node);
+    }
     let doing = Doing::new(&handle.origin, format!("open {}", handle.path.to_string_lossy()));
     let recursive = if handle.recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
     let tree =

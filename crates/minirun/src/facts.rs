@@ -1,14 +1,16 @@
 //! Looks at the host: the one place where [`HostFacts`] are made from what is there.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use minirun_cgroup::{CgroupMount, Verdict, controllers, delegated, locate, mount_of, own, usable, v1_controllers};
 use minirun_plan::spec::{LinuxNamespaceType, Resources, Spec};
-use minirun_plan::{HostFacts, Resctrl};
+use minirun_plan::{HostFacts, HostNode, InRoot, NodeKind, Resctrl};
 use minirun_sys as sys;
 use minirun_sys::Forked;
 
@@ -101,11 +103,40 @@ pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFa
             cgroup_denied,
             joined_setgroups_denied,
             resctrl: resctrl_for(spec)?,
+            nodes: nodes_for(spec)?,
             selinux,
             ..facts
         },
         mount,
     ))
+}
+
+/// The host's nodes at the paths of devices, if the container will be in a user namespace and so gets these.
+fn nodes_for(spec: &Spec) -> Result<BTreeMap<String, HostNode>> {
+    let Some(linux) = &spec.linux else { return Ok(BTreeMap::new()) };
+    let new = linux.namespaces.iter().any(|one| one.typ() == LinuxNamespaceType::User);
+    if !new && in_initial_user_namespace()? {
+        return Ok(BTreeMap::new());
+    }
+    let mut nodes = BTreeMap::new();
+    for device in &linux.devices {
+        let Some(path) = InRoot::new(&device.path) else { continue };
+        let path = format!("/{}", path.path().to_string_lossy());
+        let found = match std::fs::metadata(&path) {
+            Ok(found) => found,
+            // There is none, which the compiler judges.
+            Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => continue,
+            Err(error) => return Err(error).with_context(|| format!("linux.devices: stat {path}")),
+        };
+        let kind = match found.file_type() {
+            kind if kind.is_char_device() => NodeKind::Char,
+            kind if kind.is_block_device() => NodeKind::Block,
+            _ => continue,
+        };
+        let (device, mode) = (found.rdev(), found.mode() & 0o7777);
+        nodes.insert(path, HostNode { kind, device, mode, uid: found.uid(), gid: found.gid() });
+    }
+    Ok(nodes)
 }
 
 /// Below which cgroup containers get theirs, and why they get none where they may do without one: as in runc, if that is

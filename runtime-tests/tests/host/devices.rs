@@ -140,3 +140,79 @@ fn a_device_filter_denies_making_what_it_does_not_list() {
         assert_eq!(seen, "made=1\nread=EPERM\nwrite=EPERM\n");
     });
 }
+
+const FIRST: u32 = 200_000;
+
+fn in_user_namespace(entry: &Value) -> Bundle {
+    Bundle::base().user_namespace(FIRST, 65_536).with(|config| config["linux"]["devices"] = json!([entry]))
+}
+
+/// Both bind the host's node, whatever was asked for.
+const AS_THE_HOST_HAS_IT: [(&str, &str); 2] =
+    [("runc", "binds the host's node, if there is one"), ("crun", "binds the host's node, if there is one")];
+
+#[test]
+fn a_device_in_a_user_namespace_that_is_as_the_hosts_is_the_hosts() {
+    // Engines copy mode and owner from the host, where root is 0.
+    let host = std::fs::metadata("/dev/full").unwrap();
+    let mode = std::os::unix::fs::MetadataExt::mode(&host);
+    for entry in [
+        json!({"path": "/dev/full", "type": "c", "major": 1, "minor": 7}),
+        json!({"path": "/dev/full", "type": "c", "major": 1, "minor": 7, "fileMode": mode, "uid": 0, "gid": 0}),
+    ] {
+        let seen = in_user_namespace(&entry).probe("stat /dev/full").run().success();
+        // Not mapped.
+        assert!(seen.contains("rdev=1:7\n") && seen.contains("uid=65534\n"), "{entry}: {seen}");
+    }
+}
+
+#[test]
+fn a_device_in_a_user_namespace_has_the_attributes_that_are_asked_for() {
+    let rows = [
+        (json!({"path": "/dev/full", "fileMode": 0o640}), "0640", 0, 0),
+        (json!({"path": "/dev/full", "uid": 1000}), "0666", 1000, 0),
+        (json!({"path": "/dev/full", "gid": 7, "fileMode": 0o660}), "0660", 0, 7),
+        // One that the host has under another name.
+        (json!({"path": "/dev/deep/full", "uid": 5, "gid": 6, "fileMode": 0o600}), "0600", 5, 6),
+    ];
+    fails_on(&AS_THE_HOST_HAS_IT, || {
+        for (mut entry, mode, uid, gid) in rows {
+            for (key, value) in [("type", json!("c")), ("major", json!(1)), ("minor", json!(7))] {
+                entry[key] = value;
+            }
+            let path = entry["path"].as_str().unwrap().to_owned();
+            let seen = in_user_namespace(&entry).probe(&format!("stat {path}")).run().success();
+            for fact in [
+                "type=char\n",
+                "rdev=1:7\n",
+                &format!("mode={mode}\n"),
+                &format!("uid={uid}\n"),
+                &format!("gid={gid}\n"),
+            ] {
+                assert!(seen.contains(fact), "{entry} lacks {fact:?}: {seen}");
+            }
+            let works = in_user_namespace(&entry).with(|config| {
+                config["process"]["user"] = json!({"uid": uid, "gid": gid});
+            });
+            assert_eq!(works.probe(&format!("open {path}")).run().value("read"), "ok", "{entry}");
+        }
+    });
+}
+
+#[test]
+fn a_device_in_a_user_namespace_whose_owner_is_not_mapped_is_refused() {
+    let entry = json!({"path": "/dev/full", "type": "c", "major": 1, "minor": 7, "uid": 70_000});
+    fails_on(&AS_THE_HOST_HAS_IT, || {
+        let message = in_user_namespace(&entry).refused();
+        assert!(message.contains("linux.devices[0].uid: the host's /dev/full belongs to 0 (one cannot be made: 70000 is not in linux.uidMappings)"), "{message}");
+    });
+}
+
+#[test]
+fn another_kind_of_device_is_not_taken_for_it() {
+    // Numbers count for character and block devices apart.
+    let entry = json!({"path": "/dev/full", "type": "b", "major": 1, "minor": 7});
+    fails_on(&AS_THE_HOST_HAS_IT, || {
+        assert_eq!(in_user_namespace(&entry).probe("stat /dev/full").run().value("type"), "block");
+    });
+}

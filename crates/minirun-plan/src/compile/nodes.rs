@@ -1,10 +1,12 @@
 //! Device nodes and the links beside them: the specification's default ones, and `linux.devices`.
 
+use std::collections::BTreeMap;
+
 use super::Draft;
 use super::mount_options::MountOptions;
 use super::mounts::warn_of_relative;
-use crate::spec::{Device, Linux, LinuxDeviceType, Spec};
-use crate::{InRoot, NodeKind, Op, Origin};
+use crate::spec::{Device, IdMapping, Linux, LinuxDeviceType, Spec};
+use crate::{Handle, HostNode, InRoot, NodeKind, Op, Origin, Source};
 
 /// The devices that every container has (runtime-spec, "Default Devices"): path, major, minor.
 const DEFAULT_DEVICES: [(&str, u32, u32); 6] = [
@@ -42,19 +44,97 @@ struct Node {
     origin: Origin,
 }
 
-/// In a user namespace device nodes cannot be made (mknod(2)): the host's are mounted instead, while they can be seen.
+/// In a user namespace device nodes cannot be made (mknod(2)): the host's are mounted instead, while they can be seen. Where a
+/// listed one is not as it shall be, the parent makes one, if it has the right to.
 pub(super) fn host_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     if !draft.below_initial_user_namespace() {
         return;
     }
+    let listed: BTreeMap<_, _> = linux
+        .devices
+        .iter()
+        .filter_map(|device| Some((InRoot::new(&device.path)?.path().to_owned(), device)))
+        .collect();
     for node in all_nodes(draft, spec, linux) {
         if node.kind == NodeKind::Fifo {
             continue;
         }
         let host = format!("/{}", node.path.path().to_string_lossy());
-        let source = draft.source(&host, false, &node.origin);
-        draft.step(Op::BindDevice { source, path: node.path, device: node.device }, node.origin);
+        let asked = listed.get(node.path.path());
+        let source = match asked.and_then(|asked| difference(draft, &node, asked, &host, linux)) {
+            None => draft.source(&host, false, &node.origin),
+            Some((field, text)) => match made_node(draft, &node, linux) {
+                Ok(made) => made_source(draft, made, &host, &node.origin),
+                Err(why) => {
+                    draft.problem(&node.origin.field(field), format!("{text} ({why})"));
+                    continue;
+                }
+            },
+        };
+        draft.step(Op::BindDevice { source, path: node.path, kind: node.kind, device: node.device }, node.origin);
     }
+}
+
+/// What a node of the host lacks to be the one that is asked for, with the field that asks. An owner may be named as the host
+/// has it, for that is how engines copy it, or as the container does.
+fn difference(
+    draft: &Draft<'_>,
+    node: &Node,
+    asked: &Device,
+    host: &str,
+    linux: &Linux,
+) -> Option<(&'static str, String)> {
+    let Some(found) = draft.facts.nodes.get(host) else {
+        return Some(("path", format!("the host has no device node {host}")));
+    };
+    if (found.kind, found.device) != (node.kind, node.device) {
+        return Some(("path", format!("{host} is another device on the host")));
+    }
+    if asked.file_mode.is_some() && node.mode != found.mode {
+        return Some(("fileMode", format!("the host's {host} has mode {:#o}", found.mode)));
+    }
+    let ids = [("uid", asked.uid, found.uid, &linux.uid_mappings), ("gid", asked.gid, found.gid, &linux.gid_mappings)];
+    ids.into_iter().find_map(|(field, asked, found, maps)| {
+        let differs = asked.is_some_and(|id| id != found && host_id(maps, id) != Some(found));
+        differs.then(|| (field, format!("the host's {host} belongs to {found}")))
+    })
+}
+
+/// The id on the host.
+fn host_id(maps: &[IdMapping], id: u32) -> Option<u32> {
+    let inside = |map: &&IdMapping| id >= map.container_id && id - map.container_id < map.size;
+    maps.iter().find(inside).and_then(|map| map.host_id.checked_add(id - map.container_id))
+}
+
+/// The node as the parent makes it; or why it cannot.
+fn made_node(draft: &Draft<'_>, node: &Node, linux: &Linux) -> Result<HostNode, String> {
+    if draft.facts.rootless() || !draft.in_user_namespace() {
+        return Err("hint: leave it out, or make the node on the host: only the host's root can make one".to_owned());
+    }
+    let id = |maps: &[IdMapping], id: u32, place: &str| {
+        host_id(maps, id).ok_or_else(|| format!("one cannot be made: {id} is not in {place}"))
+    };
+    Ok(HostNode {
+        kind: node.kind,
+        device: node.device,
+        mode: node.mode,
+        uid: id(&linux.uid_mappings, node.uid, "linux.uidMappings")?,
+        gid: id(&linux.gid_mappings, node.gid, "linux.gidMappings")?,
+    })
+}
+
+fn made_source(draft: &mut Draft<'_>, node: HostNode, host: &str, origin: &Origin) -> Source {
+    let path = draft.c_string(host, origin);
+    let handle = Handle {
+        path: path.clone(),
+        recursive: false,
+        idmap: None,
+        connected: false,
+        node: Some(node),
+        origin: origin.clone(),
+    };
+    draft.handles.push(handle);
+    Source::Handle(draft.handles.len() - 1, path)
 }
 
 /// Nodes and links that init makes once the root is the container's, so that no path can lead out of it.

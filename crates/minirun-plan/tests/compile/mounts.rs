@@ -251,6 +251,20 @@ fn devices() {
         let expected: Vec<_> = expected.iter().map(|text| format!("linux.devices[0].{text}")).collect();
         refuse(device(members), &refs(&expected));
     }
+    let fuse = |members: Value| {
+        let mut device = json!({"type": "c", "path": "/dev/fuse", "major": 10, "minor": 229});
+        device.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        and(user_namespace(), "/linux/devices", json!([device]))
+    };
+    let bound = lines(&plan(&fuse(json!({"fileMode": 0o666, "uid": 0, "gid": 0})), &v2()).unwrap());
+    assert!(bound.contains(&"open /dev/fuse [linux.devices[0]]".to_owned()), "{bound:#?}");
+    let other = fuse(json!({"fileMode": 0o600}));
+    let made = lines(&plan(&other, &v2()).unwrap());
+    let node = made.iter().find(|line| line.starts_with("device /dev/fuse c 10:229 mode 0600 owner "));
+    assert!(node.is_some() && made.contains(&"bind-device /dev/fuse [linux.devices[0]]".to_owned()), "{made:#?}");
+    let hint = "hint: leave it out, or make the node on the host: only the host's root can make one";
+    let problem = format!("linux.devices[0].fileMode: the host's /dev/fuse has mode 0o666 ({hint})");
+    assert_eq!(plan(&other, &hosts::host("nested")).unwrap_err(), [problem]);
     let pipe = and(user_namespace(), "/linux/devices", json!([{"type": "p", "path": "/p"}]));
     let made = lines(&plan(&pipe, &v2()).unwrap());
     assert!(made.contains(&"device /p p 0:0 mode 0666 owner 0:0 [linux.devices[0]]".to_owned()), "{made:#?}");

@@ -1,9 +1,22 @@
 //! The hosts that plans are made for: descriptions in `rootfs-fixtures/hosts`, so that no plan depends on this machine.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use minirun_plan::{HostFacts, Resctrl};
+use minirun_plan::{HostFacts, HostNode, NodeKind, Resctrl};
 use serde::Deserialize;
+
+/// The device nodes that these hosts have: null, fuse, and a disk with the greatest number.
+fn nodes() -> BTreeMap<String, HostNode> {
+    let node = |kind, device, mode, uid, gid| HostNode { kind, device, mode, uid, gid };
+    [
+        ("/dev/null", node(NodeKind::Char, 0x103, 0o600, 1000, 100)),
+        ("/dev/fuse", node(NodeKind::Char, 0xae5, 0o666, 0, 0)),
+        ("/dev/disk/one", node(NodeKind::Block, 0xfff1_03ff, 0o660, 0, 6)),
+    ]
+    .map(|(path, node)| (path.to_owned(), node))
+    .into()
+}
 
 /// A file of `rootfs-fixtures`.
 pub fn fixture(name: &str) -> PathBuf {
@@ -73,6 +86,7 @@ pub fn host(name: &str) -> HostFacts {
         euid: host.euid,
         egid: host.egid,
         setgroups_denied: host.setgroups_denied,
+        nodes: nodes(),
         joined_setgroups_denied: false,
         resctrl: Resctrl::Absent,
         selinux: host.selinux,

@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use minirun_plan::{Attributes, FsOption, MountPoint, PointKind, Source};
+use minirun_plan::{Attributes, FsOption, MountPoint, NodeKind, PointKind, Source};
 use minirun_sys as sys;
 use minirun_sys::Errno;
 
@@ -287,12 +287,13 @@ impl Executor<'_> {
         &mut self,
         source: &Source,
         path: &minirun_plan::InRoot,
+        kind: NodeKind,
         device: u64,
     ) -> Result<(), Fault> {
         let tree = self.tree_of(source, false)?;
         let stat = sys::fstat(tree.as_fd()).in_call(Call::Stat)?;
-        let is_device = matches!(stat.st_mode & libc::S_IFMT, libc::S_IFCHR | libc::S_IFBLK);
-        if !is_device || stat.st_rdev != device {
+        let kind = if kind == NodeKind::Block { libc::S_IFBLK } else { libc::S_IFCHR };
+        if stat.st_mode & libc::S_IFMT != kind || stat.st_rdev != device {
             return Err(Fault::check("the host has another node at that path"));
         }
         let Point { fd, .. } = self.mount_point(path, PointKind::LikeSource, false)?;

@@ -83,6 +83,11 @@ pub fn fchmod(fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
     check(syscall!(SYS_fchmod, fd.as_raw_fd(), mode)).map(drop)
 }
 
+/// fchmodat(2), which follows links.
+pub fn fchmodat(at: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
+    check(syscall!(SYS_fchmodat, at.as_raw_fd(), name.as_ptr(), mode)).map(drop)
+}
+
 /// fstat(2) through an empty path, so that it works on `O_PATH` descriptors.
 pub fn fstat(fd: BorrowedFd<'_>) -> Result<libc::stat> {
     // SAFETY: all-zero is a valid stat, which the kernel overwrites.

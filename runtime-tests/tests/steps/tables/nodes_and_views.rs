@@ -24,9 +24,9 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "BindDevice",
-        Create,
-        |bundle| device(few_ids(bundle), "/dev/null", 5),
-        "linux.devices[0]: bind-device /dev/null: the host has another node at that path",
+        Traced("create", Errno::EPERM, &[libc::SYS_move_mount]),
+        few_ids,
+        "default devices: bind-device /dev/null: move_mount: operation not permitted",
     ),
     row(
         "Symlink",

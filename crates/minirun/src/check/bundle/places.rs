@@ -94,7 +94,12 @@ impl Walk<'_, '_> {
             }
             Op::Remount { point, .. } => self.remount(origin, point),
             Op::Device { path, kind, device, .. } => self.device(origin, path, *kind, *device),
-            Op::BindDevice { source, device, .. } => self.host_device(origin, path_of(source.path()), *device),
+            Op::BindDevice { source, device, .. } => {
+                let made = matches!(source, Source::Handle(i, _) if self.findings.plan.handles.get(*i).is_some_and(|one| one.node.is_some()));
+                if !made {
+                    self.host_device(origin, path_of(source.path()), *device);
+                }
+            }
             Op::MakeDirectory(path) => self.make_directory(origin, path),
             Op::EnterDirectory(path) => self.cwd = path_of(path).to_owned(),
             Op::Terminal { .. } => self.terminal(origin),
