@@ -22,6 +22,8 @@ mod errors;
 mod events;
 #[path = "host/exec.rs"]
 mod exec;
+#[path = "host/exec_attacks.rs"]
+mod exec_attacks;
 #[path = "host/handed_over.rs"]
 mod handed_over;
 #[path = "host/hooks.rs"]

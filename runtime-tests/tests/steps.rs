@@ -40,7 +40,7 @@ macro_rules! kinds {
 }
 
 kinds! { OPS of Op:
-    Join EnterContainer BecomeRoot SessionKeyring Hostname Domainname LoopbackUp Propagation PrivateParent BindRoot
+    Join EnterContainer EnterPidNamespace BecomeRoot SessionKeyring Hostname Domainname LoopbackUp Propagation PrivateParent BindRoot
     OverlayStage OverlayLower OverlayUpper OverlayWork OverlayRoot Mount ClassicMount Bind MountCgroup Remount Device
     AwaitHooks RunHook BindDevice Symlink PivotRoot ChangeRoot Sysctl Terminal MaskedPath ReadonlyPath RootPropagation
     ReadonlyRoot Limit MakeDirectory EnterDirectory EnterDirectoryAsUser Umask FindHome DropBounding Groups User

@@ -212,8 +212,14 @@ pub enum NodeKind {
 pub enum Op {
     /// Enter a namespace that the parent cannot enter for init: mount, time. The number counts `namespaces.join`.
     Join(usize),
-    /// Enter the namespaces of a container that runs, these of them, and its root.
+    /// Enter the namespaces of a container that runs, these of them, and its root. The pid namespace is for children.
     EnterContainer(u64),
+    /// Go on as a new process in a pid namespace that others are in. They may trace it, so it has nothing of the host by
+    /// then, and no rights but those of the container.
+    EnterPidNamespace {
+        /// Is its standard input to be its controlling terminal?
+        terminal: bool,
+    },
     /// Give the root of the ipc namespace's message queues (mqueue) this label of SELinux. Its owner is who made the
     /// namespace, so this comes before init is another user.
     LabelQueues(CString),
@@ -268,6 +274,8 @@ pub enum Op {
         inherit_mode: bool,
         /// Copy what the mount point held into the new file system (`tmpcopyup`).
         copy_up: bool,
+        /// The joined pid namespace that a procfs shows, if that is not init's own: counts `namespaces.join`.
+        pid_namespace: Option<usize>,
         /// Where.
         point: MountPoint,
     },
@@ -359,8 +367,11 @@ pub enum Op {
     },
     /// pivot_root(2): the root file system becomes `/`, the host's is detached.
     PivotRoot,
-    /// chroot(2) into the root file system, which was mounted over `/`: `--no-pivot`.
-    ChangeRoot,
+    /// chroot(2) into the root file system: `--no-pivot`.
+    ChangeRoot {
+        /// Was it mounted elsewhere than over `/`, where those look for it who enter the mount namespace later?
+        elsewhere: bool,
+    },
     /// Tell a security module what it shall make of init or of its program, by a file below /proc/thread-self.
     LsmAttribute {
         /// `attr/apparmor/exec`, `attr/exec` or `attr/keycreate`.
@@ -383,6 +394,8 @@ pub enum Op {
         multiplexers: Box<[InRoot; 2]>,
         /// Where it is shown as well: `/dev/console`.
         console: Option<InRoot>,
+        /// Is it the controlling terminal of this process, rather than of one that this becomes later?
+        controls: bool,
         /// Who owns it.
         uid: u32,
     },

@@ -183,8 +183,8 @@ pub struct Namespaces {
     pub join: Vec<JoinedNamespace>,
     /// The ones of a running container, for a further process in it: `CLONE_NEW*` bits.
     pub entered: u64,
-    /// Does a go-between enter the others, because the runtime has no right to them outside of their user namespace, or could
-    /// not return from them?
+    /// Whether a process of their own enters the joined ones, because the runtime has no right to them outside of their user
+    /// namespace, or could not return from them.
     pub by_go_between: bool,
     /// Are the runtime's supplementary groups given up before a joined user namespace is entered, where that would be
     /// denied?
@@ -218,6 +218,22 @@ impl Namespaces {
     /// Is there a new namespace of this kind?
     pub fn is_new(&self, kind: i32) -> bool {
         self.new & kind as u64 != 0
+    }
+
+    /// Whether init enters a pid namespace that others are in. It does so last of all, because from there on it is at their
+    /// mercy ([`Op::EnterPidNamespace`]).
+    pub fn enters_pid_namespace(&self) -> bool {
+        self.is_joined(libc::CLONE_NEWPID) || self.entered & libc::CLONE_NEWPID as u64 != 0
+    }
+
+    /// Whether the first process enters joined namespaces before anything else, and makes the new ones there.
+    pub fn entered_by_init(&self) -> bool {
+        self.by_go_between || self.is_joined(libc::CLONE_NEWUSER) || self.is_joined(libc::CLONE_NEWPID)
+    }
+
+    /// Whether init is not the process that the runtime clones, but a later sibling of that.
+    pub fn change_process(&self) -> bool {
+        self.entered_by_init() || self.enters_pid_namespace()
     }
 
     /// Is a namespace of this kind joined?
@@ -282,6 +298,12 @@ pub enum HostOp {
 }
 
 impl HostOp {
+    /// Whether a child of the process has it as well. A scheduler can be such that its process can have no children
+    /// (`SCHED_DEADLINE`), or that they are without it (`SCHED_FLAG_RESET_ON_FORK`).
+    pub fn is_inherited(&self) -> bool {
+        !matches!(self, HostOp::Scheduler(_))
+    }
+
     /// The lines of an id map and its file, if this is what makes one.
     pub fn id_map(&self) -> Option<(&'static str, &str)> {
         match self {

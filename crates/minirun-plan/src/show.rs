@@ -185,6 +185,7 @@ impl Op {
         match self {
             Op::Join(_) => "join",
             Op::EnterContainer(_) => "enter-container",
+            Op::EnterPidNamespace { .. } => "enter-pid-namespace",
             Op::LabelQueues(_) => "label-queues",
             Op::BecomeRoot => "become-root",
             Op::SessionKeyring(_) => "keyring",
@@ -208,7 +209,7 @@ impl Op {
             Op::AwaitHooks { .. } => "await-hooks",
             Op::RunHook(_) => "hook",
             Op::PivotRoot => "pivot-root",
-            Op::ChangeRoot => "change-root",
+            Op::ChangeRoot { .. } => "change-root",
             Op::LsmAttribute { .. } => "lsm-attribute",
             Op::Sysctl { .. } => "sysctl",
             Op::Terminal { .. } => "terminal",
@@ -248,11 +249,12 @@ impl Op {
             | Op::PivotRoot
             | Op::NoNewPrivileges
             | Op::LoopbackUp
+            | Op::EnterPidNamespace { .. }
             | Op::AwaitStart
             | Op::AwaitHooks { .. }
             | Op::RunHook(_)
             | Op::Execute => String::new(),
-            Op::ChangeRoot | Op::ReadonlyRoot => "/".to_owned(),
+            Op::ChangeRoot { .. } | Op::ReadonlyRoot => "/".to_owned(),
             Op::OverlayStage { place, size } if size.is_empty() => place.to_string(),
             Op::OverlayStage { place, size } => format!("{place} size={}", size.to_string_lossy()),
             Op::LabelQueues(text) | Op::SessionKeyring(text) | Op::Hostname(text) | Op::Domainname(text) => show(text),

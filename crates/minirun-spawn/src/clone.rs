@@ -2,20 +2,20 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{IoSliceMut, Write as _};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io::Write as _;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use minirun_plan::{HostOp, JoinedNamespace, Op, Origin, Plan};
 use minirun_sys as sys;
 use minirun_sys::{Clone, Errno, Forked};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::SpawnError;
-use crate::error::Doing;
+use crate::error::{Doing, LIMIT_ON_PROCESSES};
 use crate::execute::{Opened, init, make_unreadable};
 use crate::host::OOM_SCORE_HINT;
 use crate::parent::Gate;
-use crate::wire::{Call, Fault, In, Kind, RECORD, Record};
+use crate::wire::{Call, Fault, In, Kind, Record};
 
 /// Namespaces that the parent may enter and leave again.
 const LEAVABLE: [(libc::c_int, &str); 5] = [
@@ -59,7 +59,7 @@ impl Detour {
     /// Enters what init shall be born in.
     fn take(plan: &Plan, opened: &Opened) -> Result<Detour, SpawnError> {
         let mut detour = Detour { back: Vec::new() };
-        if plan.namespaces.by_go_between {
+        if plan.namespaces.by_go_between || opened.container.is_some() {
             return Ok(detour);
         }
         match detour.enter(plan, opened) {
@@ -73,16 +73,10 @@ impl Detour {
     }
 
     fn enter(&mut self, plan: &Plan, opened: &Opened) -> Result<(), SpawnError> {
-        if let Some(container) = &opened.container
-            && plan.namespaces.entered & libc::CLONE_NEWPID as u64 != 0
-        {
-            let doing = Doing::new(&Origin::of("linux.namespaces"), "enter the container's pid namespace".to_owned());
-            self.remember("pid_for_children", libc::CLONE_NEWPID).map_err(|errno| doing.failed("open", errno))?;
-            sys::setns(container.init.as_fd(), libc::CLONE_NEWPID).map_err(|errno| doing.failed("setns", errno))?;
-        }
         for (kind, name) in LEAVABLE {
             let Some(i) = plan.namespaces.join.iter().position(|joined| joined.kind == kind as u64) else { continue };
-            if init_enters(plan, i) {
+            // Init must not be seen there before it has let go of the host.
+            if init_enters(plan, i) || kind == libc::CLONE_NEWPID {
                 continue;
             }
             let joined = &plan.namespaces.join[i];
@@ -127,18 +121,31 @@ fn init_enters(plan: &Plan, joined: usize) -> bool {
     plan.init.iter().any(|step| step.op == Op::Join(joined))
 }
 
-/// Clones init into its namespaces and its cgroup. In the child this does not return.
-pub(crate) fn bear(
+/// Clones the container's first process into its cgroup and, where it can be born there, into its namespaces. In the child
+/// this does not return.
+pub(crate) fn clone_init(
     plan: &Plan,
     opened: &mut Opened,
     cgroup: Option<BorrowedFd<'_>>,
     (ours, theirs): (&OwnedFd, OwnedFd),
     gate: Gate<'_>,
 ) -> Result<Born, SpawnError> {
+    if plan.namespaces.change_process() {
+        let doing = Doing::internal("learn its pid");
+        setsockopt(ours, sockopt::PassCred, &true).map_err(|errno| doing.failed("setsockopt", errno))?;
+    }
     let detour = Detour::take(plan, opened)?;
-    let born = match plan.namespaces.is_joined(libc::CLONE_NEWUSER) || plan.namespaces.by_go_between {
-        true => bear_through_a_go_between(plan, opened, cgroup, (ours, theirs), gate),
-        false => bear_directly(plan, opened, cgroup, theirs.as_fd(), gate),
+    let flags = if plan.namespaces.entered_by_init() { 0 } else { new_flags(plan) };
+    let born = match sys::clone3(Clone { flags, cgroup }) {
+        Ok(Forked::Child) => {
+            sys::forbid_allocation();
+            if plan.namespaces.entered_by_init() {
+                enter_namespaces(plan, opened, theirs.as_fd());
+            }
+            init(plan, opened, theirs.as_fd(), gate)
+        }
+        Ok(Forked::Parent { pid, pidfd }) => Ok(Born { pid, pidfd }),
+        Err(errno) => Err(clone_failed(plan, errno)),
     };
     if let Err(error) = detour.go_back() {
         // It would end by itself, once it finds that nobody speaks to it.
@@ -155,26 +162,10 @@ fn new_flags(plan: &Plan) -> u64 {
     plan.namespaces.new & !(libc::CLONE_NEWTIME as u64)
 }
 
-fn bear_directly(
-    plan: &Plan,
-    opened: &mut Opened,
-    cgroup: Option<BorrowedFd<'_>>,
-    channel: BorrowedFd<'_>,
-    gate: Gate<'_>,
-) -> Result<Born, SpawnError> {
-    match sys::clone3(Clone { flags: new_flags(plan), cgroup }) {
-        Ok(Forked::Child) => init(plan, opened, channel, gate),
-        Ok(Forked::Parent { pid, pidfd }) => Ok(Born { pid, pidfd }),
-        Err(errno) => Err(clone_failed(plan, errno)),
-    }
-}
-
 fn clone_failed(plan: &Plan, errno: Errno) -> SpawnError {
     let doing = Doing::new(&Origin::of("linux.namespaces"), "make the container's init".to_owned());
     match errno {
-        Errno::EAGAIN => {
-            doing.failed_with("clone3", errno, "a limit on processes is reached: pids.max or RLIMIT_NPROC")
-        }
+        Errno::EAGAIN => doing.failed_with("clone3", errno, LIMIT_ON_PROCESSES),
         Errno::EPERM if plan.namespaces.is_new(libc::CLONE_NEWUSER) => {
             doing.failed_with("clone3", errno, "user namespaces may be switched off, or the caller is in a chroot")
         }
@@ -188,97 +179,60 @@ fn clone_failed(plan: &Plan, errno: Errno) -> SpawnError {
     }
 }
 
-/// New namespaces shall belong to the joined user namespace, but whoever enters one cannot return; nor can root of a user
-/// namespace return to what belongs to the host. So a child enters them, makes init there as its sibling, and ends.
-fn bear_through_a_go_between(
-    plan: &Plan,
-    opened: &mut Opened,
-    cgroup: Option<BorrowedFd<'_>>,
-    (ours, theirs): (&OwnedFd, OwnedFd),
-    gate: Gate<'_>,
-) -> Result<Born, SpawnError> {
+/// The failure of the first process in the namespaces that it enters itself.
+pub(crate) fn not_entered(plan: &Plan, record: Option<&Record>) -> SpawnError {
     let user = plan.namespaces.join.iter().find(|joined| joined.kind == libc::CLONE_NEWUSER as u64);
     let origin = user.map_or(Origin::of("linux.namespaces"), |joined| joined.origin.clone());
     let place = if user.is_some() { "the user namespace" } else { "its namespaces" };
     let doing = Doing::new(&origin, format!("make the container's init in {place}"));
-    setsockopt(ours, sockopt::PassCred, &true).map_err(|errno| doing.failed("setsockopt", errno))?;
-    let go_between = match sys::clone3(Clone { flags: 0, cgroup }) {
-        Ok(Forked::Child) => {
-            sys::forbid_allocation();
-            let mut record = Record::of(Kind::Failed);
-            let fault = go_between(plan, opened, &mut record).err().or_else(|| {
-                let flags = new_flags(plan) | libc::CLONE_PARENT as u64;
-                match sys::clone3(Clone { flags, cgroup: None }) {
-                    Ok(Forked::Child) => init(plan, opened, theirs.as_fd(), gate),
-                    Ok(Forked::Parent { .. }) => None,
-                    Err(errno) => Err::<(), _>(errno).in_call(Call::Clone).err(),
-                }
-            });
-            let Some(fault) = fault else { sys::exit(0) };
-            (record.call, record.errno) = (fault.call as u32, fault.errno);
-            let _unheard = record.send(theirs.as_fd());
-            sys::exit(1)
+    let Some(record) = record else { return doing.refused("it ended before it was ready") };
+    let (call, errno) = (Call::name_of(record.call), Errno::from_raw(record.errno));
+    match plan.host.get((record.option as usize).wrapping_sub(1)) {
+        Some(step) => {
+            Doing::new(&step.origin, "write oom_score_adj".to_owned()).failed_with(call, errno, OOM_SCORE_HINT)
         }
-        Ok(Forked::Parent { pid, .. }) => pid,
-        Err(errno) => return Err(clone_failed(plan, errno)),
-    };
-    // Its end of file shall be seen when nobody else has it.
-    drop(theirs);
-    let hello = hello_from(ours);
-    nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(go_between), None)
-        .map_err(|errno| doing.failed("waitpid", errno))?;
-    match hello.map_err(|errno| doing.failed("recvmsg", errno))? {
-        Some((Record { kind: Kind::Hello, .. }, sender)) => {
-            let pid = sender.pid();
-            let pidfd = sys::pidfd_open(pid).map_err(|errno| doing.failed("pidfd_open", errno))?;
-            Ok(Born { pid, pidfd })
-        }
-        Some((record, _)) => {
-            let errno = Errno::from_raw(record.errno);
-            match plan.host.get((record.option as usize).wrapping_sub(1)) {
-                Some(step) => Err(Doing::new(&step.origin, "write oom_score_adj".to_owned()).failed_with(
-                    Call::name_of(record.call),
-                    errno,
-                    OOM_SCORE_HINT,
-                )),
-                None => Err(doing.failed(Call::name_of(record.call), errno)),
-            }
-        }
-        None => Err(doing.refused("it ended before it was ready")),
+        None => doing.failed(call, errno),
     }
 }
 
-/// What the go-between does before init is born: it enters the user namespace, and by the rights that it has there what the
-/// parent could not.
-fn go_between(plan: &Plan, opened: &Opened, record: &mut Record) -> Result<(), Fault> {
-    if plan.namespaces.leave_groups {
+/// Enters the namespaces that the parent cannot enter for init, and ends with a message where that fails.
+fn enter_namespaces(plan: &Plan, opened: &Opened, channel: BorrowedFd<'_>) {
+    let mut record = Record::of(Kind::Failed);
+    if let Err(fault) = try_to_enter(plan, opened, &mut record) {
+        (record.call, record.errno) = (fault.call as u32, fault.errno);
+        let _unheard = record.send(channel);
+        sys::exit(1);
+    }
+}
+
+/// New namespaces shall belong to the joined user namespace, but whoever enters one cannot return; nor can root of a user
+/// namespace return to what belongs to the host. So a child enters them, and makes init there as its sibling. Where a pid
+/// namespace is joined this process is init until [`Op::EnterPidNamespace`], and makes the new namespaces itself.
+fn try_to_enter(plan: &Plan, opened: &Opened, record: &mut Record) -> Result<(), Fault> {
+    let namespaces = &plan.namespaces;
+    let enter = |kind: libc::c_int| match namespaces.join.iter().position(|joined| joined.kind == kind as u64) {
+        Some(i) if !init_enters(plan, i) => sys::setns(opened.namespaces[i].as_fd(), kind).in_call(Call::Setns),
+        _ => Ok(()),
+    };
+    if namespaces.leave_groups {
         sys::setgroups(&[]).in_call(Call::Setgroups)?;
     }
-    if plan.namespaces.by_go_between {
+    if namespaces.by_go_between {
         write_oom_score(plan, record)?;
         make_time_namespace(plan)?;
         // In its namespaces there may be those who would trace init or read its descriptors.
         make_unreadable()?;
+        enter(libc::CLONE_NEWUSER)?;
+        LEAVABLE.iter().try_for_each(|(kind, _)| enter(*kind))?;
+    } else {
+        // By the rights of the host's root, which end in the user namespace.
+        enter(libc::CLONE_NEWPID)?;
+        enter(libc::CLONE_NEWUSER)?;
     }
-    for (joined, fd) in plan.namespaces.join.iter().zip(&opened.namespaces) {
-        if joined.kind == libc::CLONE_NEWUSER as u64 {
-            sys::setns(fd.as_fd(), libc::CLONE_NEWUSER).in_call(Call::Setns)?;
-        }
+    if namespaces.enters_pid_namespace() {
+        return sys::unshare(new_flags(plan) as libc::c_int).in_call(Call::Unshare);
     }
-    if !plan.namespaces.by_go_between {
-        return Ok(());
-    }
-    if let Some(container) = &opened.container {
-        let kinds = plan.namespaces.entered as libc::c_int & (libc::CLONE_NEWUSER | libc::CLONE_NEWPID);
-        sys::setns(container.init.as_fd(), kinds).in_call(Call::Setns)?;
-    }
-    for (i, joined) in plan.namespaces.join.iter().enumerate() {
-        let kind = joined.kind as libc::c_int;
-        if LEAVABLE.iter().any(|(leavable, _)| *leavable == kind) && !init_enters(plan, i) {
-            sys::setns(opened.namespaces[i].as_fd(), kind).in_call(Call::Setns)?;
-        }
-    }
-    Ok(())
+    if sys::clone_sibling(new_flags(plan)).in_call(Call::Clone)? { Ok(()) } else { sys::exit(0) }
 }
 
 /// A new time namespace is for the children of who makes it, as with the parent.
@@ -303,17 +257,4 @@ fn write_oom_score(plan: &Plan, record: &mut Record) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// The first message on the channel, with its sender: the kernel translates the pid into the receiver's namespace.
-pub(crate) fn hello_from(channel: &OwnedFd) -> sys::Result<Option<(Record, UnixCredentials)>> {
-    let mut bytes = [0u8; RECORD];
-    let mut control = nix::cmsg_space!(UnixCredentials);
-    let mut parts = [IoSliceMut::new(&mut bytes)];
-    let message = recvmsg::<()>(channel.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)?;
-    let sender = message.cmsgs()?.find_map(|part| match part {
-        ControlMessageOwned::ScmCredentials(sender) => Some(sender),
-        _ => None,
-    });
-    Ok(sender.and_then(|sender| Record::parse(&bytes).map(|record| (record, sender))))
 }

@@ -8,7 +8,7 @@ use minirun_plan::{FsOption, Op, Origin, Plan, Step};
 use minirun_sys::Errno;
 use nix::sys::wait::WaitStatus;
 
-use crate::wire::{Call, Record};
+use crate::wire::{Call, Detail, Record};
 
 /// Why a container could not be made.
 #[derive(Debug)]
@@ -131,14 +131,23 @@ impl fmt::Display for StartError {
 impl std::error::Error for SpawnError {}
 impl std::error::Error for StartError {}
 
+/// A text of init as it can be shown: those who trace init may have put escape sequences of terminals into it.
+fn text_of(detail: &Detail) -> String {
+    let mut text = String::new();
+    for letter in String::from_utf8_lossy(detail.as_bytes()).chars() {
+        if letter.is_control() { text.extend(letter.escape_default()) } else { text.push(letter) }
+    }
+    text
+}
+
 impl StartError {
     pub(crate) fn of_record(record: &Record) -> StartError {
-        let detail = String::from_utf8_lossy(record.detail.as_bytes()).into_owned();
+        let detail = text_of(&record.detail);
         let errno = Errno::from_raw(record.errno);
         if record.call == Call::Execve as u32 {
             return StartError::Execute { path: detail, errno };
         }
-        let subject = String::from_utf8_lossy(record.subject.as_bytes()).into_owned();
+        let subject = text_of(&record.subject);
         let call = Call::name_of(record.call);
         let why = if call.is_empty() { detail } else { format!("{call}: {}{detail}", words(errno)) };
         StartError::Step(format!("{subject}{why}"))
@@ -149,7 +158,7 @@ impl SpawnError {
     /// A record of init, explained by the plan that it carried out.
     pub(crate) fn of_record(plan: &Plan, record: &Record) -> SpawnError {
         let errno = (record.errno != 0).then(|| Errno::from_raw(record.errno));
-        let detail = String::from_utf8_lossy(record.detail.as_bytes()).into_owned();
+        let detail = text_of(&record.detail);
         let call = Call::name_of(record.call).to_owned();
         let Some(step) = plan.init.get(record.step as usize) else {
             let (origin, doing) = (Origin::of("container init"), "get ready".to_owned());
@@ -212,6 +221,9 @@ fn directory_not_entered(step: &Step, path: &CStr, errno: Option<Errno>) -> Spaw
 /// The number of RLIMIT_NOFILE (asm-generic/resource.h); libc's constant has another type with each C library.
 const RLIMIT_NOFILE: u32 = 7;
 
+/// Why no process can be made.
+pub(crate) const LIMIT_ON_PROCESSES: &str = "a limit on processes is reached: pids.max or RLIMIT_NPROC";
+
 /// What often is the reason.
 fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
     use minirun_plan::PointKind::RealDirectory;
@@ -225,6 +237,11 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
             "in a user namespace flags of the host's mounts cannot be cleared"
         }
         (Op::Remount { .. }, Errno::EINVAL) if call == "fspick" => "nothing is mounted there",
+        (Op::EnterPidNamespace { .. }, Errno::EAGAIN) => LIMIT_ON_PROCESSES,
+        (Op::EnterPidNamespace { .. }, Errno::ENOMEM) => "the first process of the pid namespace has ended",
+        (Op::Mount { pid_namespace: Some(_), .. }, Errno::EPERM) => {
+            "the pid namespace must be in the runtime's own, and belong to a user namespace that the runtime is root of"
+        }
         (Op::Terminal { .. }, Errno::ENOENT) => "a devpts must be mounted at /dev/pts",
         (Op::Mount { .. } | Op::ClassicMount { .. }, Errno::ENODEV) => "this kernel has no such file system",
         (Op::Mount { options, .. }, Errno::EINVAL) if is_labelled(options) => {

@@ -61,8 +61,8 @@ pub(crate) struct Opened {
 pub struct Container {
     /// Its init.
     pub init: OwnedFd,
-    /// Its root directory: not always the root of its mount namespace (`--no-pivot`).
-    pub root: OwnedFd,
+    /// Its root directory, where it has no mount namespace whose root that is.
+    pub root: Option<OwnedFd>,
 }
 
 /// Stands for what init does before the first step of the plan.
@@ -131,6 +131,8 @@ impl<'a> Executor<'a> {
         for fd in &self.opened.not_inits {
             sys::abandon(sys::inherited_fd(*fd));
         }
+        // Others will be able to read this process's memory, and the runtime's environment is not for them.
+        sys::wipe_environment();
         arm_death_signal()?;
         sys::set_name(c"minirun:[init]").in_call(Call::Prctl)?;
         sys::setsid().in_call(Call::Setsid)?;
@@ -179,6 +181,7 @@ impl<'a> Executor<'a> {
         match op {
             Op::Join(i) => self.join(*i),
             Op::EnterContainer(kinds) => self.enter_container(*kinds),
+            Op::EnterPidNamespace { terminal } => enter_pid_namespace(*terminal),
             Op::LabelQueues(label) => self.label_queues(label),
             Op::BecomeRoot => user::become_root(),
             Op::SessionKeyring(name) => user::session_keyring(name),
@@ -195,9 +198,9 @@ impl<'a> Executor<'a> {
             Op::OverlayUpper(path) => self.overlay_upper(path),
             Op::OverlayWork(path) => self.overlay_work(path),
             Op::OverlayRoot { place, options, attributes } => self.overlay_root(place, options, attributes),
-            Op::Mount { filesystem, source, options, inherit_mode, copy_up, point } => {
+            Op::Mount { filesystem, source, options, inherit_mode, copy_up, pid_namespace, point } => {
                 let modes = mounts::TmpfsModes { inherit: *inherit_mode, copy_up: *copy_up };
-                self.mount(filesystem, source, options, modes, point)
+                self.mount((filesystem, *pid_namespace), source, options, modes, point)
             }
             Op::ClassicMount { filesystem, source, flags, data, point } => {
                 self.classic_mount(filesystem, source, *flags, data, point)
@@ -215,9 +218,9 @@ impl<'a> Executor<'a> {
             Op::AwaitHooks { readable } => self.await_hooks(*readable),
             Op::RunHook(i) => self.run_hook(*i),
             Op::PivotRoot => self.pivot_root(),
-            Op::ChangeRoot => self.change_root(),
-            Op::Terminal { size, multiplexers, console, uid } => {
-                self.terminal(*size, multiplexers, console.as_ref(), *uid)
+            Op::ChangeRoot { elsewhere } => self.change_root(*elsewhere),
+            Op::Terminal { size, multiplexers, console, controls, uid } => {
+                self.terminal(*size, multiplexers, console.as_ref(), *controls, *uid)
             }
             Op::MaskedPath { path, label, number } => self.mask(path, label.as_deref(), *number),
             Op::ReadonlyPath { path, number } => self.make_read_only(path, *number),
@@ -258,16 +261,17 @@ impl<'a> Executor<'a> {
         sys::setns(self.opened.namespaces[i].as_fd(), kind).in_call(Call::Setns)
     }
 
-    /// All namespaces at once, so that the kernel checks each against the right user namespace (setns(2), Linux 5.8). Init
-    /// was born in the pid namespace.
+    /// All namespaces at once, so that the kernel checks each against the right user namespace (setns(2), Linux 5.8). The
+    /// root is then that of the mount namespace: a root that the container's init has given itself since is its own affair.
     fn enter_container(&mut self, kinds: u64) -> Result<(), Fault> {
         let Some(container) = &self.opened.container else {
             return Err(Fault::check("there is no container to enter"));
         };
-        let kinds = kinds as libc::c_int & !libc::CLONE_NEWPID;
-        sys::setns(container.init.as_fd(), kinds).in_call(Call::Setns)?;
-        sys::fchdir(container.root.as_fd()).in_call(Call::Fchdir)?;
-        sys::chroot(c".").in_call(Call::Chroot)?;
+        sys::setns(container.init.as_fd(), kinds as libc::c_int).in_call(Call::Setns)?;
+        if let Some(root) = &container.root {
+            sys::fchdir(root.as_fd()).in_call(Call::Fchdir)?;
+            sys::chroot(c".").in_call(Call::Chroot)?;
+        }
         let root = sys::open(c"/", libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)?;
         self.root = Some(root);
         Ok(())
@@ -367,6 +371,20 @@ impl<'a> Executor<'a> {
     fn root(&self) -> Result<BorrowedFd<'_>, Fault> {
         self.root.as_ref().map(|root| root.as_fd()).ok_or(Fault::check("no root file system is mounted"))
     }
+}
+
+/// Goes on as a sibling in the pid namespace that children are born in. The memory is copied, not shared: those who write to
+/// the new process's must not reach this one, which is still outside.
+fn enter_pid_namespace(terminal: bool) -> Result<(), Fault> {
+    if !sys::clone_sibling(0).in_call(Call::Clone)? {
+        sys::exit(0);
+    }
+    arm_death_signal()?;
+    sys::setsid().in_call(Call::Setsid)?;
+    if terminal {
+        sys::control_terminal(sys::inherited_fd(libc::STDIN_FILENO)).in_call(Call::Ioctl)?;
+    }
+    Ok(())
 }
 
 /// Until the commit, init dies with its parent. A change of credentials disarms it (prctl(2)), so it is armed again after

@@ -1,17 +1,20 @@
 //! The parent's half of making a container: what it opens, what it does to the newborn, and what it waits for.
 
 use std::fs::File;
+use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use minirun_plan::{Handle, JoinedNamespace, Op, Plan};
+use minirun_plan::{Handle, HostStep, JoinedNamespace, Op, Plan};
 use minirun_sys as sys;
 use minirun_sys::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixCredentials, recvmsg, socketpair,
+};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::clone::{bear, open_namespace, open_namespaces};
+use crate::clone::{clone_init, not_entered, open_namespace, open_namespaces};
 use crate::error::{Doing, SpawnError, StartError};
 use crate::execute::{Container, Opened};
 use crate::host::{MYSELF, host_step};
@@ -199,8 +202,8 @@ fn give_birth(
         attendant.begins(next(), None);
         host_step(plan, step, MYSELF, &mut moved)?;
     }
-    let born = bear(plan, &mut opened, cgroup, (&ours, theirs), gate)?;
-    let init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours, state };
+    let born = clone_init(plan, &mut opened, cgroup, (&ours, theirs), gate)?;
+    let mut init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours, state };
     match init.raise(plan, attendant, &mut moved) {
         Ok(()) => Ok(init),
         Err(error) => {
@@ -223,12 +226,12 @@ fn become_unreadable() -> Result<(), SpawnError> {
 
 impl Init {
     /// From the clone to the record that says "created".
-    fn raise(&self, plan: &Plan, attendant: &mut dyn Attendant, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
-        let before = plan.idmaps.len() + plan.handles.len() + plan.before_birth.len();
-        for (i, step) in plan.host.iter().enumerate() {
-            attendant.begins(Part::Host(before + i), None);
-            host_step(plan, step, self.pid, moved)?;
+    fn raise(&mut self, plan: &Plan, attendant: &mut dyn Attendant, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
+        if plan.namespaces.entered_by_init() {
+            self.await_namespaces(plan)?;
         }
+        let late = |step: &HostStep| plan.namespaces.enters_pid_namespace() && !step.op.is_inherited();
+        self.do_host_steps(plan, attendant, moved, |step| !late(step))?;
         match sys::write(self.channel.as_fd(), &[GO]) {
             // Init has ended already; its last words are still to be read.
             Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => {}
@@ -236,17 +239,64 @@ impl Init {
         }
         attendant.born(self).map_err(SpawnError::Attendant)?;
         loop {
-            match self.receive(attendant)? {
-                Some(Record { kind: Kind::Hello, .. }) => {}
-                Some(Record { kind: Kind::Created, .. }) => return Ok(()),
-                Some(Record { kind: Kind::AtHooks, .. }) => {
+            let Some((record, sender)) = self.receive(attendant)? else {
+                return Err(SpawnError::Died { status: self.reap() });
+            };
+            if self.is_succeeded_by(sender)? {
+                self.do_host_steps(plan, attendant, moved, late)?;
+            }
+            match record.kind {
+                Kind::Hello => {}
+                Kind::Created => return Ok(()),
+                Kind::AtHooks => {
                     attendant.at_hooks(self).map_err(SpawnError::Attendant)?;
                     self.send(GO)?;
                 }
-                Some(record) => return Err(SpawnError::of_record(plan, &record)),
-                None => return Err(SpawnError::Died { status: self.reap() }),
+                _ => return Err(SpawnError::of_record(plan, &record)),
             }
         }
+    }
+
+    fn do_host_steps(
+        &self,
+        plan: &Plan,
+        attendant: &mut dyn Attendant,
+        moved: &mut Vec<Moved>,
+        now: impl Fn(&HostStep) -> bool,
+    ) -> Result<(), SpawnError> {
+        let before = plan.idmaps.len() + plan.handles.len() + plan.before_birth.len();
+        for (i, step) in plan.host.iter().enumerate().filter(|(_, step)| now(step)) {
+            attendant.begins(Part::Host(before + i), None);
+            host_step(plan, step, self.pid, moved)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until init is in the namespaces that it enters itself.
+    fn await_namespaces(&mut self, plan: &Plan) -> Result<(), SpawnError> {
+        match receive(self.channel.as_fd())
+            .map_err(|errno| Doing::internal("read from init").failed("recvmsg", errno))?
+        {
+            Some((Record { kind: Kind::Hello, .. }, sender)) => self.is_succeeded_by(sender).map(drop),
+            other => Err(not_entered(plan, other.as_ref().map(|(record, _)| record))),
+        }
+    }
+
+    /// Whether the process that this is about has made another one in its place, which has sent a message. The kernel tells
+    /// who did, but from in there whoever has CAP_SYS_ADMIN may name others; so only a child of this process is believed.
+    fn is_succeeded_by(&mut self, sender: i32) -> Result<bool, SpawnError> {
+        if sender == self.pid || sender == UNKNOWN {
+            return Ok(false);
+        }
+        let doing = Doing::internal("find the process in the pid namespace");
+        let pidfd = sys::pidfd_open(sender).map_err(|errno| doing.failed("pidfd_open", errno))?;
+        if !sys::is_child(pidfd.as_fd()).map_err(|errno| doing.failed("waitid", errno))? {
+            return Err(doing.refused("somebody else has answered in its place"));
+        }
+        // The former one ends as soon as it has made its successor.
+        self.reap();
+        (self.pid, self.pidfd) = (sender, pidfd);
+        Ok(true)
     }
 
     /// The state that startContainer hooks get on their standard input. Before [`Init::commit`].
@@ -273,7 +323,7 @@ impl Init {
     pub fn commit(&self, watcher: &mut dyn Watcher) -> Result<(), SpawnError> {
         self.send(COMMIT)?;
         match self.receive(watcher)? {
-            Some(Record { kind: Kind::Kept, .. }) => Ok(()),
+            Some((Record { kind: Kind::Kept, .. }, _)) => Ok(()),
             _ => Err(SpawnError::Died { status: self.reap() }),
         }
     }
@@ -290,8 +340,8 @@ impl Init {
         }
         let mut next = || receive_news(self.channel.as_fd(), watcher);
         match next().map_err(StartError::Unreachable)? {
-            Some(Record { kind: Kind::Kept, .. }) => await_execution(self.channel.as_fd(), next, hand_over),
-            Some(record) => Err(StartError::of_record(&record)),
+            Some((Record { kind: Kind::Kept, .. }, _)) => await_execution(self.channel.as_fd(), next, hand_over),
+            Some((record, _)) => Err(StartError::of_record(&record)),
             None => Err(StartError::Unreachable(Errno::EPIPE)),
         }
     }
@@ -321,32 +371,51 @@ impl Init {
         }
     }
 
-    fn receive(&self, watcher: &mut (impl Watcher + ?Sized)) -> Result<Option<Record>, SpawnError> {
+    fn receive(&self, watcher: &mut (impl Watcher + ?Sized)) -> Result<Option<(Record, i32)>, SpawnError> {
         let doing = Doing::internal("read from init");
         receive_news(self.channel.as_fd(), watcher).map_err(|errno| doing.failed("read", errno))
     }
 }
 
-/// The next record; none at the end of file.
-fn receive(channel: BorrowedFd<'_>) -> sys::Result<Option<Record>> {
+/// The sender of a message on a channel that does not tell.
+const UNKNOWN: i32 = 0;
+
+/// The next record with the pid of its sender, which the kernel translates into this process's namespace; none at the end of
+/// file.
+fn receive(channel: BorrowedFd<'_>) -> sys::Result<Option<(Record, i32)>> {
     let mut bytes = [0u8; RECORD];
+    let mut control = nix::cmsg_space!(UnixCredentials);
     loop {
-        match sys::read(channel, &mut bytes) {
-            Ok(0) | Err(Errno::ECONNRESET) => return Ok(None),
-            Ok(length) => return Record::parse(&bytes[..length]).map(Some).ok_or(Errno::EPROTO),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let message =
+            match recvmsg::<()>(channel.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC) {
+                Ok(message) => message,
+                Err(Errno::ECONNRESET) => return Ok(None),
+                Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(errno),
+            };
+        let sender = message.cmsgs()?.find_map(|part| match part {
+            ControlMessageOwned::ScmCredentials(sender) => Some(sender.pid()),
+            _ => None,
+        });
+        let length = message.bytes;
+        if length == 0 {
+            return Ok(None);
         }
+        let record = Record::parse(&bytes[..length]).ok_or(Errno::EPROTO)?;
+        return Ok(Some((record, sender.unwrap_or(UNKNOWN))));
     }
 }
 
 /// The next record that asks for something; of steps the watcher is told.
-fn receive_news(channel: BorrowedFd<'_>, watcher: &mut (impl Watcher + ?Sized)) -> sys::Result<Option<Record>> {
+fn receive_news(channel: BorrowedFd<'_>, watcher: &mut (impl Watcher + ?Sized)) -> sys::Result<Option<(Record, i32)>> {
     loop {
         watcher.waits(channel);
         match receive(channel)? {
-            Some(Record { kind: Kind::Step, step, former, .. }) => {
-                watcher.begins(Part::Init(step as usize), (former.0 != 0).then_some(former));
+            Some((Record { kind: Kind::Step, step, former, .. }, _)) => {
+                // Those who trace init may say anything.
+                let possible = former.0 != 0 && former.0 <= former.1 && former.1 <= sys::now();
+                watcher.begins(Part::Init(step as usize), possible.then_some(former));
             }
             other => return Ok(other),
         }
@@ -360,17 +429,17 @@ pub type HandOver<'a> = &'a mut dyn FnMut(RawFd) -> Result<(), String>;
 /// End of file means that the program runs, or that init died; which of them, its state tells.
 fn await_execution(
     channel: BorrowedFd<'_>,
-    mut next: impl FnMut() -> sys::Result<Option<Record>>,
+    mut next: impl FnMut() -> sys::Result<Option<(Record, i32)>>,
     hand_over: HandOver<'_>,
 ) -> Result<(), StartError> {
     loop {
         match next().map_err(StartError::Unreachable)? {
             None => return Ok(()),
-            Some(Record { kind: Kind::Listener, step, .. }) => {
+            Some((Record { kind: Kind::Listener, step, .. }, _)) => {
                 hand_over(step as RawFd).map_err(StartError::Step)?;
                 sys::write(channel, &[GO]).map_err(StartError::Unreachable)?;
             }
-            Some(record) => return Err(StartError::of_record(&record)),
+            Some((record, _)) => return Err(StartError::of_record(&record)),
         }
     }
 }

@@ -172,8 +172,9 @@ fn adjust(call: &Call, process: &mut Process) -> Result<()> {
     let added = call.all("cap");
     if !added.is_empty() {
         let sets = process.capabilities.get_or_insert_with(Capabilities::default);
-        // Never the inheritable ones: a program without capabilities would pass them on (CVE-2022-29162).
-        for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+        // Never the inheritable ones: a program without capabilities would pass them on (CVE-2022-29162). The ambient ones
+        // only as far as they are inheritable already, which the compiler sees to.
+        for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted, &mut sets.ambient] {
             set.extend(added.iter().cloned());
         }
     }
@@ -223,7 +224,7 @@ fn join(
         |error: SpawnError| anyhow::Error::new(error).context("exec failed: unable to start container process");
     match spawn_into(
         plan,
-        container_of(record)?,
+        container_of(record, plan)?,
         cgroup.as_ref().map(Cgroup::fd),
         Extras { console, not_inits: &held },
         steps,
@@ -237,7 +238,7 @@ fn join(
             let beside = open_cgroup(record, &cgroup_of_init(init, &own)?)?;
             let held = beside.descriptors().chain(held).collect::<Vec<_>>();
             let extras = Extras { console: again, not_inits: &held };
-            spawn_into(plan, container_of(record)?, Some(beside.fd()), extras, steps).map_err(failed)
+            spawn_into(plan, container_of(record, plan)?, Some(beside.fd()), extras, steps).map_err(failed)
         }
         answer => answer.map_err(failed),
     }
@@ -253,14 +254,16 @@ fn cgroup_of_init(init: Identity, own: &Path) -> Result<PathBuf> {
     Ok(if Path::new(now).starts_with(own) { now.into() } else { own.to_owned() })
 }
 
-/// Descriptors of the container's init and root, checked to be still those of the record.
-fn container_of(record: &Record) -> Result<Container> {
+/// Descriptors of the container's init, and of its root where that is not the root of a mount namespace, checked to be still
+/// those of the record.
+fn container_of(record: &Record, plan: &Plan) -> Result<Container> {
     let identity = record.init.context("the container has no init")?;
     let open = |path: PathBuf| -> Result<OwnedFd> {
         let text = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
         sys::open(&text, libc::O_PATH | libc::O_DIRECTORY).with_context(|| format!("open {}", path.display()))
     };
-    let root = open(format!("/proc/{}/root", identity.pid).into())?;
+    let own_mounts = plan.namespaces.entered & libc::CLONE_NEWNS as u64 != 0;
+    let root = if own_mounts { None } else { Some(open(format!("/proc/{}/root", identity.pid).into())?) };
     // After the root was opened: if the process is still that one, so was its root.
     let init = identity.open()?.context("cannot exec in a stopped container")?.into_fd();
     Ok(Container { init, root })

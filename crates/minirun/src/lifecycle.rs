@@ -90,7 +90,8 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
     let mut steps = trace::Steps::of(&ready.plan);
     let made =
         carry_out(&entry, &mut record, &ready, (starter, console, manager), &mut steps).and_then(|(init, cgroup)| {
-            match complete(&entry, &mut record, &init, (starter, pidfd_socket), &mut steps) {
+            let announced = announces_early(starter, &ready);
+            match complete(&entry, &mut record, &init, (starter, announced, pidfd_socket), &mut steps) {
                 Ok(()) => Ok((init, cgroup)),
                 Err(error) => {
                     init.kill();
@@ -173,7 +174,8 @@ fn carry_out(
     held.extend(placeholder.as_ref().map(Placeholder::word));
     let extras = Extras { console, not_inits: &held };
     let place = cgroup.as_ref().map(Cgroup::fd);
-    let announce_early = matches!(starter, Starter::Myself { .. });
+    // Not while init is a process that will not stay.
+    let announce_early = announces_early(starter, ready);
     let clone = doing("clone", || ready.plan.namespaces.to_string(), "linux.namespaces");
     let scope = cgroup.as_ref().zip(placeholder.as_ref());
     let mut midwife = Midwife { entry, record, ready, scope, announce_early, clone: Some(clone), steps };
@@ -289,7 +291,10 @@ impl Attendant for Midwife<'_> {
 
     fn at_hooks(&mut self, init: &Init) -> Result<(), String> {
         let plan = &self.ready.plan;
-        hooks::before_pivot(&plan.hooks, self.record, init.pid, init.pidfd.as_fd(), plan.namespaces.kinds())
+        // Init is not yet in a pid namespace that it joins, and hooks with the host's root shall not be seen there either.
+        let pid = if plan.namespaces.enters_pid_namespace() { libc::CLONE_NEWPID as u64 } else { 0 };
+        let kinds = plan.namespaces.kinds() & !pid;
+        hooks::before_pivot(&plan.hooks, self.record, init.pid, init.pidfd.as_fd(), kinds)
             .map_err(|error| describe(&error))
     }
 }
@@ -309,6 +314,11 @@ impl Midwife<'_> {
     }
 }
 
+/// Whether the container is made known while init works, rather than when that is ready.
+fn announces_early(starter: Starter, ready: &Ready) -> bool {
+    matches!(starter, Starter::Myself { .. }) && !ready.plan.namespaces.enters_pid_namespace()
+}
+
 /// Makes the container known: its record, and its pid file.
 fn announce(entry: &Entry, record: &mut Record, init: &Init) -> Result<()> {
     let _announce = doing("record", || format!("pid {}", init.pid), "");
@@ -325,10 +335,10 @@ fn complete(
     entry: &Entry,
     record: &mut Record,
     init: &Init,
-    (starter, pidfd_socket): (Starter, Option<OwnedFd>),
+    (starter, announced, pidfd_socket): (Starter, bool, Option<OwnedFd>),
     steps: &mut trace::Steps,
 ) -> Result<()> {
-    if starter == Starter::Command {
+    if !announced {
         announce(entry, record, init)?;
     }
     if let Some(socket) = pidfd_socket {

@@ -7,6 +7,8 @@
 
 #[path = "probe/fingerprint.rs"]
 mod fingerprint;
+#[path = "probe/stalk.rs"]
+mod stalk;
 
 use std::ffi::CString;
 use std::fs::{self, OpenOptions};
@@ -67,6 +69,7 @@ const VERBS: &[Verb] = &[
     Verb("pause", "", |_| pause()),
     Verb("signals", "", |_| signals()),
     Verb("notify", "TEXT...", notify),
+    Verb("stalk", "DIRECTORY SECRET", stalk::stalk),
 ];
 
 fn main() {

@@ -475,6 +475,7 @@ fn the_container_sees_nothing_of_the_host_in_a_process_that_comes() {
                     json!(["CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]);
             }
             config["process"]["capabilities"]["ambient"] = json!([]);
+            config["process"]["capabilities"]["bounding"].as_array_mut().unwrap().push("CAP_SYS_PTRACE".into());
         });
         let container = started(bundle.probe(&format!("snoop {}", canary.path().join("mark").display())));
         wait_until("ready", || container.output().contains("ready"));
@@ -493,4 +494,54 @@ fn the_container_sees_nothing_of_the_host_in_a_process_that_comes() {
         let strange: Vec<_> = seen.lines().filter(strange).collect();
         assert!(strange.is_empty(), "mapped: {mapped}: {strange:?}");
     }
+}
+
+#[test]
+fn the_root_is_the_containers_when_init_has_another() {
+    let bundle = Bundle::base().with(|config| {
+        for set in ["bounding", "effective", "permitted"] {
+            config["process"]["capabilities"][set].as_array_mut().unwrap().push("CAP_SYS_CHROOT".into());
+        }
+    });
+    let jail = bundle.rootfs().join("mnt/jail");
+    fs::create_dir_all(jail.join("bin")).unwrap();
+    fs::copy(bundle.rootfs().join("bin/busybox"), jail.join("bin/busybox")).unwrap();
+    let words = ["/bin/busybox", "chroot", "/mnt/jail", "/bin/busybox", "sleep", "1000"];
+    let container = started(bundle.args(&words));
+    let init = format!("/proc/{}/root", container.pid());
+    wait_until("the chroot of init", || fs::read_dir(&init).is_ok_and(|entries| entries.count() == 1));
+    assert_eq!(container.exec(&[], &["cat", "/etc/passwd"]).success().lines().count(), 2);
+    assert_eq!(container.exec(&[], &["ls", "/mnt"]).success(), "jail\n");
+}
+
+#[test]
+fn the_root_is_the_containers_without_pivot_root() {
+    let hook = json!([{"path": "/bin/busybox", "args": ["true"]}]);
+    for hooks in [json!({}), json!({"createRuntime": hook})] {
+        let bundle = Bundle::base().probe("pause").with(|config| config["hooks"] = hooks.clone());
+        let output = bundle.finish(&mut bundle.command_for("create", &["--no-pivot"]));
+        assert_eq!(output.status, 0, "{output:?}");
+        bundle.call(&["start", bundle.id()]).success();
+        let listed = bundle.call(&["exec", bundle.id(), "ls", "/"]).success();
+        let expected = ["bin", "dev", "etc", "home", "mnt", "proc", "root", "sys", "tmp"];
+        assert_eq!(listed.lines().collect::<Vec<_>>(), expected, "{hooks}");
+    }
+}
+
+#[test]
+fn an_added_capability_is_ambient_if_it_is_inheritable() {
+    let bundle = Bundle::base().probe("pause").with(|config| {
+        config["process"]["capabilities"]["inheritable"] = json!(["CAP_KILL", "CAP_SYS_PTRACE"]);
+        config["process"]["capabilities"]["ambient"] = json!([]);
+        config["process"]["capabilities"]["bounding"].as_array_mut().unwrap().push("CAP_SYS_PTRACE".into());
+    });
+    let container = started(bundle);
+    let ambient = |options: &[&str]| probe(&container, options, "status").value("CapAmb");
+    let user = ["--user", "1000"];
+    assert_eq!(ambient(&user), "0000000000000000");
+    assert_eq!(ambient(&[&user[..], &["--cap", "CAP_SYS_PTRACE"]].concat()), "0000000000080000");
+    // Not inheritable, so that the kernel would refuse it.
+    may_fail_on(&[("runc", "1.1 ends with the kernel's refusal"), ("crun", "1.8.1 has not been asked")], || {
+        assert_eq!(ambient(&[&user[..], &["--cap", "CAP_SYS_ADMIN"]].concat()), "0000000000000000");
+    });
 }

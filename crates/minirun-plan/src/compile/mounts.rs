@@ -226,6 +226,14 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
     let source = draft.c_string(&source, &origin.field("source"));
     // A whole page is for all options together in mount(2), but not so much for one in fsconfig(2).
     let long = !options.copy_up && options.filesystem.iter().any(FsOption::is_long);
+    let joined_pids = draft.namespaces.join.iter().position(|joined| joined.kind == libc::CLONE_NEWPID as u64);
+    let pid_namespace = joined_pids.filter(|_| typ == "proc");
+    if pid_namespace.is_some() && options.classic.is_some() {
+        draft.problem(
+            &origin.field("options"),
+            "proc of a joined pid namespace cannot be mounted with iversion or silent",
+        );
+    }
     let op = match options.classic.or(long.then_some(0)) {
         Some(flags) => Op::ClassicMount {
             filesystem,
@@ -239,6 +247,7 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
             source,
             inherit_mode: typ == "tmpfs" && options.find("mode").is_none(),
             copy_up: options.copy_up,
+            pid_namespace,
             options: if typ == "tmpfs" { options.filesystem } else { with_read_only_flag(&options) },
             point: place,
         },
@@ -425,7 +434,11 @@ pub(super) fn change_root(draft: &mut Draft<'_>) {
             draft
                 .problem(&Origin::of("--no-pivot"), "not possible with a user namespace: the host's mounts would stay");
         }
-        true => draft.step(Op::ChangeRoot, Origin::of("--no-pivot")),
+        true => {
+            let over_slash = |step: &Step| matches!(step.op, Op::BindRoot(_, RootPlace::OverSlash));
+            let elsewhere = !draft.init.iter().any(over_slash);
+            draft.step(Op::ChangeRoot { elsewhere }, Origin::of("--no-pivot"));
+        }
     }
 }
 

@@ -97,15 +97,10 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
 pub(super) fn enter_container(draft: &mut Draft<'_>, linux: &Linux) {
     let kinds = linux.namespaces.iter().fold(0, |kinds, namespace| kinds | kind_of(namespace.typ()) as u64);
     let user = kinds & libc::CLONE_NEWUSER as u64;
-    draft.namespaces.by_go_between = draft.facts.rootless() && (user != 0 || draft.facts.euid == 0);
     if user != 0 && must_leave_groups(draft) {
-        match draft.namespaces.by_go_between {
-            true => draft.namespaces.leave_groups = true,
-            false => draft.step(Op::Groups(Vec::new()), Origin::of("process.user.additionalGids")),
-        }
+        draft.step(Op::Groups(Vec::new()), Origin::of("process.user.additionalGids"));
     }
-    let rest = if draft.namespaces.by_go_between { kinds & !user } else { kinds };
-    draft.step(Op::EnterContainer(rest), Origin::of("linux.namespaces"));
+    draft.step(Op::EnterContainer(kinds), Origin::of("linux.namespaces"));
     if user != 0 {
         draft.step(Op::BecomeRoot, Origin::of("linux.namespaces (user)"));
     }

@@ -15,7 +15,9 @@ pub(super) fn terminal(draft: &mut Draft<'_>, spec: &Spec, console: bool) {
     let path = |path| InRoot::new(path).unwrap_or_default();
     let multiplexers = Box::new([path("dev/pts/ptmx"), path("dev/ptmx")]);
     let console = console.then(|| path("dev/console"));
-    let op = Op::Terminal { size, multiplexers, console, uid: process.user.uid };
+    // A session is led by a process of its own pid namespace.
+    let controls = !draft.namespaces.enters_pid_namespace();
+    let op = Op::Terminal { size, multiplexers, console, controls, uid: process.user.uid };
     draft.step(op, Origin::of("process.terminal"));
 }
 
@@ -70,6 +72,11 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further
     }
     verify(draft, process, bounding);
     program(draft, process);
+    if draft.namespaces.enters_pid_namespace() {
+        draft.step(Op::EnterPidNamespace { terminal: process.terminal }, Origin::of("linux.namespaces (pid)"));
+    }
+    draft.step(Op::AwaitStart, Origin::of("start"));
+    super::hooks::start_container(draft);
     seccomp::load(draft, filter, (kept != 0).then_some((effective | kept, permitted, inheritable)));
     draft.step(Op::Execute, Origin::of("process.args").index(0));
 }
@@ -309,8 +316,6 @@ fn program(draft: &mut Draft<'_>, process: &Process) {
             draft.step(Op::FindProgram(candidates), first);
         }
     }
-    draft.step(Op::AwaitStart, Origin::of("start"));
-    super::hooks::start_container(draft);
 }
 
 /// Where execvp(3) would look: each directory of the container's PATH.

@@ -343,6 +343,7 @@ fn a_further_process_enters_the_container_and_makes_nothing() {
         "capabilities effective none; permitted none; inheritable none; ambient none [process.capabilities]",
         "verify credentials [process]",
         "find-program /bin/true [process.args[0]]",
+        "enter-pid-namespace [linux.namespaces (pid)]",
         "await-start [start]",
         "execute /bin/true [process.args[0]]",
     ];

@@ -58,17 +58,20 @@ fn set_the_rest(mount: BorrowedFd<'_>, point: &MountPoint) -> Result<(), Fault> 
 }
 
 impl Executor<'_> {
-    /// A new instance of a file system.
+    /// A new instance of a file system; a procfs of this joined pid namespace, if one is named.
     pub(crate) fn mount(
         &mut self,
-        filesystem: &CStr,
+        (filesystem, pid_namespace): (&CStr, Option<usize>),
         source: &CStr,
         options: &[FsOption],
         modes: TmpfsModes,
         point: &MountPoint,
     ) -> Result<(), Fault> {
         let place = self.place_of(point, true)?;
-        let context = sys::fsopen(filesystem).in_call(Call::Fsopen)?;
+        let context = match pid_namespace {
+            Some(i) => self.proc_of(i)?,
+            None => sys::fsopen(filesystem).in_call(Call::Fsopen)?,
+        };
         if let Err(errno) = sys::fsconfig_set(context.as_fd(), c"source", Some(source)) {
             return Err(self.explain(context.as_fd(), errno));
         }
@@ -100,6 +103,15 @@ impl Executor<'_> {
     pub(crate) fn mount_root(&self, number: usize) -> Result<BorrowedFd<'_>, Fault> {
         let made = self.opened.mounts.get(number).and_then(Option::as_ref).and_then(|made| made.root.as_ref());
         made.map(|root| root.as_fd()).ok_or(NOT_COUNTED)
+    }
+
+    /// A procfs that is to show a joined pid namespace, in which init is not yet (Linux 6.17).
+    fn proc_of(&mut self, joined: usize) -> Result<OwnedFd, Fault> {
+        let context = sys::fsopen(c"proc").in_call(Call::Fsopen)?;
+        match sys::fsconfig_set_fd(context.as_fd(), c"pidns", self.opened.namespaces[joined].as_fd()) {
+            Ok(()) => Ok(context),
+            Err(errno) => Err(self.explain(context.as_fd(), errno)),
+        }
     }
 
     /// The mount point, which must not be on procfs by way of a link: what is written there later would go astray

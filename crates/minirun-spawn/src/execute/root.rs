@@ -84,9 +84,12 @@ impl Executor<'_> {
     }
 
     /// `--no-pivot`: the host's root stays beneath, so its views of the kernel are taken away first.
-    pub(crate) fn change_root(&mut self) -> Result<(), Fault> {
+    pub(crate) fn change_root(&mut self, elsewhere: bool) -> Result<(), Fault> {
         take_away(c"/proc")?;
         take_away(c"/sys")?;
+        if elsewhere {
+            attach(self.root()?, &RootPlace::OverSlash)?;
+        }
         sys::fchdir(self.root()?).in_call(Call::Fchdir)?;
         sys::chroot(c".").in_call(Call::Chroot)?;
         sys::chdir(c"/").in_call(Call::Chdir)

@@ -19,6 +19,7 @@ impl Executor<'_> {
         size: Option<(u16, u16)>,
         [first, second]: &[InRoot; 2],
         console: Option<&InRoot>,
+        controls: bool,
         uid: u32,
     ) -> Result<(), Fault> {
         let Some(receiver) = &self.opened.console else {
@@ -51,7 +52,7 @@ impl Executor<'_> {
         for stream in 0..3 {
             sys::become_fd(slave.as_fd(), stream).in_call(Call::Dup)?;
         }
-        sys::control_terminal(slave.as_fd()).in_call(Call::Ioctl)
+        if controls { sys::control_terminal(slave.as_fd()).in_call(Call::Ioctl) } else { Ok(()) }
     }
 
     /// The slave at /dev/console, by its inode and not by its name (CVE-2025-52565).

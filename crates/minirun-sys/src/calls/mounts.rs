@@ -42,6 +42,13 @@ pub fn fsconfig_set(context: BorrowedFd<'_>, key: &CStr, value: Option<&CStr>) -
     check(syscall!(SYS_fsconfig, context.as_raw_fd(), command, key.as_ptr(), value, 0)).map(drop)
 }
 
+/// fsconfig(2) with `FSCONFIG_SET_FD`: an option whose value is a descriptor.
+pub fn fsconfig_set_fd(context: BorrowedFd<'_>, key: &CStr, value: BorrowedFd<'_>) -> Result<()> {
+    const SET_FD: libc::c_uint = 5;
+    let none = std::ptr::null::<u8>();
+    check(syscall!(SYS_fsconfig, context.as_raw_fd(), SET_FD, key.as_ptr(), none, value.as_raw_fd())).map(drop)
+}
+
 /// fsconfig(2) with `FSCONFIG_CMD_CREATE`: makes the superblock.
 pub fn fsconfig_create(context: BorrowedFd<'_>) -> Result<()> {
     const CMD_CREATE: libc::c_uint = 6;

@@ -9,7 +9,7 @@ use crate::{Errno, Result};
 /// What [`clone3`] is asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Clone<'fd> {
-    /// `CLONE_NEW*` and `CLONE_PARENT` bits, as in clone(2).
+    /// `CLONE_NEW*` bits, as in clone(2).
     pub flags: u64,
     /// The cgroup the child is born in (`CLONE_INTO_CGROUP`, Linux 5.7).
     pub cgroup: Option<BorrowedFd<'fd>>,
@@ -40,7 +40,7 @@ pub fn clone3(ask: Clone<'_>) -> Result<Forked> {
         pidfd: &raw mut pidfd as u64,
         child_tid: 0,
         parent_tid: 0,
-        exit_signal: if ask.flags & libc::CLONE_PARENT as u64 == 0 { libc::SIGCHLD as u64 } else { 0 },
+        exit_signal: libc::SIGCHLD as u64,
         stack: 0,
         stack_size: 0,
         tls: 0,
@@ -56,6 +56,28 @@ pub fn clone3(ask: Clone<'_>) -> Result<Forked> {
         0 => Ok(Forked::Child),
         // SAFETY: with CLONE_PIDFD the kernel has stored a new descriptor for the parent.
         pid => Ok(Forked::Parent { pid: pid as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
+    }
+}
+
+/// clone3(2) with `CLONE_PARENT` and these `CLONE_NEW*` bits: the child is the caller's sibling. Returns whether this
+/// process is the child.
+///
+/// The caller must be single-threaded, as with [`clone3`].
+pub fn clone_sibling(flags: u64) -> Result<bool> {
+    // A sibling has its maker's exit signal, and no descriptor is made: a limit on those may be reached.
+    let words: [u64; 8] = [flags | libc::CLONE_PARENT as u64, 0, 0, 0, 0, 0, 0, 0];
+    check(syscall!(SYS_clone3, words.as_ptr(), size_of_val(&words))).map(|pid| pid == 0)
+}
+
+/// Whether a process is a child of this one that has not been waited for (waitid(2) with `P_PIDFD`, Linux 5.4).
+pub fn is_child(process: BorrowedFd<'_>) -> Result<bool> {
+    const P_PIDFD: libc::c_int = 3;
+    let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    let none = std::ptr::null_mut::<u8>();
+    match check(syscall!(SYS_waitid, P_PIDFD, process.as_raw_fd(), none, how, none)) {
+        Ok(_) => Ok(true),
+        Err(Errno::ECHILD) => Ok(false),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -117,6 +139,21 @@ pub fn exit(status: i32) -> ! {
     let _never = syscall!(SYS_exit_group, status);
     // Unless a seccomp filter denies it: a fault ends the process as well, where the C library would ask for ever.
     std::process::abort()
+}
+
+/// Overwrites this process's environment, which may hold secrets: for a process that others will be able to read.
+pub fn wipe_environment() {
+    unsafe extern "C" {
+        static mut environ: *mut *mut libc::c_char;
+    }
+    // SAFETY: a list of strings that ends with a null pointer (environ(7)), all of them writable; there is one thread.
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            std::ptr::write_bytes(*entry, 0, libc::strlen(*entry));
+            entry = entry.add(1);
+        }
+    }
 }
 
 /// Writes a line to standard error and exits with status 125. For the allocator, which has no other voice.

@@ -45,10 +45,17 @@ pub const ROWS: &[Row] = &[
         "linux.namespaces: enter-container mount uts ipc pid network: setns: operation not permitted",
     ),
     row(
-        "EnterContainer",
-        Traced("exec", Errno::EACCES, &[libc::SYS_chroot]),
+        "EnterPidNamespace",
+        Traced("exec", Errno::EAGAIN, &[libc::SYS_clone3]),
         sleeping,
-        "linux.namespaces: enter-container mount uts ipc pid network: chroot: permission denied",
+        "linux.namespaces (pid): enter-pid-namespace: clone3: resource temporarily unavailable (a limit on processes is \
+         reached: pids.max or RLIMIT_NPROC)",
+    ),
+    row(
+        "EnterPidNamespace",
+        Traced("exec --tty", Errno::EIO, &[libc::SYS_ioctl]),
+        sleeping,
+        "linux.namespaces (pid): enter-pid-namespace: ioctl: I/O error",
     ),
     row(
         "LoopbackUp",

@@ -121,6 +121,7 @@ impl Walk<'_, '_> {
             | Op::SessionKeyring(_) => {}
             // Nothing of this host or of the bundle can make these fail that does not make others fail.
             Op::EnterContainer(_)
+            | Op::EnterPidNamespace { .. }
             | Op::LabelQueues(_)
             | Op::BecomeRoot
             | Op::Hostname(_)
@@ -131,7 +132,7 @@ impl Walk<'_, '_> {
             | Op::OverlayStage { .. }
             | Op::AwaitHooks { .. }
             | Op::Symlink { .. }
-            | Op::ChangeRoot
+            | Op::ChangeRoot { .. }
             | Op::MaskedPath { .. }
             | Op::ReadonlyPath { .. }
             | Op::VerifyMount { .. }

@@ -1,0 +1,152 @@
+//! A container with CAP_SYS_PTRACE attacks each process that the runtime brings into its pid namespace: nothing of the
+//! host may be within reach of such a process, and it may have no more capabilities than the container.
+
+use std::collections::BTreeMap;
+
+use runtime_tests::{Bundle, Canary, Container, fails_on, is_full_sweep};
+use serde_json::{Value, json};
+
+/// A word of the runtime's environment.
+const SECRET: &str = "a-password-of-the-host";
+
+/// A secret, and the attacker's successes with how often the runtime was called.
+struct Attack {
+    canary: Canary,
+    attacker: Container,
+    calls: usize,
+}
+
+/// How many of `all` calls this run makes.
+fn share(all: usize) -> usize {
+    if is_full_sweep() { all } else { all / 10 }
+}
+
+impl Attack {
+    /// Starts an attacker with CAP_SYS_PTRACE and these capabilities.
+    fn with(others: &[&str], change: impl FnOnce(&mut Value)) -> Attack {
+        let bundle = Bundle::base();
+        let canary = Canary::new(bundle.home());
+        let sets: Vec<&str> = others.iter().chain(&["CAP_SYS_PTRACE"]).copied().collect();
+        let bundle = bundle.with(|config| {
+            config["process"]["capabilities"] = json!({"bounding": sets, "effective": sets, "permitted": sets});
+            change(config);
+        });
+        let backwards: String = SECRET.chars().rev().collect();
+        let words = format!("stalk {} {backwards}", canary.path().display());
+        let attacker = bundle.probe(&words).create();
+        attacker.start();
+        runtime_tests::wait_until("the attacker", || attacker.output().contains("ready"));
+        Attack { canary, attacker, calls: 0 }
+    }
+
+    fn with_default_capabilities() -> Attack {
+        Attack::with(&["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"], |_| ())
+    }
+
+    fn exec(&mut self, options: &[&str], count: usize) {
+        let bundle = self.attacker.bundle();
+        for _ in 0..count {
+            let words = [&["exec"], options, &[bundle.id(), "/bin/true"]].concat();
+            let output = bundle.finish(bundle.command(&words).env("SECRET", SECRET));
+            assert_eq!(output.status, 0, "{output:?}");
+        }
+        self.calls += count;
+    }
+
+    /// Containers that join the attacker's pid namespace.
+    fn join(&mut self, count: usize, change: impl Fn(Bundle) -> Bundle) {
+        let path = format!("/proc/{}/ns/pid", self.attacker.pid());
+        for _ in 0..count {
+            let bundle = Bundle::base().namespace("pid", Some(json!({"type": "pid", "path": path})));
+            let bundle = change(bundle);
+            let create = bundle.finish(bundle.command_for("create", &[]).env("SECRET", SECRET));
+            assert_eq!(create.status, 0, "{create:?}");
+            let start = bundle.finish(bundle.command(&["start", bundle.id()]).env("SECRET", SECRET));
+            assert_eq!(start.status, 0, "{start:?}");
+        }
+        self.calls += count;
+    }
+
+    /// What the attacker has printed: each key with its values.
+    fn end(self) -> BTreeMap<String, Vec<String>> {
+        self.attacker.kill("TERM");
+        self.attacker.wait_for("stopped");
+        let output = self.attacker.output();
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (key, value) in output.lines().filter_map(|line| line.split_once('=')) {
+            found.entry(key.to_owned()).or_default().push(value.to_owned());
+        }
+        println!("{} calls: {found:?}", self.calls);
+        let seen: usize = found["seen"][0].parse().unwrap();
+        // One that lives for less than a turn of the attacker is missed.
+        assert!(seen >= self.calls / 4, "the attacker saw {seen} processes of {} calls", self.calls);
+        self.canary.assert_untouched();
+        found
+    }
+}
+
+/// Fails if anything of the host was within reach.
+#[track_caller]
+fn assert_nothing_reached(found: &BTreeMap<String, Vec<String>>) {
+    for key in found.keys() {
+        let reached = ["read-by-", "made-by-", "writable-exe"].iter().any(|begin| key.starts_with(begin));
+        assert!(!reached, "{key}: {found:?}");
+    }
+}
+
+/// Fails if a process had a capability that is not in `bounding`.
+#[track_caller]
+fn assert_confined(found: &BTreeMap<String, Vec<String>>, bounding: u64) {
+    for key in ["CapPrm", "CapEff", "CapBnd"] {
+        for set in &found[key] {
+            let set = u64::from_str_radix(set, 16).unwrap();
+            assert_eq!(set & !bounding, 0, "{key} {set:x} is more than {bounding:x}: {found:?}");
+        }
+    }
+    assert!(!found.contains_key("secret-in"), "{found:?}");
+}
+
+const SYS_PTRACE: u64 = 1 << 19;
+const DEFAULT: u64 = 1 << 29 | 1 << 5 | 1 << 10 | SYS_PTRACE;
+
+/// The peers' first process is visible with all capabilities, and with the root of the host where it joins by `create`.
+const VISIBLE: [(&str, &str); 2] =
+    [("runc", "reduces itself in the container"), ("crun", "reduces itself in the container")];
+
+#[test]
+fn exec_shows_nothing_of_the_host() {
+    let mut attack = Attack::with_default_capabilities();
+    attack.exec(&[], share(500));
+    let found = attack.end();
+    assert_nothing_reached(&found);
+    fails_on(&VISIBLE, || assert_confined(&found, DEFAULT));
+}
+
+#[test]
+fn exec_shows_nothing_of_the_host_to_tracing_alone() {
+    let mut attack = Attack::with(&[], |_| ());
+    attack.exec(&[], share(500));
+    let found = attack.end();
+    assert_nothing_reached(&found);
+    fails_on(&VISIBLE, || assert_confined(&found, SYS_PTRACE));
+}
+
+#[test]
+fn exec_as_a_user_shows_nothing_of_the_host() {
+    let mut attack = Attack::with_default_capabilities();
+    attack.exec(&["--user", "1000:1000"], share(200));
+    let found = attack.end();
+    assert_nothing_reached(&found);
+    fails_on(&VISIBLE, || assert_confined(&found, DEFAULT));
+}
+
+#[test]
+fn joining_a_pid_namespace_shows_nothing_of_the_host() {
+    fails_on(&VISIBLE, || {
+        let mut attack = Attack::with_default_capabilities();
+        attack.join(share(50), |bundle| bundle);
+        let found = attack.end();
+        assert_nothing_reached(&found);
+        assert_confined(&found, DEFAULT);
+    });
+}
