@@ -489,6 +489,8 @@ pub enum Op {
         filter: Box<Filter>,
         /// Without `noNewPrivileges` it takes CAP_SYS_ADMIN: the effective, permitted and inheritable sets to load it with.
         privileges: Option<(u64, u64, u64)>,
+        /// The same sets for afterwards, where others are to see the process before execve makes its sets anew.
+        after: Option<(u64, u64, u64)>,
     },
     /// execve(2) of the program found.
     Execute,

@@ -30,6 +30,7 @@ mod architecture;
 mod container;
 mod listing;
 mod multiplexed;
+mod permits;
 mod profile;
 mod program;
 mod rules;
@@ -39,6 +40,7 @@ mod tree;
 pub use action::{ACTIONS, show};
 pub use architecture::{ARCHITECTURES, Machine};
 pub use container::container_profile;
+pub use permits::NativeCall;
 pub use profile::{Argument, Profile, Syscall};
 pub use rules::{OPERATORS, compile};
 

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Compiled, Machine, NEW_LISTENER, compile};
+use crate::{Compiled, Machine, NEW_LISTENER, NativeCall, compile};
 
 fn compiled(profile: Value) -> Result<Compiled, Vec<String>> {
     let profile = serde_json::from_value(profile).unwrap();
@@ -164,4 +164,23 @@ fn what_is_left_out_is_noted() {
         notes,
         ["SCMP_ARCH_S390X is ignored: none of its programs runs here", "ignoring unknown system calls: no_such_call"]
     );
+}
+
+#[test]
+fn a_call_is_permitted_if_no_unknown_argument_decides() {
+    let args = json!([{"index": 0, "value": 0x7e02_0000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]);
+    let filter = compiled(json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+        {"names": ["read", "exit_group"], "action": "SCMP_ACT_ALLOW"},
+        {"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": args},
+        {"names": ["write"], "action": "SCMP_ACT_LOG"},
+    ]}));
+    let filter = filter.unwrap().filter.unwrap();
+    let permits = |name, arguments: &[Option<u64>]| filter.permits(NativeCall { name, arguments }, Machine::X86_64);
+    assert!(permits("read", &[]) && permits("exit_group", &[Some(1)]));
+    assert!(permits("clone", &[Some(0x8000)]));
+    for refused in [&[Some(0x1000_0000)][..], &[None], &[]] {
+        assert!(!permits("clone", refused), "{refused:?}");
+    }
+    // Logged, failed, and unknown.
+    assert!(!permits("write", &[]) && !permits("mkdir", &[]) && !permits("nosuch", &[]));
 }

@@ -65,19 +65,20 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further
     let Sets { bounding, effective, permitted, inheritable, ambient, .. } = sets;
     let filter = seccomp::filter(draft, spec);
     let kept = seccomp::kept_capabilities(draft, filter.as_ref(), process.no_new_privileges);
-    let permitted = permitted | kept;
-    draft.step(Op::Capabilities { effective, permitted, inheritable, ambient }, sets.origin);
+    let with_kept = permitted | kept;
+    draft.step(Op::Capabilities { effective, permitted: with_kept, inheritable, ambient }, sets.origin);
     if process.no_new_privileges {
         draft.step(Op::NoNewPrivileges, Origin::of("process.noNewPrivileges"));
     }
     verify(draft, process, bounding);
     program(draft, process);
+    let filter = seccomp::load_early(draft, filter, (effective, permitted, inheritable), kept);
     if draft.namespaces.enters_pid_namespace() {
         draft.step(Op::EnterPidNamespace { terminal: process.terminal }, Origin::of("linux.namespaces (pid)"));
     }
     draft.step(Op::AwaitStart, Origin::of("start"));
     super::hooks::start_container(draft);
-    seccomp::load(draft, filter, (kept != 0).then_some((effective | kept, permitted, inheritable)));
+    seccomp::load(draft, filter, (kept != 0).then_some((effective | kept, with_kept, inheritable)));
     draft.step(Op::Execute, Origin::of("process.args").index(0));
 }
 

@@ -5,7 +5,7 @@
 //! permitted capabilities. The program does not get it: execve(2) makes the sets anew, from the bounding, the inheritable
 //! and the ambient one (capabilities(7)), which are without it.
 
-use minirun_seccomp::{Machine, Remark, compile};
+use minirun_seccomp::{Machine, NativeCall, Remark, compile};
 
 use super::Draft;
 use crate::spec::Spec;
@@ -13,6 +13,8 @@ use crate::{Op, Origin, SeccompFilter};
 
 const PLACE: &str = "linux.seccomp";
 const SYS_ADMIN: u64 = 1 << 21;
+/// asm-generic/ioctls.h; libc's constant has another type with each C library.
+const TIOCSCTTY: u64 = 0x540e;
 
 /// What remains to be loaded.
 pub(super) struct Filter(SeccompFilter);
@@ -48,9 +50,57 @@ pub(super) fn kept_capabilities(draft: &mut Draft<'_>, filter: Option<&Filter>, 
     SYS_ADMIN
 }
 
+/// The calls that init makes from [`Op::EnterPidNamespace`] to the program, and with a filter that is loaded before that: it
+/// gives up the capability, goes on as a new process, and speaks with its parent or with `start`. Nothing else may be added
+/// to those steps without being added here.
+const REMAINING: [NativeCall<'_>; 14] = {
+    const fn call<'a>(name: &'a str, arguments: &'a [Option<u64>]) -> NativeCall<'a> {
+        NativeCall { name, arguments }
+    }
+    const PDEATHSIG: Option<u64> = Some(libc::PR_SET_PDEATHSIG as u64);
+    [
+        call("capset", &[]),
+        call("clone", &[Some(libc::CLONE_PARENT as u64), Some(0), Some(0), Some(0), Some(0)]),
+        call("exit_group", &[]),
+        call("prctl", &[PDEATHSIG, Some(libc::SIGKILL as u64), Some(0), Some(0), Some(0)]),
+        call("prctl", &[PDEATHSIG, Some(0), Some(0), Some(0), Some(0)]),
+        call("setsid", &[]),
+        call("ioctl", &[Some(0), Some(TIOCSCTTY), Some(0)]),
+        call("read", &[]),
+        call("write", &[]),
+        call("close", &[]),
+        call("rt_sigaction", &[]),
+        call("rt_sigprocmask", &[]),
+        call("accept4", &[]),
+        call("execve", &[]),
+    ]
+};
+
+/// Loads it before others can see the process, if it allows what remains to be done and nobody is notified: who traces the
+/// process would else get a capability that the container does not have, and a process without the filter. Returns it if it
+/// is still to be loaded.
+pub(super) fn load_early(
+    draft: &mut Draft<'_>,
+    filter: Option<Filter>,
+    sets: (u64, u64, u64),
+    kept: u64,
+) -> Option<Filter> {
+    let Filter(filter) = filter?;
+    let early = draft.namespaces.enters_pid_namespace() && draft.hooks.start_container.is_empty();
+    let allowed = |call: &NativeCall<'_>| filter.permits(*call, Machine::native());
+    if !early || filter.listener.is_some() || !REMAINING.iter().all(allowed) {
+        return Some(Filter(filter));
+    }
+    let (effective, permitted, inheritable) = sets;
+    let privileges = (kept != 0).then_some((effective | kept, permitted | kept, inheritable));
+    let after = (kept != 0).then_some(sets);
+    draft.step(Op::Seccomp { filter: Box::new(filter), privileges, after }, Origin::of(PLACE));
+    None
+}
+
 /// Loads it: with these effective, permitted and inheritable capabilities, if it takes some.
 pub(super) fn load(draft: &mut Draft<'_>, filter: Option<Filter>, privileges: Option<(u64, u64, u64)>) {
     if let Some(Filter(filter)) = filter {
-        draft.step(Op::Seccomp { filter: Box::new(filter), privileges }, Origin::of(PLACE));
+        draft.step(Op::Seccomp { filter: Box::new(filter), privileges, after: None }, Origin::of(PLACE));
     }
 }

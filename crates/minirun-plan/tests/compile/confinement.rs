@@ -137,7 +137,8 @@ fn a_filter_is_loaded_last_and_without_no_new_privileges_takes_a_capability() {
     let facts = HostFacts { bounding: SYS_ADMIN | 1, last_capability: 40, ..v2() };
     for (no_new_privileges, kept) in [(true, 0), (false, SYS_ADMIN)] {
         let plan = plan(&with(no_new_privileges), &facts).unwrap();
-        let [.., Step { op: Op::Seccomp { filter, privileges }, .. }, Step { op: Op::Execute, .. }] = &plan.init[..]
+        let [.., Step { op: Op::Seccomp { filter, privileges, .. }, .. }, Step { op: Op::Execute, .. }] =
+            &plan.init[..]
         else {
             panic!("{:?}", plan.init.last());
         };
@@ -155,6 +156,33 @@ fn a_filter_is_loaded_last_and_without_no_new_privileges_takes_a_capability() {
     assert!(plan(&with(true), &unprivileged).is_ok());
     let text = "linux.seccomp: without process.noNewPrivileges it takes CAP_SYS_ADMIN, which the runtime does not have";
     assert_eq!(plan(&with(false), &unprivileged).unwrap_err(), [text]);
+}
+
+#[test]
+fn a_filter_is_loaded_before_others_see_the_process_if_it_allows_the_rest() {
+    const SYS_ADMIN: u64 = 1 << 21;
+    let facts = HostFacts { bounding: SYS_ADMIN | 1, last_capability: 40, ..v2() };
+    let joined = |profile: serde_json::Value| json!({"/linux/seccomp": profile, "/linux/namespaces/1/path": "/ns/pid"});
+    let order = |patch: &serde_json::Value| -> Vec<&'static str> {
+        let plan = plan(patch, &facts).unwrap();
+        let steps = plan.init.iter().map(|step| step.op.verb());
+        steps.filter(|verb| ["seccomp", "enter-pid-namespace", "await-start"].contains(verb)).collect()
+    };
+    let allow = json!({"defaultAction": "SCMP_ACT_ALLOW"});
+    assert_eq!(order(&joined(allow.clone())), ["seccomp", "enter-pid-namespace", "await-start"]);
+    let engines = serde_json::to_value(minirun_seccomp::container_profile(&["CAP_KILL"])).unwrap();
+    assert_eq!(order(&joined(engines)), ["seccomp", "enter-pid-namespace", "await-start"]);
+    let refuses =
+        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["setsid"], "action": "SCMP_ACT_ERRNO"}]});
+    assert_eq!(order(&joined(refuses)), ["enter-pid-namespace", "await-start", "seccomp"]);
+    // Others see it neither way.
+    assert_eq!(order(&json!({"/linux/seccomp": allow})), ["await-start", "seccomp"]);
+    let plan = plan(&joined(json!({"defaultAction": "SCMP_ACT_ALLOW"})), &facts).unwrap();
+    let sets = plan.init.iter().find_map(|step| match &step.op {
+        Op::Seccomp { privileges, after, .. } => Some((*privileges, *after)),
+        _ => None,
+    });
+    assert_eq!(sets, Some((Some((SYS_ADMIN, SYS_ADMIN, 0)), Some((0, 0, 0)))));
 }
 
 #[test]

@@ -88,7 +88,8 @@ impl Executor<'_> {
         take_away(c"/proc")?;
         take_away(c"/sys")?;
         if elsewhere {
-            attach(self.root()?, &RootPlace::OverSlash)?;
+            let top = open_place(&RootPlace::OverSlash)?;
+            sys::move_mount(self.root()?, top.as_fd()).in_call(Call::MoveMount)?;
         }
         sys::fchdir(self.root()?).in_call(Call::Fchdir)?;
         sys::chroot(c".").in_call(Call::Chroot)?;

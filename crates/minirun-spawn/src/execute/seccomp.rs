@@ -15,6 +15,7 @@ impl Executor<'_> {
         &mut self,
         filter: &SeccompFilter,
         privileges: Option<(u64, u64, u64)>,
+        after: Option<(u64, u64, u64)>,
     ) -> Result<(), Fault> {
         self.reset_signals()?;
         if let Some((effective, permitted, inheritable)) = privileges {
@@ -28,7 +29,11 @@ impl Executor<'_> {
                 _ => b"",
             });
         });
-        let Some(listener) = listener.in_call(Call::Seccomp)? else { return Ok(()) };
+        let listener = listener.in_call(Call::Seccomp)?;
+        if let Some((effective, permitted, inheritable)) = after {
+            sys::capset(effective, permitted, inheritable).in_call(Call::Capset)?;
+        }
+        let Some(listener) = listener else { return Ok(()) };
         // Handing it over by itself would take a sendmsg, about which nobody may answer yet.
         let mut record = Record::of(Kind::Listener);
         record.step = listener.as_raw_fd() as u32;

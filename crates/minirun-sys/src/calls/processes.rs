@@ -69,6 +69,12 @@ pub fn clone_sibling(flags: u64) -> Result<bool> {
     check(syscall!(SYS_clone3, words.as_ptr(), size_of_val(&words))).map(|pid| pid == 0)
 }
 
+/// As [`clone_sibling`] without new namespaces, by clone(2).
+pub fn clone_plain_sibling() -> Result<bool> {
+    // No stack of its own: it runs on the copy of this one.
+    check(syscall!(SYS_clone, libc::CLONE_PARENT, 0, 0, 0, 0)).map(|pid| pid == 0)
+}
+
 /// Whether a process is a child of this one that has not been waited for (waitid(2) with `P_PIDFD`, Linux 5.4).
 pub fn is_child(process: BorrowedFd<'_>) -> Result<bool> {
     const P_PIDFD: libc::c_int = 3;

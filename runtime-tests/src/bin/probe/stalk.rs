@@ -41,9 +41,9 @@ pub(super) fn stalk(words: &[String]) -> Report {
     io::stdout().flush()?;
     while !STOPPED.load(Ordering::Relaxed) {
         let newest = newest_pid()?;
-        next = next.max(newest - BEHIND);
+        let first = next.max(newest - BEHIND);
         // The next one is tried before it is there, so that no time is lost once it is.
-        for pid in next..=newest.max(next - 1) + 1 {
+        for pid in first..=newest.max(first - 1) + 1 {
             let patience = Instant::now() + MOMENT;
             while stalker.attack(pid) {
                 next = pid + 1;

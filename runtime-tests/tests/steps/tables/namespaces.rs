@@ -46,9 +46,9 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "EnterPidNamespace",
-        Traced("exec", Errno::EAGAIN, &[libc::SYS_clone3]),
+        Traced("exec", Errno::EAGAIN, &[libc::SYS_clone]),
         sleeping,
-        "linux.namespaces (pid): enter-pid-namespace: clone3: resource temporarily unavailable (a limit on processes is \
+        "linux.namespaces (pid): enter-pid-namespace: clone: try again (a limit on processes is \
          reached: pids.max or RLIMIT_NPROC)",
     ),
     row(

@@ -1,0 +1,70 @@
+//! Whether a program lets a call through, whatever those of its arguments are that are not known.
+
+use crate::action::ALLOW;
+use crate::architecture::Architecture;
+use crate::program::{AND, JUMP, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_OR_EQUAL, LOAD, RETURN};
+use crate::{Filter, Machine};
+
+/// A system call of the native architecture. Arguments that are not known are `None`, and so are those left out.
+#[derive(Debug, Clone, Copy)]
+pub struct NativeCall<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The first of its arguments.
+    pub arguments: &'a [Option<u64>],
+}
+
+impl Filter {
+    /// Whether the call is certain to be carried out as if there were no filter. What depends on an unknown argument is not.
+    pub fn permits(&self, call: NativeCall<'_>, machine: Machine) -> bool {
+        let Some(native) = machine.architectures.first() else { return false };
+        let number = machine.calls().find(|(name, known, _)| *name == native.name && *known == call.name);
+        let Some((_, _, number)) = number else { return false };
+        self.answer(native, number, call.arguments) == Some(ALLOW)
+    }
+
+    /// The program's answer; none if it asks for an argument that is not known.
+    fn answer(&self, native: &Architecture, number: u32, arguments: &[Option<u64>]) -> Option<u32> {
+        let (mut at, mut held) = (0, 0);
+        loop {
+            let instruction = *self.program.get(at)?;
+            let value = (instruction >> 32) as u32;
+            let (yes, no) = ((instruction >> 16 & 0xff) as usize, (instruction >> 24 & 0xff) as usize);
+            at += 1;
+            let holds = match instruction as u16 {
+                LOAD => {
+                    held = loaded(native, number, arguments, value)?;
+                    continue;
+                }
+                AND => {
+                    held &= value;
+                    continue;
+                }
+                JUMP => {
+                    at += value as usize;
+                    continue;
+                }
+                RETURN => return Some(value),
+                JUMP_EQUAL => held == value,
+                JUMP_GREATER => held > value,
+                JUMP_GREATER_OR_EQUAL => held >= value,
+                _ => return None,
+            };
+            at += if holds { yes } else { no };
+        }
+    }
+}
+
+/// A word of `struct seccomp_data` as a little-endian machine has it: the number, the architecture, where the call is made,
+/// and the arguments.
+fn loaded(native: &Architecture, number: u32, arguments: &[Option<u64>], offset: u32) -> Option<u32> {
+    match offset {
+        0 => Some(number),
+        4 => Some(native.token),
+        16.. => {
+            let argument = (*arguments.get((offset as usize - 16) / 8)?)?;
+            Some(if offset.is_multiple_of(8) { argument as u32 } else { (argument >> 32) as u32 })
+        }
+        _ => None,
+    }
+}
