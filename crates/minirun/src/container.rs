@@ -206,11 +206,23 @@ impl Record {
         }
     }
 
-    /// The container's processes: all in its cgroup, or without one in its pid namespace.
+    /// Whether all of its processes can be found: by its cgroup, or by a pid namespace that is its own.
+    pub fn finds_processes(&self) -> bool {
+        self.cgroup.is_some() || self.own_pid_namespace
+    }
+
+    /// The container's processes: all in its cgroup, or without one in its pid namespace; where that is shared as well, its
+    /// first process.
     pub fn pids(&self) -> Result<Vec<i32>> {
         match (self.open_cgroup()?, &self.cgroup, &self.init) {
             (Some(cgroup), ..) => Ok(cgroup.pids()?),
-            (None, None, Some(init)) if init.open()?.is_some() => in_pid_namespace_of(init.pid),
+            (None, None, Some(init)) if self.living_init()?.is_some() => {
+                if self.own_pid_namespace {
+                    in_pid_namespace_of(init.pid)
+                } else {
+                    Ok(vec![init.pid])
+                }
+            }
             _ => Ok(Vec::new()),
         }
     }

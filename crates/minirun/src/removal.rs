@@ -129,6 +129,10 @@ pub fn remove_traces(entry: Entry, record: &Record, init: Option<Process>) -> Re
         unit::remove(record, unit, known, deadline)?;
     }
     wait_for_init(init.as_ref())?;
+    if record.init.is_some() && !record.finds_processes() {
+        let why = "it had neither a cgroup nor a pid namespace of its own";
+        log::warn!("container {}: processes beside its first one cannot be found: {why}", record.id);
+    }
     if let Some(path) = &record.pid_file {
         let _not_there = std::fs::remove_file(pid_file::draft(path, &record.id));
     }

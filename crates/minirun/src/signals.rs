@@ -18,11 +18,14 @@ pub fn kill(call: &Call) -> Result<()> {
         Some(found) if found.status != Status::Creating => found,
         _ => Found::locked_or_paused(&find(call, id)?)?,
     };
+    if call.has("all") && !found.record.finds_processes() {
+        bail!("kill --all needs a cgroup or a pid namespace of the container's own, and it has neither");
+    }
     if call.has("all") {
         return signal_all(&found.record, signal);
     }
     // Without a pid namespace of its own the container's other processes outlive init.
-    if signal == libc::SIGKILL && !found.record.own_pid_namespace {
+    if signal == libc::SIGKILL && !found.record.own_pid_namespace && found.record.finds_processes() {
         signal_all(&found.record, signal)?;
     }
     let Some(init) = found.init else { bail!("container not running: no such process") };

@@ -109,8 +109,9 @@ pub(super) fn without_cgroup(draft: &mut Draft<'_>) {
     }
     draft.cgroup.owner = None;
     if !draft.namespaces.is_new(libc::CLONE_NEWPID) {
-        let text = format!("a new pid namespace is needed to find the container's processes without a cgroup: {why}");
-        draft.problem(&Origin::of("linux.namespaces"), text);
+        // As BuildKit's --oci-worker-no-process-sandbox has it.
+        let text = "without a cgroup and a new pid namespace only the container's first process can be found later";
+        draft.warn(&Origin::of("linux.namespaces"), format!("{text}: {why}"));
     }
     draft.notes.push(format!("{}: the container stays in the runtime's: {why}", draft.cgroup.origin));
 }

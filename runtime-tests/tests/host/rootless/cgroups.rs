@@ -119,13 +119,31 @@ fn without_a_cgroup_commands_say_what_they_lack() {
     container.bundle().assert_nothing_left();
 }
 
+/// BuildKit's `--oci-worker-no-process-sandbox`: nothing but its pid and start time tell the container's first process.
 #[test]
-fn without_a_cgroup_a_pid_namespace_is_needed() {
-    fails_on(&[(RUNC, "1.1 cannot find its processes later"), (CRUN, "1.8.1 cannot find its processes later")], || {
-        let bundle = mine().namespace("pid", None).without_mount("/proc").mount("/proc", "bind", "/proc", &["rbind"]);
-        let message = bundle.refused();
-        assert!(message.contains("linux.namespaces: a new pid namespace is needed"), "{message}");
+fn without_a_cgroup_and_a_pid_namespace_the_first_process_is_found() {
+    let host = |bundle: runtime_tests::Bundle| {
+        bundle.namespace("pid", None).without_mount("/proc").mount("/proc", "bind", "/proc", &["rbind"])
+    };
+    let container = running(host(mine()));
+    let (bundle, pid) = (container.bundle(), container.pid());
+    assert_eq!(container.exec(&[], &["/bin/echo", "inside"]).success(), "inside\n");
+    fails_on(&[(RUNC, "1.1 finds processes by their cgroup alone"), (CRUN, "1.8.1 as runc")], || {
+        let pids: Vec<i32> = serde_json::from_str(&container.call(&["ps", "--format", "json"], &[]).success()).unwrap();
+        assert_eq!(pids, [pid], "the processes of the host are not the container's");
+        // Or it would kill all that this user has.
+        let message = container.call(&["kill", "--all"], &["KILL"]).failure();
+        assert!(message.contains("kill --all needs a cgroup or a pid namespace"), "{message}");
     });
+    let output = container.call(&["delete", "-f"], &[]);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(!bundle.runtime().is_minirun() || output.stderr.contains("cannot be found"), "{output:?}");
+    bundle.assert_nothing_left();
+    let container = running(host(mine()));
+    container.kill("KILL");
+    container.wait_for("stopped");
+    container.delete();
+    container.bundle().assert_nothing_left();
 }
 
 #[test]
