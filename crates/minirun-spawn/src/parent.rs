@@ -50,8 +50,14 @@ pub trait Watcher {
     /// ([`sys::now`]), if there was one.
     fn begins(&mut self, part: Part, former: Option<(u64, u64)>);
 
-    /// Init is waited for: this may do something else until the channel can be read.
-    fn waits(&mut self, _channel: BorrowedFd<'_>) {}
+    /// Waits until the channel to init can be read, and may do something else meanwhile. Others can keep init from going on:
+    /// a container that freezes its cgroup, a server behind a file system. By default the read that follows waits.
+    ///
+    /// # Errors
+    /// `EINTR` if this process was asked to end.
+    fn waits(&mut self, _channel: BorrowedFd<'_>) -> sys::Result<()> {
+        Ok(())
+    }
 }
 
 /// Who has something to do at certain moments of init's making. An error ends init.
@@ -81,8 +87,8 @@ impl Watcher for Unattended<'_> {
         self.0.begins(part, former);
     }
 
-    fn waits(&mut self, channel: BorrowedFd<'_>) {
-        self.0.waits(channel);
+    fn waits(&mut self, channel: BorrowedFd<'_>) -> sys::Result<()> {
+        self.0.waits(channel)
     }
 }
 
@@ -410,7 +416,7 @@ fn receive(channel: BorrowedFd<'_>) -> sys::Result<Option<(Record, i32)>> {
 /// The next record that asks for something; of steps the watcher is told.
 fn receive_news(channel: BorrowedFd<'_>, watcher: &mut (impl Watcher + ?Sized)) -> sys::Result<Option<(Record, i32)>> {
     loop {
-        watcher.waits(channel);
+        watcher.waits(channel)?;
         match receive(channel)? {
             Some((Record { kind: Kind::Step, step, former, .. }, _)) => {
                 // Those who trace init may say anything.

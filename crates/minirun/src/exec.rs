@@ -34,9 +34,6 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     // Before anything of our own is open.
     let preserve_fds = preserved_fds(call)?.total;
     let detached = call.has("detach");
-    if !detached {
-        run::block_signals()?;
-    }
     let entry = find(call, id)?;
     let found = Found::locked(&entry)?;
     let cgroup = running_cgroup(call, &found)?;
@@ -45,6 +42,7 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     let (console, terminal) = Console::of(call, terminal, detached)?.split();
     let pidfd_socket = call.path("pidfd-socket").map(connect_to).transpose()?;
     let mut steps = trace::Steps::of(&plan);
+    run::block_signals()?;
     let process = join(call, &plan, &found.record, cgroup, (console, &entry), &mut steps)?;
     if let Some(socket) = pidfd_socket {
         sys::send_fd(socket.as_fd(), process.pidfd.as_fd(), b"setns").context("send the pidfd")?;
@@ -56,11 +54,13 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     let (pid, pidfd) = (process.pid, process.pidfd.as_fd());
     let filtered = Filtered { entry: &entry, record: &found.record, status: found.status, pid, pidfd };
     let started = process.start(&mut steps, &mut |number| filtered.notify(number));
-    if started.is_err()
-        && let Some(path) = call.path("pid-file")
-    {
-        // The pid may be another's soon.
-        let _kept = std::fs::remove_file(path);
+    if started.is_err() {
+        // It may be kept from going on, and would do so later.
+        process.kill();
+        if let Some(path) = call.path("pid-file") {
+            // The pid may be another's soon.
+            let _kept = std::fs::remove_file(path);
+        }
     }
     started.context("exec failed: unable to start container process")?;
     trace::executed();

@@ -1,6 +1,6 @@
 //! The first half of a container's life: create and start. Every command holds the container's lock while it works.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -23,6 +23,7 @@ use crate::pid_file;
 use crate::plan::{Ready, prepare};
 use crate::process::{Identity, boot_id};
 use crate::removal::{add_undo, mark_of, remove_traces};
+use crate::run;
 use crate::seal;
 use crate::store::{Entry, GATE, Store};
 use crate::terminal::{Console, arrive, connect_to};
@@ -80,6 +81,8 @@ pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(E
     let (console, terminal) = console.split();
     let pidfd_socket = call.path("pidfd-socket").map(connect_to).transpose()?;
     let manager = unit::reach(&ready.plan.cgroup, ready.user_unit)?;
+    // From here on a signal has everything undone.
+    run::block_signals()?;
     let reserving = doing("reserve", || format!("id {id}"), "");
     let entry = store.reserve(id)?;
     drop(reserving);
@@ -275,6 +278,10 @@ impl Watcher for Midwife<'_> {
 
     fn begins(&mut self, part: Part, former: Option<(u64, u64)>) {
         self.steps.begins(part, former);
+    }
+
+    fn waits(&mut self, channel: BorrowedFd<'_>) -> sys::Result<()> {
+        self.steps.waits(channel)
     }
 }
 

@@ -67,11 +67,14 @@ fn main() -> ExitCode {
     let done = sys::default_sigchld().context("reset SIGCHLD");
     let done = done.and_then(|()| trace::set_up(&call)).and_then(|()| carry_out(&call));
     trace::finish();
-    match done {
-        Ok(code) => code,
+    match (done, run::interrupted()) {
+        (Ok(code), _) => code,
+        (Err(error), Some(signal)) => {
+            report::failure_as(&error.context(format!("ended by signal {signal}")), 128 + signal as u8)
+        }
         // 1 is a status that the process itself may have had.
-        Err(error) if call.command.name == "exec" => report::failure_as(&error, 255),
-        Err(error) => report::failure(&error),
+        (Err(error), None) if call.command.name == "exec" => report::failure_as(&error, 255),
+        (Err(error), None) => report::failure(&error),
     }
 }
 

@@ -1,9 +1,9 @@
 //! `minirun run`: a container from its creation to its end, in the foreground.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use crate::report::describe;
 use anyhow::{Context, Result};
@@ -31,9 +31,6 @@ pub fn run(call: &Call) -> Result<ExitCode> {
         false => (argument.clone(), call.path("bundle").unwrap_or_else(|| PathBuf::from("."))),
     };
     let detached = call.has("detach");
-    if !detached {
-        block_signals()?;
-    }
     if !detached && !call.has("no-subreaper") {
         sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).context("become a subreaper")?;
     }
@@ -63,6 +60,7 @@ pub fn run(call: &Call) -> Result<ExitCode> {
     }
     trace::executed();
     if detached {
+        unblock_signals()?;
         if let Some(notify) = notify {
             notify.wait(container.init.pidfd.as_fd(), container.init.pid)?;
         }
@@ -108,20 +106,82 @@ fn made_up_id() -> String {
 }
 
 static BLOCKED: AtomicBool = AtomicBool::new(false);
+/// The signal by which this process was asked to end; 0 for none.
+static INTERRUPTED: AtomicI32 = AtomicI32::new(0);
 
 /// Blocks every signal, to be read from a descriptor instead. Before the clone, so that none is lost; init makes them
 /// deliverable again for its program.
+///
+/// Until there is a program to pass them on to, [`interruptions`] are looked for in every wait that depends on others.
 pub fn block_signals() -> Result<()> {
     BLOCKED.store(true, Ordering::Relaxed);
     sys::block_signals().context("block signals")
 }
 
+/// Lets signals act again for a process that does not stay in the foreground: what it had to undo is done.
+pub fn unblock_signals() -> Result<()> {
+    BLOCKED.store(false, Ordering::Relaxed);
+    sys::unblock_signals().context("unblock signals")
+}
+
+/// The signal by which this process was asked to end before its work was done.
+pub fn interrupted() -> Option<i32> {
+    Some(INTERRUPTED.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
+}
+
+/// Takes the signal that an [`interruptions`] descriptor has, so that it does not stop the undoing as well.
+pub fn take_interruption(interruptions: BorrowedFd<'_>) -> sys::Result<bool> {
+    let signal = sys::read_signal(interruptions)?;
+    if let Some(signal) = signal {
+        INTERRUPTED.store(signal, Ordering::Relaxed);
+    }
+    Ok(signal.is_some())
+}
+
+/// Waits until this can be read, or has ended; or until there is something to do beside it: then true.
+///
+/// # Errors
+/// `EINTR` when this process is asked to end.
+pub fn await_readable(fd: BorrowedFd<'_>, beside: Option<PollFd<'_>>) -> sys::Result<bool> {
+    let signals = signals_to_end()?;
+    if signals.is_none() && beside.is_none() {
+        return Ok(false);
+    }
+    loop {
+        let channel = PollFd::new(fd, PollFlags::POLLIN);
+        let asleep = PollFd::new(fd, PollFlags::empty());
+        let asked = signals.as_ref().map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN));
+        let mut list = [channel, asked.unwrap_or_else(|| asleep.clone()), beside.clone().unwrap_or(asleep)];
+        match poll(&mut list, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        let [ready, asked, comes] = list.map(|fd| fd.any() == Some(true));
+        if let Some(signals) = &signals
+            && asked
+            && take_interruption(signals.as_fd())?
+        {
+            return Err(Errno::EINTR);
+        }
+        if comes && beside.is_some() {
+            return Ok(true);
+        }
+        if ready {
+            return Ok(false);
+        }
+    }
+}
+
 /// Readable when this process is asked to end before there is a program to pass that on to. None where signals are not
 /// blocked, and end it without being asked.
 pub fn interruptions() -> Result<Option<OwnedFd>> {
+    signals_to_end().context("signalfd")
+}
+
+fn signals_to_end() -> sys::Result<Option<OwnedFd>> {
     let mask = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM].map(|signal| 1u64 << (signal - 1));
     let blocked = BLOCKED.load(Ordering::Relaxed);
-    blocked.then(|| sys::signal_fd_of(mask.iter().sum())).transpose().context("signalfd")
+    blocked.then(|| sys::signal_fd_of(mask.iter().sum())).transpose()
 }
 
 /// Stays until the container's init has ended: between the terminals if there are some, passing signals on.

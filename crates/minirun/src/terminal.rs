@@ -177,22 +177,16 @@ impl Watcher for Showing<'_, '_> {
         self.steps.begins(part, former);
     }
 
-    fn waits(&mut self, channel: BorrowedFd<'_>) {
-        let Some(Attended { output, .. }) = &mut self.terminal else { return };
-        while let Some(shown) = output.awaits() {
-            let mut list = [PollFd::new(channel, PollFlags::POLLIN), shown];
-            match poll(&mut list, PollTimeout::NONE) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                // Then the channel is read without showing anything, which tells of what is wrong.
-                Err(_) => return,
-            }
-            let [told, comes] = list.map(|fd| fd.any() == Some(true));
-            if comes {
+    fn waits(&mut self, channel: BorrowedFd<'_>) -> sys::Result<()> {
+        if let Some(Attended { output, .. }) = &mut self.terminal {
+            while let Some(shown) = output.awaits() {
+                if !run::await_readable(channel, Some(shown))? {
+                    return Ok(());
+                }
                 output.step();
-            } else if told {
-                return;
             }
         }
+        self.steps.waits(channel)
     }
 }
 

@@ -7,6 +7,7 @@ mod chart;
 mod file;
 
 use std::fs::File;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,7 @@ use minirun_spawn::{Part, Watcher};
 use minirun_sys as sys;
 
 use crate::cli::Call;
+use crate::run;
 
 /// Hands the first moment on to the sealed binary, which this process becomes ([`crate::seal`]).
 pub const BEGAN: &str = "MINIRUN_BEGAN";
@@ -194,6 +196,10 @@ impl Watcher for Steps {
             }
             Part::Init(i) => step_begins(self.init.get(i), former),
         }
+    }
+
+    fn waits(&mut self, channel: BorrowedFd<'_>) -> sys::Result<()> {
+        run::await_readable(channel, None).map(drop)
     }
 }
 

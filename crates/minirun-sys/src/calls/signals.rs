@@ -46,6 +46,12 @@ pub fn block_signals() -> Result<()> {
     check(syscall!(SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, std::ptr::null::<u8>(), 8)).map(drop)
 }
 
+/// Makes every signal deliverable; actions stay as they are.
+pub fn unblock_signals() -> Result<()> {
+    let none = 0u64;
+    check(syscall!(SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, std::ptr::null::<u8>(), 8)).map(drop)
+}
+
 /// Makes the end of a child leave something to wait for, also where the caller had SIGCHLD ignored (wait(2)).
 pub fn default_sigchld() -> Result<()> {
     let default = [0u8; 64];
