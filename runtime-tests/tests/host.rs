@@ -80,3 +80,5 @@ mod tracing;
 mod trust;
 #[path = "host/users.rs"]
 mod users;
+#[path = "host/waits.rs"]
+mod waits;

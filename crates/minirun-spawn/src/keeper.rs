@@ -36,6 +36,41 @@ pub(crate) fn keep(hook: i32, pidfd: BorrowedFd<'_>, lifeline: BorrowedFd<'_>) -
     end_all(hook)
 }
 
+/// The children of this process; none known on a kernel without that list (CONFIG_PROC_CHILDREN).
+pub(crate) fn children() -> sys::Result<Vec<i32>> {
+    let list = match std::fs::read_to_string("/proc/thread-self/children") {
+        Ok(list) => list,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
+    };
+    // accepts: no other text than numbers, which the kernel writes.
+    Ok(list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+}
+
+/// Ends what a killed keeper has left to this process: every child that is not among the others, and is in the cgroup of this
+/// process, where a container in the host's pid namespace leaves no orphans.
+pub(crate) fn end_orphans(others: &[i32]) -> sys::Result<()> {
+    loop {
+        let mut left = children()?;
+        left.retain(|pid| !others.contains(pid) && cgroup_of(&pid.to_string()) == cgroup_of("self"));
+        if left.is_empty() {
+            return Ok(());
+        }
+        for pid in left {
+            // Not reaped yet, so it is this child, dead or alive.
+            sys::kill(pid, libc::SIGKILL)?;
+            sys::wait(pid)?;
+        }
+    }
+}
+
+/// The cgroup2 of a process; none where there is no such thing.
+fn cgroup_of(process: &str) -> Option<String> {
+    // accepts: a kernel without cgroups. A child that was not reaped is there.
+    let text = std::fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
+    text.lines().find(|line| line.starts_with("0::")).map(str::to_owned)
+}
+
 fn close_all_but(a: RawFd, b: RawFd) -> sys::Result<()> {
     let (low, high) = (a.min(b), a.max(b));
     sys::close_range(0, low - 1)?;

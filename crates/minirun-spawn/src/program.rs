@@ -25,9 +25,16 @@ pub enum Where<'a> {
     },
 }
 
+/// How long a keeper may take to end its hook, in milliseconds. One that was stopped never does.
+const GRACE: i32 = 1000;
+
 /// A hook that runs: the leader of a session of its own, below its keeper.
 #[derive(Debug)]
 pub struct Running {
+    /// The children that this process had before.
+    others: Vec<i32>,
+    /// Whether this process adopted orphans before.
+    subreaper: bool,
     /// The keeper's pid.
     pub pid: i32,
     /// A descriptor of the keeper, which ends after the hook.
@@ -42,8 +49,27 @@ impl Running {
         let _gone = shutdown(self.lifeline.as_raw_fd(), Shutdown::Both);
     }
 
+    /// Waits for the keeper, which was told to end the hook or has ended. Where it does not end, or was killed, all that it
+    /// has left is ended here: while a hook runs, this process adopts the keeper's orphans.
+    ///
+    /// # Errors
+    /// A process of the hook cannot be ended.
+    pub fn finish(&self) -> sys::Result<Option<i32>> {
+        let stopped = !sys::wait_readable(self.pidfd.as_fd(), Some(GRACE))?;
+        if stopped {
+            sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL)?;
+        }
+        sys::wait(self.pid)?;
+        let status = self.status();
+        if status.is_none() {
+            keeper::end_orphans(&self.others)?;
+        }
+        sys::prctl(libc::PR_SET_CHILD_SUBREAPER, self.subreaper.into(), 0)?;
+        Ok(if stopped { None } else { status })
+    }
+
     /// The hook's status word (wait(2)), once the keeper has ended; none if that was killed.
-    pub fn status(&self) -> Option<i32> {
+    fn status(&self) -> Option<i32> {
         let mut bytes = [0u8; 4];
         let length = sys::read(self.lifeline.as_fd(), &mut bytes).ok()?;
         (length == bytes.len()).then(|| i32::from_ne_bytes(bytes))
@@ -61,6 +87,8 @@ pub fn start_hook(
     output: BorrowedFd<'_>,
 ) -> sys::Result<Running> {
     let (argv, envp) = (Argv::new(hook.args.clone()), Argv::new(hook.env.clone()));
+    let (others, subreaper) = (keeper::children()?, sys::is_subreaper()?);
+    sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0)?;
     let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
     let ((ours, theirs), (lifeline, keepers)) = (pair()?, pair()?);
     // What the keeper enters, for its child to be born there. An ordinary user has rights to the other namespaces only in
@@ -105,7 +133,7 @@ pub fn start_hook(
             Err(Record::parse(&bytes[..length]).map_or(Errno::EPROTO, |record| Errno::from_raw(record.errno)))
         }
         // End of file: it has executed.
-        _ => Ok(Running { pid, pidfd, lifeline }),
+        _ => Ok(Running { others, subreaper, pid, pidfd, lifeline }),
     }
 }
 

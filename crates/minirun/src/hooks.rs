@@ -92,7 +92,7 @@ fn run(hook: &Hook, place: Where<'_>, state: &[u8]) -> Result<()> {
     if !matches!(ended, Ok(true)) {
         running.end();
     }
-    sys::wait(running.pid).context("wait for the hook")?;
+    let status = running.finish().context("wait for the hook")?;
     drain(&output, &mut tail);
     let said = String::from_utf8_lossy(&tail).trim().to_owned();
     let said = if said.is_empty() { String::new() } else { format!(", output: {said}") };
@@ -100,7 +100,7 @@ fn run(hook: &Hook, place: Where<'_>, state: &[u8]) -> Result<()> {
         let seconds = hook.timeout.unwrap_or(0);
         bail!("hook {path} ran past specified timeout of {seconds}.0s{said}");
     }
-    let status = running.status().with_context(|| format!("hook {path}: its keeper was killed"))?;
+    let status = status.with_context(|| format!("hook {path}: its keeper was killed"))?;
     match (libc::WIFSIGNALED(status), status) {
         (_, 0) => Ok(()),
         (true, _) => bail!("hook {path} was ended by signal {}{said}", libc::WTERMSIG(status)),
@@ -146,7 +146,10 @@ fn watch(running: &Running, output: &OwnedFd, deadline: Option<Instant>, tail: &
             return Ok(true);
         }
         // Without it the hook stands in its place, which may end while the kernel looks from one to the other.
-        if interruptions.is_some() && list[1].any() == Some(true) {
+        if let Some(signals) = &interruptions
+            && list[1].any() == Some(true)
+            && run::take_interruption(signals.as_fd()).context("read a signal")?
+        {
             bail!("interrupted by a signal");
         }
         if list.get(2).and_then(PollFd::any) == Some(true) {
