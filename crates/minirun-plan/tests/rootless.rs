@@ -78,7 +78,8 @@ fn plan(config: Value, facts: &HostFacts) -> Result<Vec<String>, Vec<String>> {
     let plan =
         compile(&spec, facts, &request).map_err(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let lines = plan.lines().into_iter().map(|line| format!("{} {} [{}]", line.verb, line.subject, line.origin));
-    Ok(lines.chain(plan.notes.iter().map(|note| format!("note: {note}"))).collect())
+    let said = plan.warnings.iter().map(|warning| format!("warning: {warning}"));
+    Ok(lines.chain(said).chain(plan.notes.iter().map(|note| format!("note: {note}"))).collect())
 }
 
 /// The subjects of the lines with these verbs.
@@ -191,7 +192,7 @@ fn what_takes_a_cgroup_is_refused_without_one() {
     let shared = with(single(), "/linux/namespaces/2", json!({"type": "pid", "path": "/ns"}));
     let warning = "without a cgroup and a new pid namespace only the container's first process can be found later";
     let lines = plan(shared, &undelegated()).unwrap();
-    assert!(lines.iter().any(|line| line.contains(&format!("linux.namespaces: {warning}: {why}"))), "{lines:#?}");
+    assert!(lines.iter().any(|line| *line == format!("warning: linux.namespaces: {warning}: {why}")), "{lines:#?}");
 }
 
 #[test]
