@@ -9,10 +9,14 @@ mod archive;
 mod bundles;
 #[path = "images/debian.rs"]
 mod debian;
+#[path = "images/effort.rs"]
+mod effort;
 #[path = "images/home.rs"]
 mod home;
 #[path = "images/hostile.rs"]
 mod hostile;
+#[path = "images/links.rs"]
+mod links;
 #[path = "images/memory.rs"]
 mod memory;
 #[path = "images/model.rs"]

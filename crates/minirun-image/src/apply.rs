@@ -1,10 +1,11 @@
 //! Makes the directory of a layer from its archive, in the form that overlayfs reads: layer.md's rules, with whiteouts as
 //! character devices 0:0 and opaque directories by an attribute (overlayfs.rst, "whiteouts and opaque directories").
 //!
-//! The layer is made in a directory of its own, without those beneath it. Nothing is ever reached through a path: an entry's
-//! parent is walked to name by name, each a directory and no link, and what is made there is changed by its descriptor.
+//! The layer is made in a directory of its own, without those beneath it. An entry's directory is opened below that, and what
+//! is made there is changed by its descriptor. Links of the layer on the way are followed as in the container (`links.rs`).
 
 mod cursor;
+mod links;
 mod path;
 
 use std::ffi::{CStr, CString};
@@ -123,7 +124,8 @@ impl<'a> Applier<'a> {
             self.entry(&entry, &mut reader).map_err(|error| error.within(shown(&entry.path)))?;
         }
         self.applied.names += self.cursor.made;
-        self.applied.replaced = self.cursor.replaced;
+        // Behind a link it is not seen from its path what an entry takes the place of.
+        self.applied.replaced = self.cursor.replaced || self.cursor.followed && self.cursor.repeated;
         self.applied.repeated = self.cursor.repeated;
         self.applied.implied = self.cursor.finish()?;
         Ok(self.applied)
@@ -135,7 +137,7 @@ impl<'a> Applier<'a> {
             if entry.kind != Kind::Directory {
                 return Err(ImageError::new("the root of a layer can only be a directory"));
             }
-            self.cursor.enter(&[], self.marks)?;
+            self.cursor.enter(&[], self.marks, self.limits.depth)?;
             self.cursor.set_modified(entry.modified);
             return self.attributes_of(self.cursor.fd(), entry);
         };
@@ -145,7 +147,7 @@ impl<'a> Applier<'a> {
         if parents.iter().any(|parent| parent.starts_with(path::WHITEOUT)) {
             return Err(ImageError::new("names that begin with .wh. are whiteouts, and hold nothing"));
         }
-        self.cursor.enter(parents, self.marks)?;
+        self.cursor.enter(parents, self.marks, self.limits.depth)?;
         if *name == path::OPAQUE {
             return self.opaque();
         }
@@ -220,7 +222,7 @@ impl<'a> Applier<'a> {
         let Some((last, parents)) = target.0.split_last() else {
             return Err(ImageError::new("a hard link to the root of the layer"));
         };
-        let parent = self.cursor.look_up(parents).doing(doing)?;
+        let parent = self.cursor.look_up(parents, self.limits.depth)?.doing(doing)?;
         let last = c_string(last)?;
         let found = stat_at(&parent, &last).doing(doing)?.filter(|found| !is_whiteout(found));
         let found = found
@@ -238,7 +240,7 @@ impl<'a> Applier<'a> {
 
     /// Makes something in the present directory. Whatever has its name goes first.
     fn make<T>(&mut self, name: &CStr, make: impl Fn(BorrowedFd<'_>) -> sys::Result<T>) -> sys::Result<T> {
-        let mut answer = make(self.cursor.fd());
+        let mut answer = make(self.cursor.change()?);
         if matches!(answer, Err(Errno::EEXIST)) {
             if let Some(found) = stat_at(self.cursor.fd(), name)? {
                 self.cursor.replaces(&found);
@@ -261,7 +263,8 @@ impl<'a> Applier<'a> {
         }
         let name = c_string(hidden)?;
         let doing = || "make the whiteout";
-        match mknodat(self.cursor.fd(), name.as_c_str(), SFlag::S_IFCHR, Mode::empty(), 0) {
+        let at = self.cursor.change().doing(doing)?;
+        match mknodat(at, name.as_c_str(), SFlag::S_IFCHR, Mode::empty(), 0) {
             Err(Errno::EEXIST) => self.cursor.repeated |= entry.kind == Kind::Character,
             answer => {
                 self.applied.names += 1;

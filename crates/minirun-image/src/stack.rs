@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use minirun_sys as sys;
+use minirun_sys::Errno;
 use nix::sys::stat::{Mode, SFlag, fchmod, futimens};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchown};
@@ -98,41 +99,89 @@ impl Stack {
     /// # Errors
     /// Something cannot be read.
     pub fn misattributed(&self) -> Result<Vec<Vec<u8>>> {
-        let all: BTreeSet<_> =
-            self.layers.iter().flat_map(|layer| &layer.implied).filter(|path| !path.is_empty()).collect();
+        let all = self.layers.iter().flat_map(|layer| &layer.implied).filter(|path| !path.is_empty());
         let mut found = Vec::new();
-        for path in all {
-            if let Seen::Directory(parts) = self.see(&names(path))?
-                && self.attributed(&parts, path) > 0
-            {
-                found.push(path.clone());
+        self.each_directory(&in_order(all.map(Vec::as_slice)), &mut |path, merged| {
+            if self.attributed(merged, path) > 0 {
+                found.push(path.to_vec());
             }
-        }
+        })?;
         Ok(found)
     }
 
+    /// Tells of each of these paths that is a directory the layers whose directories are merged there, top first. The paths are
+    /// in order, so that each directory on the way is looked at once.
+    fn each_directory<'p>(&self, paths: &[&'p [u8]], tell: &mut dyn FnMut(&'p [u8], &[usize])) -> Result<()> {
+        // The directories on the way to the present path, with what is merged there. None of them is kept open.
+        let mut way: Vec<(&[u8], Vec<usize>)> = Vec::new();
+        let root: Vec<usize> = (0..self.layers.len()).collect();
+        for path in paths {
+            let names = names(path);
+            let common = way.iter().zip(&names).take_while(|((there, _), name)| there == *name).count();
+            way.truncate(common);
+            while way.len() < names.len() {
+                let above = way.last().map_or(&root, |(_, merged)| merged);
+                let merged = self.merged(above, &names[..=way.len()].join(&b'/'))?;
+                way.push((names[way.len()], merged));
+            }
+            match way.last() {
+                Some((_, merged)) if !merged.is_empty() => tell(path, merged),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of the layers that are merged above have a directory at this path that is merged as well.
+    fn merged(&self, above: &[usize], path: &[u8]) -> Result<Vec<usize>> {
+        let mut merged = Vec::new();
+        for number in above {
+            match self.open_in(*number, path) {
+                Ok(opened) => {
+                    merged.push(*number);
+                    if self.marks.of(&opened) == Some(b'y') {
+                        break;
+                    }
+                }
+                Err(Errno::ENOENT) => {}
+                // Something else hides those beneath: a file, a link, an absence.
+                Err(Errno::ENOTDIR | Errno::ELOOP) => break,
+                Err(errno) => return Err(ImageError::of(format!("open {}", shown(path)), errno)),
+            }
+        }
+        Ok(merged)
+    }
+
+    /// Opens a directory of one layer.
+    fn open_in(&self, number: usize, path: &[u8]) -> sys::Result<OwnedFd> {
+        let path = c_string(path).map_err(|_| Errno::EINVAL)?;
+        let how = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS;
+        sys::openat2(self.layers[number].root.as_fd(), &path, libc::O_RDONLY | libc::O_DIRECTORY, 0, how)
+    }
+
     /// Which of the directories that are merged at this path has the attributes that count.
-    fn attributed(&self, parts: &[Part], path: &[u8]) -> usize {
-        parts.iter().position(|(layer, _)| !self.layers[*layer].implied.contains(path)).unwrap_or(0)
+    fn attributed(&self, merged: &[usize], path: &[u8]) -> usize {
+        merged.iter().position(|layer| !self.layers[*layer].implied.contains(path)).unwrap_or(0)
     }
 
     /// Makes the directories at these paths in an empty one, without content, with the attributes that count. Merged over the
     /// layers, they show those.
     pub(crate) fn attribute(&self, paths: &[Vec<u8>], into: &OwnedFd) -> Result<()> {
-        let mut all = BTreeSet::new();
-        for path in paths {
-            let ends =
-                path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end).chain([path.len()]);
-            all.extend(ends.map(|end| &path[..end]));
-        }
-        // Children first: making one changes the time of its parent.
+        let ends = |path: &[u8]| -> Vec<usize> {
+            path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end).chain([path.len()]).collect()
+        };
+        let all: BTreeSet<&[u8]> =
+            paths.iter().flat_map(|path| ends(path).into_iter().map(|end| &path[..end])).collect();
+        let all = in_order(all.into_iter());
         for path in &all {
             sys::mkdirat(into.as_fd(), &c_string(path)?, 0o700).doing(|| format!("make {}", shown(path)))?;
         }
-        for path in all.iter().rev() {
+        let mut sources = Vec::new();
+        self.each_directory(&all, &mut |path, merged| sources.push((path, merged[self.attributed(merged, path)])))?;
+        // Children first: making one changes the time of its parent.
+        for (path, number) in sources.into_iter().rev() {
             let doing = || format!("give {} its attributes", shown(path));
-            let Seen::Directory(parts) = self.see(&names(path))? else { continue };
-            let Some((_, from)) = parts.get(self.attributed(&parts, path)) else { continue };
+            let from = self.open_in(number, path).doing(doing)?;
             let made = sys::openat2(into.as_fd(), &c_string(path)?, libc::O_DIRECTORY, 0, libc::RESOLVE_BENEATH);
             settle(&made.doing(doing)?, from).map_err(|error| error.within(doing()))?;
         }
@@ -185,7 +234,7 @@ impl Stack {
                 Seen::Other(parent, name, SFlag::S_IFLNK) => {
                     links += 1;
                     if links > MOST_LINKS {
-                        return Err(ImageError::of("follow links", sys::Errno::ELOOP));
+                        return Err(ImageError::of("follow links", Errno::ELOOP));
                     }
                     let target = link_target(&parent, &name)?;
                     at.pop();
@@ -240,6 +289,15 @@ impl Stack {
 /// The names that a path is made of.
 fn names(path: &[u8]) -> Vec<&[u8]> {
     path.split(|byte| *byte == b'/').collect()
+}
+
+/// Paths, each once, a directory before what is in it and with nothing else between them.
+fn in_order<'p>(paths: impl Iterator<Item = &'p [u8]>) -> Vec<&'p [u8]> {
+    let mut all: Vec<_> = paths.collect();
+    let names = |path: &'p [u8]| path.split(|byte| *byte == b'/');
+    all.sort_unstable_by(|one, other| names(one).cmp(names(other)));
+    all.dedup();
+    all
 }
 
 /// Gives what was made the owner, attributes, permissions and time of another, in this order: a new owner takes away

@@ -42,6 +42,7 @@ fn apply(tree: &mut Tree, entries: &[Entry]) -> Result<(), ()> {
     };
     for entry in entries {
         let path = String::from_utf8(entry.path.clone()).unwrap();
+        let path = followed(tree, &own, &path)?;
         let (parent, name) = path.rsplit_once('/').map_or(("", path.as_str()), |(parent, name)| (parent, name));
         for directory in parents(&path) {
             let there = tree.get(directory);
@@ -69,7 +70,7 @@ fn apply(tree: &mut Tree, entries: &[Entry]) -> Result<(), ()> {
         }
         let mut node = node(entry);
         if entry.kind == b'1' {
-            let target = String::from_utf8(entry.link.clone()).unwrap();
+            let target = followed(tree, &own, std::str::from_utf8(&entry.link).unwrap())?;
             node = tree.get(&target).filter(|node| node.kind != 'd' && own.contains(&target)).ok_or(())?.clone();
         }
         let merges = node.kind == 'd' && tree.get(&path).is_some_and(|there| there.kind == 'd');
@@ -83,6 +84,32 @@ fn apply(tree: &mut Tree, entries: &[Entry]) -> Result<(), ()> {
         own.insert(path);
     }
     Ok(())
+}
+
+/// The path without the links on the way that are the layer's own. None leads out of the root.
+fn followed(tree: &Tree, own: &BTreeSet<String>, path: &str) -> Result<String, ()> {
+    let mut left: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
+    let mut at: Vec<String> = Vec::new();
+    for _ in 0..1000 {
+        let Some(name) = left.pop() else { return Ok(at.join("/")) };
+        match name.as_str() {
+            "" | "." => {}
+            ".." => drop(at.pop()),
+            name => {
+                at.push(name.to_owned());
+                let here = at.join("/");
+                let link = tree.get(&here).filter(|node| node.kind == 'l' && own.contains(&here) && !left.is_empty());
+                if let Some(link) = link {
+                    at.pop();
+                    if link.more.starts_with('/') {
+                        at.clear();
+                    }
+                    left.extend(link.more.split('/').rev().map(str::to_owned));
+                }
+            }
+        }
+    }
+    Err(())
 }
 
 fn node(entry: &Entry) -> Node {

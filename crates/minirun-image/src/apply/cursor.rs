@@ -1,7 +1,8 @@
-//! Where the applier stands: a chain of open directories from the root of the layer down.
+//! Where the applier stands: open directories from the root of the layer down, each below the one before.
 //!
-//! Archives go through a tree in order, so the next entry is mostly in the same directory or near it. When a directory is
-//! left its time is set, for everything that is made in it changes that; when it is come back to, its time is remembered.
+//! Archives go through a tree in order, so the next entry is mostly in the same directory or near it. One that is elsewhere
+//! is opened by its whole path in one call, however deep it lies. When a directory that was changed is left its time is set
+//! again, for everything that is made in it changes that.
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -12,6 +13,7 @@ use minirun_sys::Errno;
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod};
 use nix::unistd::{Gid, Uid, fchown};
 
+use super::links::resolve;
 use super::{IMPLIED, Marks, make_directory, remove_file, set_modified, set_opaque};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, is_whiteout, kind_of, open_directory, shown, stat_at};
@@ -24,6 +26,8 @@ const EACH_IMPLIED: usize = 64;
 pub(super) struct Cursor {
     root: Level,
     below: Vec<Level>,
+    /// The path of the directory where it stands, from the root.
+    path: Vec<u8>,
     /// Directories that were made on the way to something and have no entry so far.
     implied: BTreeSet<Vec<u8>>,
     implied_bytes: usize,
@@ -33,30 +37,34 @@ pub(super) struct Cursor {
     pub(super) replaced: bool,
     /// Did one take the place of an earlier one at all?
     pub(super) repeated: bool,
+    /// Whether the path of an entry led through a symbolic link.
+    pub(super) followed: bool,
 }
 
 #[derive(Debug)]
 struct Level {
-    name: Vec<u8>,
+    /// How long its path is.
+    end: usize,
     fd: OwnedFd,
-    /// The time to set when it is left.
-    modified: (i64, u32),
+    /// The time to set when it is left; none as long as nothing was changed in it.
+    modified: Option<(i64, u32)>,
     /// Was it made for an entry of its own, which comes next?
     fresh: bool,
 }
 
 impl Cursor {
     pub(super) fn new(root: OwnedFd) -> Cursor {
-        let root = Level { name: Vec::new(), fd: root, modified: (0, 0), fresh: false };
-        // Without an entry of its own the root is implied as well; its path is empty.
         Cursor {
-            root,
+            root: Level { end: 0, fd: root, modified: Some((0, 0)), fresh: false },
             below: Vec::new(),
+            path: Vec::new(),
+            // Without an entry of its own the root is implied as well; its path is empty.
             implied: BTreeSet::from([Vec::new()]),
             implied_bytes: 0,
             made: 0,
             replaced: false,
             repeated: false,
+            followed: false,
         }
     }
 
@@ -65,41 +73,87 @@ impl Cursor {
         self.below.last().unwrap_or(&self.root).fd.as_fd()
     }
 
+    /// The same, in which something is about to be made or removed.
+    pub(super) fn change(&mut self) -> sys::Result<BorrowedFd<'_>> {
+        let level = self.below.last_mut().unwrap_or(&mut self.root);
+        if level.modified.is_none() {
+            level.modified = Some(modified(level.fd.as_fd())?);
+        }
+        Ok(level.fd.as_fd())
+    }
+
     pub(super) fn is_root(&self) -> bool {
         self.below.is_empty()
     }
 
     /// The directory where the cursor stands has an entry, with this time.
     pub(super) fn set_modified(&mut self, modified: (i64, u32)) {
-        self.below.last_mut().unwrap_or(&mut self.root).modified = modified;
-        let path = self.path();
         let level = self.below.last_mut().unwrap_or(&mut self.root);
+        level.modified = Some(modified);
         if !std::mem::take(&mut level.fresh) {
-            self.repeated |= !self.implied.remove(&path);
+            self.repeated |= !self.implied.remove(&self.path);
         }
     }
 
-    /// Goes to the directory with this path, making what is missing of it.
-    pub(super) fn enter(&mut self, names: &[&[u8]], marks: Marks) -> Result<()> {
-        let common = self.below.iter().zip(names).take_while(|(level, name)| level.name == **name).count();
-        while self.below.len() > common {
-            self.leave()?;
+    /// Goes to the directory with this path, making what is missing of it. Symbolic links on the way are followed, but never
+    /// out of the layer.
+    pub(super) fn enter(&mut self, names: &[&[u8]], marks: Marks, depth: usize) -> Result<()> {
+        let resolved;
+        let mut path: Vec<&[u8]> = names.to_vec();
+        match self.go(&names.join(&b'/'))? {
+            None => return Ok(()),
+            Some(Errno::ELOOP) => {
+                self.followed = true;
+                resolved = resolve(self.root.fd.as_fd(), names, depth)?;
+                path = resolved.iter().map(Vec::as_slice).collect();
+            }
+            Some(_) => {}
         }
-        for name in &names[common..] {
+        // From below: each directory that is not there is made, so this is done once for it.
+        let mut there = path.len();
+        while self.go(&path[..there].join(&b'/'))?.is_some() {
+            there -= 1;
+        }
+        for name in &path[there..] {
             self.push(&c_string(name)?, marks, false).map_err(|error| error.within(shown(name)))?;
         }
         Ok(())
     }
 
+    /// Goes to a directory that is there, and not behind a link; if it is not, as near as it stands, and tells why.
+    fn go(&mut self, path: &[u8]) -> Result<Option<Errno>> {
+        let is_above =
+            |end: usize, here: &[u8]| path.starts_with(&here[..end]) && path.get(end).is_none_or(|next| *next == b'/');
+        while self.below.last().is_some_and(|level| !is_above(level.end, &self.path)) {
+            self.leave()?;
+        }
+        let left = match self.below.last() {
+            Some(level) => path.get(level.end + 1..).unwrap_or_default(),
+            None => path,
+        };
+        if left.is_empty() {
+            return Ok(None);
+        }
+        match open_path(self.fd(), left, libc::O_RDONLY | libc::O_DIRECTORY) {
+            Ok(fd) => {
+                self.path = path.to_vec();
+                self.below.push(Level { end: path.len(), fd, modified: None, fresh: false });
+                Ok(None)
+            }
+            Err(errno @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP)) => Ok(Some(errno)),
+            Err(errno) => Err(ImageError::of("open the directory that it is in", errno)),
+        }
+    }
+
     /// Goes into a directory, making it if it is missing. One that takes the place of something else hides what is beneath
     /// (that something had hidden it already); only one that is `listed` in the archive may do that to anything but a whiteout.
     pub(super) fn push(&mut self, name: &CStr, marks: Marks, listed: bool) -> Result<()> {
-        let at = self.fd();
         let mut replaced = None;
-        let (fd, new) = match open_directory(at, name) {
+        let (fd, new) = match open_directory(self.fd(), name) {
             Ok(fd) => (fd, false),
-            Err(Errno::ENOENT) => (make(at, name)?, true),
+            Err(Errno::ENOENT) => (make(self.change().doing(|| "stat")?, name)?, true),
             Err(Errno::ENOTDIR | Errno::ELOOP) => {
+                let at = self.change().doing(|| "stat")?;
                 let found = stat_at(at, name).doing(|| "stat")?;
                 if !listed && !found.is_some_and(|found| is_whiteout(&found)) {
                     return Err(ImageError::new("it is on the way to this entry, and no directory"));
@@ -112,11 +166,12 @@ impl Cursor {
             }
             Err(errno) => return Err(ImageError::of("open the directory", errno)),
         };
-        let modified = match new {
-            true => (0, 0),
-            false => modified(fd.as_fd()).doing(|| "stat")?,
-        };
-        self.below.push(Level { name: name.to_bytes().to_vec(), fd, modified, fresh: new && listed });
+        if !self.path.is_empty() {
+            self.path.push(b'/');
+        }
+        self.path.extend_from_slice(name.to_bytes());
+        let modified = new.then_some((0, 0));
+        self.below.push(Level { end: self.path.len(), fd, modified, fresh: new && listed });
         // The name of what was there before is counted.
         self.made += u64::from(new && replaced.is_none());
         if let Some(found) = replaced {
@@ -129,7 +184,7 @@ impl Cursor {
     }
 
     /// Notes that an entry takes the place of this. Headers are kept, content is not; other names of the same file are told
-    /// from their headers only as long as the first is there.
+    /// from their headers only as long as the first is there, and so are files behind a link.
     pub(super) fn replaces(&mut self, found: &FileStat) {
         self.repeated = true;
         self.replaced |= match kind_of(found) {
@@ -139,12 +194,20 @@ impl Cursor {
         };
     }
 
-    /// Opens a directory by its path, without making anything, from where links would lead elsewhere: there must be none.
-    pub(super) fn look_up(&self, names: &[&[u8]]) -> sys::Result<OwnedFd> {
-        let path = if names.is_empty() { b".".to_vec() } else { names.join(&b'/') };
-        let path = c_string(&path).map_err(|_| Errno::EINVAL)?;
-        let how = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV;
-        sys::openat2(self.root.fd.as_fd(), &path, libc::O_PATH | libc::O_DIRECTORY, 0, how)
+    /// Opens the directory that something is in, without making anything. Links are followed within the layer.
+    pub(super) fn look_up(&mut self, names: &[&[u8]], depth: usize) -> Result<sys::Result<OwnedFd>> {
+        match self.open(&names.join(&b'/')) {
+            Err(Errno::ELOOP) => {
+                self.followed = true;
+                let names = resolve(self.root.fd.as_fd(), names, depth)?;
+                Ok(self.open(&names.join(&b'/')))
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    fn open(&self, path: &[u8]) -> sys::Result<OwnedFd> {
+        open_path(self.root.fd.as_fd(), path, libc::O_PATH | libc::O_DIRECTORY)
     }
 
     /// Leaves everything, and tells which directories have no entry.
@@ -152,13 +215,19 @@ impl Cursor {
         while !self.below.is_empty() {
             self.leave()?;
         }
-        set_modified(self.root.fd.as_fd(), self.root.modified).doing(|| "set the time of the root")?;
+        let modified = self.root.modified.unwrap_or_default();
+        set_modified(self.root.fd.as_fd(), modified).doing(|| "set the time of the root")?;
         Ok(self.implied.into_iter().collect())
     }
 
     fn leave(&mut self) -> Result<()> {
         let Some(level) = self.below.pop() else { return Ok(()) };
-        set_modified(level.fd.as_fd(), level.modified).doing(|| format!("set the time of {}", shown(&level.name)))
+        if let Some(modified) = level.modified {
+            let doing = || format!("set the time of {}", shown(&self.path));
+            set_modified(level.fd.as_fd(), modified).doing(doing)?;
+        }
+        self.path.truncate(self.below.last().map_or(0, |level| level.end));
+        Ok(())
     }
 
     fn imply(&mut self) -> Result<()> {
@@ -167,7 +236,7 @@ impl Cursor {
         fchown(fd, Some(uid), Some(gid))
             .and_then(|()| fchmod(fd, Mode::from_bits_truncate(IMPLIED)))
             .doing(|| "chown")?;
-        let path = self.path();
+        let path = self.path.clone();
         self.implied_bytes += path.len() + EACH_IMPLIED;
         if self.implied_bytes > MOST_IMPLIED {
             return Err(ImageError::new("too many directories without an entry of their own"));
@@ -175,11 +244,13 @@ impl Cursor {
         self.implied.insert(path);
         Ok(())
     }
+}
 
-    /// Where the cursor stands, from the root.
-    fn path(&self) -> Vec<u8> {
-        self.below.iter().map(|level| level.name.as_slice()).collect::<Vec<_>>().join(&b'/')
-    }
+/// Opens something by its path below a directory, without passing a link or a mount.
+pub(super) fn open_path(at: BorrowedFd<'_>, path: &[u8], flags: i32) -> sys::Result<OwnedFd> {
+    let path = c_string(if path.is_empty() { b"." } else { path }).map_err(|_| Errno::EINVAL)?;
+    let how = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV;
+    sys::openat2(at, &path, flags, 0, how)
 }
 
 fn make(at: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {

@@ -13,14 +13,14 @@ const LONGEST: usize = 4096;
 
 /// Plain names, the last of them what the path is about; none for the root.
 #[derive(Debug)]
-pub(super) struct Path<'a>(pub(super) Vec<&'a [u8]>);
+pub(crate) struct Path<'a>(pub(super) Vec<&'a [u8]>);
 
 impl<'a> Path<'a> {
     /// Splits a path as archives have it: `/a`, `./a` and `a` are the same.
     ///
     /// # Errors
     /// It holds `..`, is too long, or leads too deep.
-    pub(super) fn split(path: &'a [u8], depth: usize) -> Result<Path<'a>> {
+    pub(crate) fn split(path: &'a [u8], depth: usize) -> Result<Path<'a>> {
         if path.len() >= LONGEST {
             return Err(ImageError::new(format!(
                 "a path of {} bytes is longer than the kernel's {LONGEST}",

@@ -217,7 +217,8 @@ fn place(root: BorrowedFd<'_>, path: &[u8]) -> Result<(OwnedFd, CString)> {
         return Ok((root.try_clone_to_owned().doing(|| "dup")?, c".".to_owned()));
     };
     let parent = if parents.is_empty() { b".".to_vec() } else { parents.join(&b'/') };
-    let how = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS;
+    // Links are followed as they were when the layer was made.
+    let how = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
     let parent = sys::openat2(root, &c_string(&parent)?, libc::O_PATH | libc::O_DIRECTORY, 0, how);
     Ok((parent.doing(|| "open the directory that it is in")?, c_string(last)?))
 }
