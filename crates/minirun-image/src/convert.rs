@@ -99,6 +99,9 @@ pub fn convert(
     own: &[Volume],
     settings: &Settings,
 ) -> Result<Value> {
+    for volume in own.iter().chain(&settings.volumes) {
+        check_place(&volume.destination)?;
+    }
     let mut config = base;
     config["process"]["args"] = args(&image.config, settings)?.into();
     config["process"]["env"] = environment(&image.config, settings)?.into();
@@ -130,10 +133,11 @@ pub fn convert(
 fn args(image: &Execution, settings: &Settings) -> Result<Vec<String>> {
     let cmd = settings.cmd.as_ref().unwrap_or(&image.cmd);
     let args: Vec<_> = image.entrypoint.iter().chain(cmd).cloned().collect();
-    if args.is_empty() {
-        return Err(ImageError::new("the image has no command").hint("--cmd WORD gives one, a word at a time"));
+    match args.first().map(String::as_str) {
+        None => Err(ImageError::new("the image has no command").hint("--cmd WORD gives one, a word at a time")),
+        Some("") => Err(ImageError::new("the first word of the command is empty").hint("it must name a program")),
+        Some(_) => Ok(args),
     }
-    Ok(args)
 }
 
 /// The image's variables, with those of the caller in place of the same ones.
@@ -192,6 +196,19 @@ fn volumes<'a>(own: &'a [Volume], wanted: &'a [Volume]) -> Vec<&'a Volume> {
     let mut all: Vec<_> = left.chain(wanted).collect();
     all.sort_by_key(|volume| cleaned(&volume.destination).len());
     all
+}
+
+/// Fails if no volume can be there: it would hide the root, or the /proc that init and the masks need.
+///
+/// # Errors
+/// No volume can be there.
+pub fn check_place(destination: &str) -> Result<()> {
+    let why = match cleaned(destination).as_slice() {
+        [] => "it would hide the root",
+        ["proc", ..] => "/proc is the kernel's",
+        _ => return Ok(()),
+    };
+    Err(ImageError::new(format!("volume {destination:?}: {why}")))
 }
 
 /// The names of an absolute path, as far as they tell where it leads.
@@ -376,8 +393,21 @@ mod tests {
     }
 
     #[test]
+    fn no_volume_hides_the_root_or_proc() {
+        for path in ["/", "//", "/.", "/data/..", "/proc", "/proc/", "/./proc/sys", "/x/../proc"] {
+            check_place(path).unwrap_err();
+        }
+        for path in ["/data", "/process", "/data/proc", "/sys", "/dev/shm"] {
+            check_place(path).unwrap();
+        }
+    }
+
+    #[test]
     fn an_image_without_a_command_needs_one() {
         let error = args(&Execution::default(), &settings()).unwrap_err().to_string();
         assert!(error.contains("--cmd"), "{error}");
+        let empty = Execution { cmd: vec![String::new(), "x".to_owned()], ..Execution::default() };
+        let error = args(&empty, &settings()).unwrap_err().to_string();
+        assert!(error.contains("empty"), "{error}");
     }
 }

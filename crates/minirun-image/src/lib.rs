@@ -35,7 +35,7 @@ mod workers;
 pub use apply::{Applied, Applier, Marks};
 pub use changes::{Change, Changed, Root, Source};
 pub use commit::{Amendment, Base, Committed, Compression};
-pub use convert::{Network, Settings, Upper, Volume, convert};
+pub use convert::{Network, Settings, Upper, Volume, check_place, convert};
 pub use digest::{Digest, Hasher};
 pub use document::{Configuration, Descriptor, Execution, Index, Manifest, Platform};
 pub use error::{ImageError, Result};

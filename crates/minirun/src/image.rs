@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::report::describe;
 use anyhow::{Context, Result, bail};
 use minirun_image::{
-    Image, Limits, Reference, Settings, Stack, Store, Stored, Upper, Volume, Wanted, Workers, convert,
+    Image, Limits, Reference, Settings, Stack, Store, Stored, Upper, Volume, Wanted, Workers, check_place, convert,
 };
 
 use crate::cli::Call;
@@ -203,6 +203,7 @@ impl Made {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
+        wanted.iter().try_for_each(|path| check_place(path)).context("the image's volumes")?;
         let all = self.private(dir)?.join("volumes");
         self.trees.push(all.clone());
         self.directory(&all, 0o755)?;

@@ -398,3 +398,24 @@ fn what_engines_mask_is_masked() {
     let spec: serde_json::Value = serde_json::from_slice(&fs::read(home.path("config.json")).unwrap()).unwrap();
     assert_eq!(spec["linux"]["maskedPaths"], home.config("one")["linux"]["maskedPaths"]);
 }
+
+#[test]
+fn what_no_container_can_run_with_is_refused() {
+    let home = Home::new();
+    for (config, options, why) in [
+        (json!({"Cmd": ["sh"], "Volumes": {"/": {}}}), &[][..], "it would hide the root"),
+        (json!({"Cmd": ["sh"], "Volumes": {"/data/..": {}}}), &[], "it would hide the root"),
+        (json!({"Cmd": ["sh"], "Volumes": {"//proc/": {}}}), &[], "/proc is the kernel's"),
+        (json!({"Cmd": ["sh"]}), &["--volume", "/tmp:/proc/sys"], "/proc is the kernel's"),
+        (json!({"Cmd": ["sh"]}), &["--volume", "/tmp:/"], "it would hide the root"),
+        (json!({"Cmd": [""]}), &[], "the first word of the command is empty"),
+        (json!({"Entrypoint": ["", "x"], "Cmd": ["sh"]}), &[], "the first word of the command is empty"),
+        (json!({"Cmd": ["sh"]}), &["--cmd", ""], "the first word of the command is empty"),
+    ] {
+        image(&home, &config);
+        let words = [&["bundle", "--store", "store"], options, &["docker-archive:image.tar", "one"]].concat();
+        let said = home.call(&words).failure();
+        assert!(said.contains(why), "{config}: {said}");
+        assert!(!home.path("one").exists());
+    }
+}

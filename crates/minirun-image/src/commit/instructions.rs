@@ -31,7 +31,11 @@ pub(super) fn apply(configuration: &mut Value, wanted: &Wanted, instructions: &[
         done.map_err(|error| error.within(format!("--change {instruction:?}")))?;
         has_cmd |= name == "CMD";
     }
-    Ok(())
+    let first = ["Entrypoint", "Cmd"].iter().find_map(|member| config.get(*member)?.as_array()?.first());
+    match first.and_then(Value::as_str) {
+        Some("") => Err(ImageError::new("the first word of the image's command is empty (hint: --change 'CMD [...]')")),
+        _ => Ok(()),
+    }
 }
 
 fn take_over(config: &mut Map<String, Value>, wanted: &Wanted) -> Result<()> {
@@ -81,6 +85,7 @@ fn one(config: &mut Map<String, Value>, name: &str, rest: &str, has_cmd: bool) -
                 None => words::split(rest, &environment(config))?,
             };
             for path in paths {
+                crate::convert::check_place(&path)?;
                 object(config, "Volumes")?.insert(path, json!({}));
             }
         }

@@ -27,6 +27,10 @@ pub(super) const MOST_TEXT: usize = 100;
 pub(super) const MOST_SHORT: u64 = 0o7777777;
 pub(super) const MOST_LONG: u64 = 0o77777777777;
 
+/// The largest numbers of devices: 12 and 20 bits (linux/kdev_t.h).
+const MOST_MAJOR: u32 = (1 << 12) - 1;
+const MOST_MINOR: u32 = (1 << 20) - 1;
+
 /// What a header is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Type {
@@ -147,10 +151,12 @@ impl Block {
         if self.form()? == Form::Old {
             return Err(ImageError::new("a device in a header that has no room for its number"));
         }
-        let number = |field: Range<usize>, name| {
-            u32::try_from(self.number(field, name)?).map_err(|_| ImageError::new(format!("{name} is out of range")))
+        // The kernel would take the lower bits of a larger number, which is that of another device.
+        let number = |field: Range<usize>, most: u32, name: &str| match u32::try_from(self.number(field, name)?) {
+            Ok(number) if number <= most => Ok(number),
+            _ => Err(ImageError::new(format!("{name} is out of range (0 to {most})"))),
         };
-        Ok((number(MAJOR, "device major number")?, number(MINOR, "device minor number")?))
+        Ok((number(MAJOR, MOST_MAJOR, "device major number")?, number(MINOR, MOST_MINOR, "device minor number")?))
     }
 
     /// A number in octal digits, or in base 256 if its first bit is set (GNU, and star).

@@ -1,7 +1,7 @@
 //! The options of `minirun bundle`, read.
 
 use anyhow::{Context, Result, anyhow, bail};
-use minirun_image::{Network, Settings, Upper, Volume};
+use minirun_image::{Network, Settings, Upper, Volume, check_place};
 
 use super::resources;
 use crate::cli::Call;
@@ -60,6 +60,7 @@ fn volume_of(text: &str) -> Result<Volume> {
     if !destination.starts_with('/') {
         bail!("--volume {text:?}: the path in the container must be absolute");
     }
+    check_place(destination).context("--volume")?;
     let source = std::fs::canonicalize(source).with_context(|| format!("--volume {text:?}: {source}"))?;
     Ok(Volume { source, destination: (*destination).to_owned(), writable })
 }
@@ -92,7 +93,7 @@ mod tests {
         let volume = volume_of("/:/host:ro").unwrap();
         assert_eq!((volume.source.to_str(), volume.destination.as_str(), volume.writable), (Some("/"), "/host", false));
         assert!(volume_of("/:/host").unwrap().writable);
-        for text in ["", "/", "/:", "/:host", "/:/a:b", "/:/a:ro:x", "/no/such/place:/a"] {
+        for text in ["", "/", "/:", "/:host", "/:/a:b", "/:/a:ro:x", "/:/", "/:/proc/x", "/no/such/place:/a"] {
             volume_of(text).unwrap_err();
         }
     }
