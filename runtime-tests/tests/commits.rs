@@ -13,6 +13,8 @@ mod debian;
 mod diff;
 #[path = "commits/home.rs"]
 mod home;
+#[path = "commits/property.rs"]
+mod property;
 #[path = "commits/refused.rs"]
 mod refused;
 #[path = "commits/rootless.rs"]

@@ -25,6 +25,8 @@ mod model;
 mod private;
 #[path = "images/progress.rs"]
 mod progress;
+#[path = "images/sparse.rs"]
+mod sparse;
 #[path = "images/store.rs"]
 mod store;
 #[path = "images/witnesses.rs"]

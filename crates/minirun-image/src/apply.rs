@@ -12,6 +12,7 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 
 use minirun_sys as sys;
 use minirun_sys::Errno;
@@ -23,9 +24,9 @@ use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, is_whiteout, kind_of, open_directory, remove_tree, shown, stat_at};
 use crate::stream::Limits;
-use crate::tar::{Entry, Kind, Reader};
+use crate::tar::{Entry, Kind, Part, Reader};
 use cursor::Cursor;
-use path::Path;
+pub(crate) use path::Path;
 
 /// The permissions of a directory that is in nobody's archive but on the way to something.
 const IMPLIED: u32 = 0o755;
@@ -168,13 +169,16 @@ impl<'a> Applier<'a> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let make = |at: BorrowedFd<'_>| openat(at, name, flags, Mode::from_bits_truncate(entry.mode));
         let mut file = File::from(self.make(name, make).doing(|| "create the file")?);
-        loop {
-            match reader.content()? {
-                [] => break,
-                bytes => file.write_all(bytes).doing(|| "write the file")?,
-            }
+        match &entry.parts {
+            None => loop {
+                match reader.content()? {
+                    [] => break,
+                    bytes => file.write_all(bytes).doing(|| "write the file")?,
+                }
+            },
+            Some(parts) => write_parts(&file, entry.size, parts, reader)?,
         }
-        self.applied.bytes += entry.size;
+        self.applied.bytes += entry.stored();
         self.attributes_of(file.as_fd(), entry)?;
         set_modified(file.as_fd(), entry.modified).doing(|| "set the time of the file")
     }
@@ -317,6 +321,29 @@ impl<'a> Applier<'a> {
             .map_err(|errno| owner_refused(entry, errno))?;
         utimensat(at, name, &TimeSpec::UTIME_OMIT, &time(entry.modified), UtimensatFlags::NoFollowSymlink)
             .doing(|| "set the time")
+    }
+}
+
+/// Writes the parts of a sparse file, and leaves holes between them.
+fn write_parts(file: &File, size: u64, parts: &[Part], reader: &mut Reader<impl Read, impl Write>) -> Done {
+    file.set_len(size).doing(|| format!("give the file a size of {size} bytes"))?;
+    let mut parts = parts.iter().copied();
+    let mut part = Part { offset: 0, length: 0 };
+    loop {
+        let mut bytes = reader.content()?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        while !bytes.is_empty() {
+            if part.length == 0 {
+                // There are as many bytes as the parts are long together.
+                part = parts.next().ok_or_else(|| ImageError::new("more content than parts"))?;
+            }
+            let length = usize::try_from(part.length).unwrap_or(usize::MAX).min(bytes.len());
+            file.write_all_at(&bytes[..length], part.offset).doing(|| "write the file")?;
+            part = Part { offset: part.offset + length as u64, length: part.length - length as u64 };
+            bytes = &bytes[length..];
+        }
     }
 }
 

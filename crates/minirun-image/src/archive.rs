@@ -117,6 +117,9 @@ fn list(file: &File) -> Result<BTreeMap<String, Found>> {
     let mut names = 0;
     while let Some(entry) = reader.next_seeking()? {
         let Some(name) = plain(&entry.path) else { continue };
+        if entry.parts.is_some() {
+            return Err(ImageError::new(format!("{name}: sparse files are supported in layers, and not around them")));
+        }
         let found = match entry.kind {
             Kind::File => Found::File { start: entry.offset, length: entry.size },
             Kind::Link => Found::Link(plain(&entry.link).unwrap_or_default()),

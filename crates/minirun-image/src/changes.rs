@@ -124,6 +124,10 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     fn one(&mut self, level: &Level, name: &CStr, found: &FileStat, depth: usize) -> Result<()> {
+        // What lies deeper no layer can hold.
+        if depth == 0 && V::LAYER {
+            return Err(too_deep());
+        }
         let length = self.enter(name);
         let done = self.present(level, name, found, depth);
         let done = done.map_err(|error| if depth == DEPTH { error.within(shown(&self.path)) } else { error });
@@ -152,7 +156,7 @@ impl<V: Visitor> Walk<'_, V> {
             return self.visitor.present(&met);
         }
         if depth == 0 {
-            return Err(ImageError::new(format!("more than {DEPTH} directories inside each other")));
+            return Err(too_deep());
         }
         let directory = open_directory(&level.directory, name).doing(|| "open the directory")?;
         let marked = !self.whole && self.stack.marks().of(&directory) == Some(b'y');
@@ -174,6 +178,10 @@ impl<V: Visitor> Walk<'_, V> {
         self.path.extend_from_slice(name.to_bytes());
         length
     }
+}
+
+fn too_deep() -> ImageError {
+    ImageError::new(format!("more than {DEPTH} directories inside each other"))
 }
 
 /// Is what a root shows that of a layer? The overlay shows the times of the file that it takes, and nobody can set the time of

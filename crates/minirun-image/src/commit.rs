@@ -3,6 +3,7 @@
 mod blob;
 mod instructions;
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -134,7 +135,7 @@ impl<'a> Base<'a> {
                 layers.push(written.map_err(|error| error.within(format!("layer {}", self.layers[index].diff_id)))?);
             }
             let held = frozen()?;
-            let packed = self.pack(root, ids, to.transport, amendment.compression, &mut target)?;
+            let packed = self.pack_within_limits(root, ids, to.transport, amendment.compression, &mut target)?;
             drop(held);
             let layer = (packed.entries > 0).then_some(packed.diff_id);
             match layer {
@@ -146,6 +147,28 @@ impl<'a> Base<'a> {
             Ok(Committed { id, layer })
         };
         commit().map_err(|error: ImageError| error.within(to))
+    }
+
+    /// Makes the new layer so that it can be unpacked: without compression where that would make it look like a bomb.
+    fn pack_within_limits(
+        &self,
+        root: &Root,
+        ids: &Ids,
+        transport: Transport,
+        compression: Compression,
+        target: &mut Target,
+    ) -> Result<Written> {
+        let limits = Limits::default();
+        let mut packed = self.pack(root, ids, transport, compression, target)?;
+        if packed.is_too_dense(&limits) && packed.length <= limits.size {
+            target.take_back()?;
+            packed = self.pack(root, ids, transport, Compression::None, target)?;
+        }
+        if packed.length > limits.size {
+            let text = format!("the changes take {} bytes, more than the {} of a layer", packed.length, limits.size);
+            return Err(ImageError::new(text));
+        }
+        Ok(packed)
     }
 
     /// Makes the new layer, in a file that was begun.
@@ -187,7 +210,16 @@ impl<'a> Base<'a> {
         let compression = compression.of(transport);
         let written = match (layer.facts.replaced, known) {
             (false, _) => {
-                self.store.workers.ask(|| self.store.restore(layer, Compressed::new(file, compression))?.finish())?
+                let restore = |file: File, compression| {
+                    self.store.workers.ask(|| self.store.restore(layer, Compressed::new(file, compression))?.finish())
+                };
+                let written = restore(file, compression)?;
+                if written.is_too_dense(&Limits::default()) && compression != Compression::None {
+                    target.take_back()?;
+                    restore(target.begin()?, Compression::None)?
+                } else {
+                    written
+                }
             }
             (true, Some(known)) => {
                 let mut out = Compressed::new(file.try_clone().doing(|| "dup")?, compression);

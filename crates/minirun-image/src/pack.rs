@@ -4,22 +4,33 @@
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{Write, empty};
+use std::io::{Read, Write, empty};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 
 use minirun_sys as sys;
 use minirun_sys::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, major, minor};
+use nix::unistd::{Whence, lseek};
 
-use crate::apply::is_kept;
+use crate::apply::{Path, is_kept};
 use crate::changes::{Met, Visitor};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{kind_of, shown};
-use crate::tar::{Entry, Kind, Writer};
+use crate::stream::Limits;
+use crate::tar::{Entry, Kind, Part, Writer};
 
 /// What whiteouts begin with.
 const WHITEOUT: &[u8] = b".wh.";
+/// How many bytes of holes a file must have to be written as a sparse one: readers that do not know these see less of others.
+const HOLES: u64 = 1 << 20;
+/// How long a hole must be.
+const HOLE: u64 = 4096;
+/// How many parts a file is written in; more are accepted.
+const MOST_PARTS: usize = 1 << 16;
+/// Parts begin and end with blocks of an archive.
+const BLOCK: u64 = crate::tar::BLOCK as u64;
 /// How many files with several names may be waiting for the rest of them.
 const MOST_LINKED: usize = 1 << 20;
 /// The most that the kernel lets attributes have: their names together, and one value, in bytes (xattr(7)).
@@ -69,10 +80,11 @@ impl<'a, W: Write> Packer<'a, W> {
         Ok((self.out.finish()?, self.entries))
     }
 
-    fn write(&mut self, entry: &Entry, content: Option<&File>) -> Result<()> {
+    fn write(&mut self, entry: &Entry, content: Option<&mut dyn Read>) -> Result<()> {
         self.entries += 1;
+        check(entry, self.entries)?;
         match content {
-            Some(mut file) => self.out.entry(entry, &mut file),
+            Some(content) => self.out.entry(entry, content),
             None => self.out.entry(entry, empty()),
         }
     }
@@ -164,8 +176,77 @@ impl<'a, W: Write> Packer<'a, W> {
         }
         entry.size = u64::try_from(found.st_size).unwrap_or(0);
         entry.attributes = attributes(file.as_fd())?;
-        self.write(&entry, Some(&file))
+        let parts = parts(&file, entry.size).doing(|| "look for holes")?;
+        if entry.size - parts.iter().map(|part| part.length).sum::<u64>() < HOLES {
+            return self.write(&entry, Some(&mut &file));
+        }
+        let mut content = Parts { file: &file, left: parts.clone().into_iter(), part: Part { offset: 0, length: 0 } };
+        entry.parts = Some(parts);
+        self.write(&entry, Some(&mut content))
     }
+}
+
+/// Reads the parts of a sparse file.
+struct Parts<'a> {
+    file: &'a File,
+    left: std::vec::IntoIter<Part>,
+    part: Part,
+}
+
+impl Read for Parts<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.part.length == 0 {
+            match self.left.next() {
+                Some(part) => self.part = part,
+                None => return Ok(0),
+            }
+        }
+        let most = usize::try_from(self.part.length).unwrap_or(usize::MAX).min(buffer.len());
+        let length = self.file.read_at(&mut buffer[..most], self.part.offset)?;
+        self.part = Part { offset: self.part.offset + length as u64, length: self.part.length - length as u64 };
+        Ok(length)
+    }
+}
+
+/// The parts of a file that are no holes, from block to block. Of a file with too many the shorter holes are left out.
+fn parts(file: &File, size: u64) -> sys::Result<Vec<Part>> {
+    let data = extents(file, size)?;
+    let mut shortest = HOLE;
+    loop {
+        let mut parts: Vec<Part> = Vec::new();
+        for (start, end) in &data {
+            match parts.last_mut() {
+                Some(last) if start - (last.offset + last.length) < shortest => last.length = end - last.offset,
+                _ => parts.push(Part { offset: *start, length: end - start }),
+            }
+        }
+        if parts.len() <= MOST_PARTS {
+            return Ok(parts);
+        }
+        shortest *= 2;
+    }
+}
+
+/// Where data begins and ends (lseek(2)), in whole blocks but for the end of the file.
+pub(crate) fn extents(file: &File, size: u64) -> sys::Result<Vec<(u64, u64)>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let start = match lseek(file, at as i64, Whence::SeekData) {
+            // There is nothing but a hole.
+            Err(Errno::ENXIO) => break,
+            answer => answer? as u64,
+        };
+        let end = lseek(file, start as i64, Whence::SeekHole)? as u64;
+        let (start, end) = (start / BLOCK * BLOCK, end.next_multiple_of(BLOCK).min(size));
+        if start >= end {
+            break;
+        }
+        found.push((start, end));
+        at = end;
+    }
+    lseek(file, 0, Whence::SeekSet)?;
+    Ok(found)
 }
 
 impl<W: Write> Visitor for Packer<'_, W> {
@@ -182,6 +263,19 @@ impl<W: Write> Visitor for Packer<'_, W> {
         };
         self.whiteout(directory, &[WHITEOUT, name].concat())
     }
+}
+
+/// Fails if unpacking would refuse the entry.
+fn check(entry: &Entry, number: u64) -> Result<()> {
+    let limits = Limits::default();
+    if number > limits.entries {
+        return Err(ImageError::new(format!("a layer cannot have more than {} entries", limits.entries)));
+    }
+    Path::split(&entry.path, limits.depth)?;
+    if entry.kind == Kind::Link {
+        Path::split(&entry.link, limits.depth)?;
+    }
+    Ok(())
 }
 
 /// Opens a file without changing the time of its last use, where that may be asked for.

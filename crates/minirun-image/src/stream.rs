@@ -40,6 +40,11 @@ impl Limits {
     pub fn of_size(size: u64) -> Limits {
         Limits { size, ratio_from: size, ..Limits::default() }
     }
+
+    /// How many bytes a layer with a blob of this length may have.
+    pub(crate) fn of_blob(&self, length: u64) -> u64 {
+        self.size.min(self.ratio_from.max(length.saturating_mul(self.ratio)))
+    }
 }
 
 /// A part of a file: a blob in a directory, or in an archive. Its position is its own, not that of the descriptor, which
@@ -119,7 +124,7 @@ pub(crate) fn pour(
     let compressed = blob.length;
     let hasher = expected.map(|_| Hasher::default());
     let mut input = BufReader::with_capacity(CHUNK, Counted { input: blob, hasher, count: 0 });
-    let most = limits.size.min(limits.ratio_from.max(compressed.saturating_mul(limits.ratio)));
+    let most = limits.of_blob(compressed);
     let mut total = 0;
     {
         let mut decoder = Decoder::of(&mut input)?;

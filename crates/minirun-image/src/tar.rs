@@ -1,11 +1,12 @@
 //! Reads and writes tar archives: ustar, with the extensions of pax (POSIX.1-2008) and of GNU that image tools write.
 //!
 //! Own code, because an archive may be hostile: everything that is kept has a limit, what is malformed is an error instead of
-//! being skipped, and what two readers would understand differently (sizes of entries without content, sparse files, data
-//! behind the end) is refused. Nothing here touches the file system.
+//! being skipped, and what two readers would understand differently (sizes of entries without content, data behind the
+//! end) is refused. Nothing here touches the file system.
 
 mod header;
 mod pax;
+mod sparse;
 mod write;
 
 use std::ffi::CString;
@@ -16,6 +17,8 @@ use crate::error::{Doing as _, ImageError, Result};
 pub(crate) use header::BLOCK;
 use header::{Block, Type};
 use pax::Extended;
+pub use sparse::Part;
+use sparse::{Map, Read as MapRead};
 pub use write::Writer;
 pub(crate) use write::header_of;
 
@@ -58,7 +61,7 @@ pub struct Entry {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
-    /// The length of its content, in bytes; nothing but a file has any.
+    /// The length of the file, in bytes; nothing else has any.
     pub size: u64,
     /// When its content was changed: seconds since 1970, and nanoseconds.
     pub modified: (i64, u32),
@@ -68,6 +71,8 @@ pub struct Entry {
     pub attributes: Vec<(CString, Vec<u8>)>,
     /// Where its content begins in the archive.
     pub offset: u64,
+    /// Of a sparse file, the parts that are its content in the archive, in order.
+    pub parts: Option<Vec<Part>>,
 }
 
 impl Entry {
@@ -75,7 +80,12 @@ impl Entry {
     pub(crate) fn of(kind: Kind) -> Entry {
         let (path, link, attributes) = (Vec::new(), Vec::new(), Vec::new());
         let (mode, uid, gid, size, modified, device, offset) = (0, 0, 0, 0, (0, 0), (0, 0), 0);
-        Entry { kind, path, link, mode, uid, gid, size, modified, device, attributes, offset }
+        Entry { kind, path, link, mode, uid, gid, size, modified, device, attributes, offset, parts: None }
+    }
+
+    /// How many bytes of content it has in an archive.
+    pub fn stored(&self) -> u64 {
+        self.parts.as_ref().map_or(self.size, |parts| parts.iter().map(|part| part.length).sum())
     }
 
     /// Is there a file for it in the directory of its layer? Whiteouts, and what AUFS keeps for itself, have none.
@@ -205,22 +215,44 @@ impl<R: Read, K: Write> Reader<R, K> {
                 Type::GlobalPax => pax::check_global(&self.extension(&block)?)?,
                 Type::LongPath => extended.long_path(self.extension(&block)?)?,
                 Type::LongLink => extended.long_link(self.extension(&block)?)?,
-                Type::Entry(kind) => return self.entry(kind, &block, extended).map(Some),
+                Type::Entry(kind) => return self.entry(kind, &block, extended, None).map(Some),
+                Type::Sparse => {
+                    let map = self.old_map(&block)?;
+                    return self.entry(Kind::File, &block, extended, Some(map)).map(Some);
+                }
             }
         }
     }
 
     /// Puts together what the headers say of an entry.
-    fn entry(&mut self, kind: Kind, block: &Block, extended: Extended) -> Result<Entry> {
+    fn entry(
+        &mut self,
+        kind: Kind,
+        block: &Block,
+        mut extended: Extended,
+        old: Option<(u64, Vec<Part>)>,
+    ) -> Result<Entry> {
         // Others stop at one that is malformed, also where it does not count.
         let own = block.size()?;
-        let size = extended.size.unwrap_or(own);
-        if size != 0 && kind != Kind::File {
-            return Err(ImageError::new(format!("{size} bytes of content of what is no file")));
+        let mut stored = extended.size.unwrap_or(own);
+        if stored != 0 && kind != Kind::File {
+            return Err(ImageError::new(format!("{stored} bytes of content of what is no file")));
         }
+        let name = extended.sparse.name.take();
+        let (size, parts) = match (std::mem::take(&mut extended.sparse).map()?, old) {
+            (Some(_), _) if kind != Kind::File => return Err(ImageError::new("a sparse file that is no file")),
+            (Some(_), Some(_)) => return Err(ImageError::new("two maps of a sparse file")),
+            (Some((size, Map::InContent)), None) => {
+                let parts = self.map_in_content(&mut stored)?;
+                (size, Some(parts))
+            }
+            (Some((size, Map::Known(parts))), None) | (None, Some((size, parts))) => (size, Some(parts)),
+            (None, None) => (stored, None),
+        };
+        let parts = parts.map(|parts| sparse::checked(parts, size, stored)).transpose()?;
         let mut entry = Entry {
             kind,
-            path: extended.path.map_or_else(|| block.path(), Ok)?,
+            path: name.or(extended.path).map_or_else(|| block.path(), Ok)?,
             link: match kind {
                 Kind::Link | Kind::Symlink => extended.link.map_or_else(|| block.link(), Ok)?,
                 _ => Vec::new(),
@@ -236,6 +268,7 @@ impl<R: Read, K: Write> Reader<R, K> {
             },
             attributes: extended.attributes,
             offset: self.position,
+            parts,
         };
         // Before POSIX a directory was a file whose name ends with a slash.
         if kind == Kind::File && entry.path.ends_with(b"/") {
@@ -245,9 +278,46 @@ impl<R: Read, K: Write> Reader<R, K> {
             entry.kind = Kind::Directory;
         }
         self.keeping = !entry.is_made();
-        self.content = if self.bare && entry.is_made() { 0 } else { size };
-        self.padding = size.next_multiple_of(BLOCK as u64) - size;
+        self.content = if self.bare && entry.is_made() { 0 } else { stored };
+        self.padding = stored.next_multiple_of(BLOCK as u64) - stored;
         Ok(entry)
+    }
+
+    /// The map in the header of a sparse file as GNU tar wrote it before pax, and in the blocks behind it; and its size.
+    fn old_map(&mut self, block: &Block) -> Result<(u64, Vec<Part>)> {
+        let (size, mut parts, mut more) = block.old_map()?;
+        while more {
+            let next = self.block()?.ok_or_else(|| ImageError::new("the archive ends within a map"))?;
+            more = next.more_of_map(&mut parts)?;
+            if parts.len() > sparse::MOST {
+                return Err(ImageError::new(format!("a sparse file with more than {} parts", sparse::MOST)));
+            }
+        }
+        Ok((size, parts))
+    }
+
+    /// The map at the beginning of a file's content, of which so much is left then.
+    fn map_in_content(&mut self, stored: &mut u64) -> Result<Vec<Part>> {
+        let mut text = Vec::new();
+        let (mut lines, mut wanted) = (0, 1);
+        loop {
+            *stored = stored
+                .checked_sub(BLOCK as u64)
+                .ok_or_else(|| ImageError::new("a sparse file that ends within its map"))?;
+            let block = self.block()?.ok_or_else(|| ImageError::new("the archive ends within a map"))?;
+            text.extend_from_slice(block.bytes());
+            if !sparse::map_may_have(text.len()) {
+                return Err(ImageError::new("a map of a sparse file that does not end"));
+            }
+            lines += block.bytes().iter().filter(|byte| **byte == b'\n').count();
+            if lines < wanted && text.len() > BLOCK {
+                continue;
+            }
+            match sparse::map_of(&text)? {
+                MapRead::Whole(parts) => return Ok(parts),
+                MapRead::Needs(numbers) => wanted = numbers,
+            }
+        }
     }
 
     /// The content of an extension header.

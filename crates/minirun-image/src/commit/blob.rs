@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Doing as _, Result};
 use crate::reference::Transport;
+use crate::stream::Limits;
 
 /// How many bytes are written at a time.
 const CHUNK: usize = 256 << 10;
@@ -46,6 +47,8 @@ impl Compression {
 pub(super) struct Written {
     /// The digest of its content.
     pub(super) diff_id: Digest,
+    /// How long that is, in bytes.
+    pub(super) length: u64,
     /// Its own.
     pub(super) digest: Digest,
     /// Its length, in bytes.
@@ -55,9 +58,17 @@ pub(super) struct Written {
     pub(super) entries: u64,
 }
 
+impl Written {
+    /// Whether unpacking would take it for a bomb, because its content is so much longer.
+    pub(super) fn is_too_dense(&self, limits: &Limits) -> bool {
+        self.length > limits.of_blob(self.size)
+    }
+}
+
 /// Takes the content of a blob.
 pub(super) struct Compressed {
     content: Hasher,
+    length: u64,
     out: Encoder,
     compression: Compression,
 }
@@ -120,7 +131,7 @@ impl Compressed {
             Compression::Gzip => Encoder::Gzip(Box::new(GzEncoder::new(sealed, flate2::Compression::default()))),
             Compression::Zstd => Encoder::Zstd(Frames { content: Vec::new(), out: sealed }),
         };
-        Compressed { content: Hasher::default(), out, compression }
+        Compressed { content: Hasher::default(), length: 0, out, compression }
     }
 
     /// Writes what is left.
@@ -133,7 +144,8 @@ impl Compressed {
         };
         sealed.out.flush().doing(doing)?;
         let (diff_id, digest) = (self.content.finish(), sealed.hasher.finish());
-        Ok(Written { diff_id, digest, size: sealed.size, compression: self.compression, entries: 0 })
+        let (length, compression) = (self.length, self.compression);
+        Ok(Written { diff_id, length, digest, size: sealed.size, compression, entries: 0 })
     }
 }
 
@@ -145,6 +157,7 @@ impl Write for Compressed {
             Encoder::Zstd(out) => out.write(bytes)?,
         }
         self.content.update(bytes);
+        self.length += bytes.len() as u64;
         Ok(bytes.len())
     }
 

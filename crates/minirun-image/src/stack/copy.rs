@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use minirun_sys as sys;
@@ -14,6 +15,7 @@ use nix::unistd::{Gid, LinkatFlags, Uid, fchownat, linkat, symlinkat};
 use super::{Part, Seen, Stack, settle};
 use crate::error::{Doing as _, Result};
 use crate::files::{c_string, names_in, open_directory, shown, stat_at};
+use crate::pack::extents;
 
 /// What is under way.
 pub(super) struct Copier<'a> {
@@ -86,8 +88,20 @@ fn copy_file(from: &OwnedFd, name: &CStr, into: &OwnedFd) -> Result<()> {
     let mut read = File::from(read.doing(|| "open")?);
     let write = flags | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
     let mut made = File::from(openat(into, name, write, Mode::from_bits_truncate(0o600)).doing(|| "create")?);
-    std::io::copy(&mut read, &mut made).doing(|| "copy")?;
+    copy_content(&mut read, &mut made).doing(|| "copy")?;
     settle(&made.into(), read.as_fd())
+}
+
+/// Copies what a file holds, and leaves its holes.
+fn copy_content(read: &mut File, made: &mut File) -> std::io::Result<()> {
+    let size = read.metadata()?.len();
+    made.set_len(size)?;
+    for (start, end) in extents(read, size)? {
+        read.seek(SeekFrom::Start(start))?;
+        made.seek(SeekFrom::Start(start))?;
+        std::io::copy(&mut (&mut *read).take(end - start), made)?;
+    }
+    Ok(())
 }
 
 /// A link, a device or the like.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::ffi::CString;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use flate2::read::GzDecoder;
@@ -16,7 +16,8 @@ use super::{Facts, HEADERS, Store, Stored, name_of};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, kind_of, names_in, open_directory, open_file, shown, stat_at};
-use crate::tar::{Entry, Kind, Reader};
+use crate::stream::{CHUNK, Piece};
+use crate::tar::{Entry, Kind, Part, Reader};
 
 /// Takes the archive while it is put together.
 struct Archive<W>(Hasher, W);
@@ -157,8 +158,13 @@ fn compare(root: BorrowedFd<'_>, entry: &Entry, lacks_devices: bool, archive: &m
         Kind::File => {
             let file = open_file(parent.as_fd(), &name)?;
             compare_xattrs(file.as_fd(), entry)?;
-            let copied = std::io::copy(&mut file.take(entry.size), archive).doing(|| "read")?;
-            differ("size", copied, entry.size)
+            let whole = [Part { offset: 0, length: entry.size }];
+            for part in entry.parts.as_deref().unwrap_or(&whole) {
+                let piece = Piece { file: file.try_clone().doing(|| "dup")?, start: part.offset, length: part.length };
+                let copied = std::io::copy(&mut BufReader::with_capacity(CHUNK, piece), archive).doing(|| "read")?;
+                differ("size", copied, part.length)?;
+            }
+            Ok(())
         }
         Kind::Directory => compare_xattrs(open_directory(&parent, &name).doing(|| "open")?.as_fd(), entry),
         _ => Ok(()),

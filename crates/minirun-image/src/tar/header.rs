@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Entry, Kind};
+use super::{Entry, Kind, Part};
 use crate::error::{ImageError, Result};
 
 /// Everything in an archive comes in multiples of this.
@@ -21,6 +21,11 @@ const MAGIC: Range<usize> = 257..265;
 const MAJOR: Range<usize> = 329..337;
 const MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..500;
+/// Of GNU tar's sparse files: four parts, whether there are more, the size of the file; and 21 parts in a block of more.
+const OLD_MAP: Range<usize> = 386..482;
+const MORE: usize = 482;
+const REAL_SIZE: Range<usize> = 483..495;
+const MORE_MAP: Range<usize> = 0..504;
 
 /// What a header has room for: bytes of a path or link, and numbers of its shorter and longer fields.
 pub(super) const MOST_TEXT: usize = 100;
@@ -35,6 +40,8 @@ const MOST_MINOR: u32 = (1 << 20) - 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Type {
     Entry(Kind),
+    /// GNU: a file with a map of its parts.
+    Sparse,
     /// Records about the next entry.
     Pax,
     /// Records about all entries from here on.
@@ -105,7 +112,7 @@ impl Block {
             b'g' => Type::GlobalPax,
             b'L' => Type::LongPath,
             b'K' => Type::LongLink,
-            b'S' => return Err(ImageError::new("sparse files are not supported")),
+            b'S' => Type::Sparse,
             other => return Err(ImageError::new(format!("entries of type {:?} are not supported", char::from(other)))),
         })
     }
@@ -157,6 +164,34 @@ impl Block {
             _ => Err(ImageError::new(format!("{name} is out of range (0 to {most})"))),
         };
         Ok((number(MAJOR, MOST_MAJOR, "device major number")?, number(MINOR, MOST_MINOR, "device minor number")?))
+    }
+
+    /// Of a sparse file of GNU tar's own form: its size, the parts that the header names, and whether blocks with more follow.
+    pub(super) fn old_map(&self) -> Result<(u64, Vec<Part>, bool)> {
+        if self.form()? != Form::Gnu {
+            return Err(ImageError::new("a sparse file in a header that has no room for its map"));
+        }
+        let mut parts = Vec::new();
+        self.parts(OLD_MAP, &mut parts)?;
+        Ok((size(self.number(REAL_SIZE, "size of a sparse file")?)?, parts, self.0[MORE] != 0))
+    }
+
+    /// Of a block behind such a header: adds its parts, and tells whether another one follows.
+    pub(super) fn more_of_map(&self, parts: &mut Vec<Part>) -> Result<bool> {
+        self.parts(MORE_MAP, parts)?;
+        Ok(self.0[MORE_MAP.end] != 0)
+    }
+
+    fn parts(&self, map: Range<usize>, parts: &mut Vec<Part>) -> Result<()> {
+        for at in map.step_by(24).take_while(|at| self.0[*at] != 0) {
+            let number = |at: usize| size(self.number(at..at + 12, "part of a sparse file")?);
+            parts.push(Part { offset: number(at)?, length: number(at + 12)? });
+        }
+        Ok(())
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// A number in octal digits, or in base 256 if its first bit is set (GNU, and star).

@@ -2,14 +2,17 @@
 
 use std::ffi::CString;
 
-use super::header;
+use super::{header, sparse};
 use crate::error::{ImageError, Result};
 
 /// The prefix of extended attributes (star, GNU tar, Go).
 const XATTR: &str = "SCHILY.xattr.";
 
+/// The prefix of what is said of sparse files (GNU tar).
+const SPARSE: &str = "GNU.sparse.";
+
 /// How many extended attributes an entry may have; their names alone may not take more than 64 KiB (xattr(7)).
-const MOST_ATTRIBUTES: usize = 1024;
+pub(super) const MOST_ATTRIBUTES: usize = 1024;
 
 /// What extension headers say of the next entry.
 #[derive(Debug, Default)]
@@ -21,6 +24,7 @@ pub(super) struct Extended {
     pub(super) gid: Option<u32>,
     pub(super) modified: Option<(i64, u32)>,
     pub(super) attributes: Vec<(CString, Vec<u8>)>,
+    pub(super) sparse: sparse::Records,
     /// Which kinds of headers were there: each may come once.
     seen: [bool; 3],
 }
@@ -72,8 +76,10 @@ impl Extended {
             "uid" => self.uid = some(value, |value| header::id(integer(value)?, "uid"))?,
             "gid" => self.gid = some(value, |value| header::id(integer(value)?, "gid"))?,
             "mtime" => self.modified = some(value, time)?,
-            _ if key.starts_with("GNU.sparse.") => return Err(ImageError::new("sparse files are not supported")),
             _ => {
+                if let Some(key) = key.strip_prefix(SPARSE) {
+                    return self.sparse.record(key, value);
+                }
                 if let Some(name) = key.strip_prefix(XATTR) {
                     let name = CString::new(name).map_err(|_| ImageError::new("a NUL byte in a name"))?;
                     self.attributes.retain(|(known, _)| *known != name);
@@ -93,7 +99,7 @@ pub(super) fn check_global(content: &[u8]) -> Result<()> {
     for record in Records(content) {
         let (key, _) = record?;
         let changes = ["path", "linkpath", "size", "uid", "gid", "mtime"].contains(&key)
-            || ["GNU.sparse.", XATTR].iter().any(|prefix| key.starts_with(prefix));
+            || [SPARSE, XATTR].iter().any(|prefix| key.starts_with(prefix));
         if changes {
             return Err(ImageError::new(format!("{key:?} in a global pax header is not supported")));
         }

@@ -4,9 +4,12 @@
 use std::io::{Read, Write};
 
 use super::header::{self, BLOCK};
-use super::{Entry, Kind};
+use super::pax::MOST_ATTRIBUTES;
+use super::{Entry, Kind, MOST_EXTENSION, sparse};
 use crate::error::{Doing as _, ImageError, Result};
 
+/// The name of a sparse file for those who do not know the record with its own.
+const SPARSE_PATH: &[u8] = b"GNUSparseFile.0/file";
 /// How many bytes of a file are read at a time.
 const CHUNK: usize = 256 << 10;
 
@@ -29,7 +32,7 @@ impl<W: Write> Writer<W> {
     /// It cannot be written, the content cannot be read, or there is less of it.
     pub fn entry(&mut self, entry: &Entry, mut content: impl Read) -> Result<()> {
         self.header(entry)?;
-        let mut left = entry.size;
+        let mut left = entry.stored();
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK);
             match content.read(&mut self.buffer[..most]) {
@@ -42,20 +45,33 @@ impl<W: Write> Writer<W> {
                 Err(error) => return Err(error).doing(|| "read"),
             }
         }
-        self.pad(entry.size)
+        self.pad(entry.stored())
     }
 
     /// Writes the headers of an entry; whoever writes its content, and [`Writer::pad`]s it, does so through `out`.
     pub(crate) fn header(&mut self, entry: &Entry) -> Result<()> {
-        let records = records(entry);
+        let map = entry.parts.as_deref().map(sparse::text).unwrap_or_default();
+        let size = entry.stored() + map.len() as u64;
+        let records = records(entry, size);
         if !records.is_empty() {
+            if records.len() as u64 > MOST_EXTENSION || entry.attributes.len() > MOST_ATTRIBUTES {
+                return Err(ImageError::new("its attributes are more than readers accept"));
+            }
             let size = records.len() as u64;
             let about = Entry { path: b"pax".to_vec(), size, mode: 0o644, ..Entry::of(Kind::File) };
             self.block(&about, b'x')?;
             self.out.write_all(&records).doing(|| "write the archive")?;
             self.pad(size)?;
         }
-        self.block(entry, letter(entry.kind))
+        match entry.parts {
+            None => self.block(entry, letter(entry.kind)),
+            Some(_) => {
+                // Who does not know sparse files unpacks the map and the parts under this name.
+                let path = SPARSE_PATH.to_vec();
+                self.block(&Entry { path, size, parts: None, ..entry.clone() }, letter(entry.kind))?;
+                self.out.write_all(&map).doing(|| "write the archive")
+            }
+        }
     }
 
     /// Writes the zeros behind so many bytes.
@@ -105,18 +121,25 @@ fn letter(kind: Kind) -> u8 {
     }
 }
 
-/// The records of what a header has no room for.
-fn records(entry: &Entry) -> Vec<u8> {
+/// The records of what a header has no room for. `size` is that of the content, with the map of a sparse file.
+fn records(entry: &Entry, size: u64) -> Vec<u8> {
     let mut records = Vec::new();
     let mut add = |key: &[u8], value: &[u8]| record(&mut records, key, value);
     let number = |number: u64| number.to_string().into_bytes();
-    for (key, text) in [("path", &entry.path), ("linkpath", &entry.link)] {
+    if entry.parts.is_some() {
+        let real = number(entry.size);
+        for (key, value) in [("major", &b"1"[..]), ("minor", b"0"), ("name", &entry.path), ("realsize", &real)] {
+            add(&[b"GNU.sparse.", key.as_bytes()].concat(), value);
+        }
+    }
+    let path = if entry.parts.is_some() { &Vec::new() } else { &entry.path };
+    for (key, text) in [("path", path), ("linkpath", &entry.link)] {
         if text.len() > header::MOST_TEXT || !text.is_ascii() {
             add(key.as_bytes(), text);
         }
     }
-    if entry.size > header::MOST_LONG {
-        add(b"size", &number(entry.size));
+    if size > header::MOST_LONG {
+        add(b"size", &number(size));
     }
     for (key, id) in [("uid", entry.uid), ("gid", entry.gid)] {
         if u64::from(id) > header::MOST_SHORT {
@@ -160,7 +183,7 @@ mod tests {
     use std::ffi::CString;
 
     use super::*;
-    use crate::tar::Reader;
+    use crate::tar::{Part, Reader};
 
     #[test]
     fn what_is_written_is_read() {
@@ -171,6 +194,13 @@ mod tests {
             Entry { path: long("p"), link: long("l"), mode: 0o777, ..Entry::of(Kind::Symlink) },
             Entry { path: "\u{e9}/".into(), mode: 0o755, modified: (-2, 750_000_000), ..Entry::of(Kind::Directory) },
             Entry { path: b"b".to_vec(), modified: (1, 500), attributes, ..Entry::of(Kind::File) },
+            Entry {
+                path: long("s"),
+                size: 1 << 40,
+                parts: Some(vec![Part { offset: 512, length: 3 }]),
+                ..Entry::of(Kind::File)
+            },
+            Entry { path: b"hole".to_vec(), size: 4096, parts: Some(Vec::new()), ..Entry::of(Kind::File) },
             Entry { path: b"c".to_vec(), uid: 3_000_000, gid: u32::MAX - 1, ..Entry::of(Kind::Fifo) },
             Entry { path: b"d".to_vec(), device: (259, 1_048_575), ..Entry::of(Kind::Block) },
             Entry { path: b"e".to_vec(), link: b"a".to_vec(), modified: (1 << 34, 0), ..Entry::of(Kind::Link) },
