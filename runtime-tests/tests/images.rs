@@ -27,6 +27,8 @@ mod private;
 mod progress;
 #[path = "images/sparse.rs"]
 mod sparse;
+#[path = "images/stdin.rs"]
+mod stdin;
 #[path = "images/store.rs"]
 mod store;
 #[path = "images/witnesses.rs"]

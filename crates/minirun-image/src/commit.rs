@@ -85,7 +85,7 @@ impl<'a> Base<'a> {
         };
         let layers = record.layers.iter().map(stored).collect::<Result<_>>()?;
         // The image may be gone since: what it does not give any more is put together from the store.
-        let reference = Reference::parse(&record.reference).ok();
+        let reference = Reference::parse(&record.reference).ok().filter(|reference| !reference.is_standard_input());
         let source = reference.and_then(|reference| match reference.transport {
             Transport::Oci => Files::in_directory(&reference.path).ok(),
             Transport::OciArchive => Files::in_archive(&reference.path).ok(),

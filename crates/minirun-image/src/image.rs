@@ -1,5 +1,6 @@
 //! An image: its manifest, its configuration and its layers, found by a reference.
 
+use std::fs::File;
 use std::path::Path;
 
 use crate::archive::{Files, read_small};
@@ -63,6 +64,18 @@ impl Image {
             Transport::DockerArchive => Image::of_docker(&reference, Files::in_archive(&reference.path)?),
         };
         open().map_err(|error| error.within(&reference))
+    }
+
+    /// The same of an archive that is open, as it comes from standard input.
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub fn of_archive(reference: &Reference, archive: File) -> Result<Image> {
+        let open = || match reference.transport {
+            Transport::DockerArchive => Image::of_docker(reference, Files::of_archive(archive)?),
+            _ => Image::of_layout(reference, Files::of_archive(archive)?),
+        };
+        open().map_err(|error| error.within(reference))
     }
 
     /// The blob of a layer, from its beginning.

@@ -34,7 +34,7 @@ impl Transport {
 pub struct Reference {
     /// The form of what lies at `path`.
     pub transport: Transport,
-    /// A directory or a file; its name holds no colon.
+    /// A directory or a file; its name holds no colon. An archive at `-` is standard input.
     pub path: PathBuf,
     /// A tag (`org.opencontainers.image.ref.name`), or of a docker-archive an entry of `RepoTags`.
     pub name: Option<String>,
@@ -66,8 +66,16 @@ impl Reference {
 
     /// The same with an absolute path, which means the same wherever it is read.
     pub fn absolute(&self) -> Reference {
+        if self.is_standard_input() {
+            return self.clone();
+        }
         let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
         Reference { path, ..self.clone() }
+    }
+
+    /// Whether it is an archive that comes from standard input: `docker-archive:-`.
+    pub fn is_standard_input(&self) -> bool {
+        self.transport != Transport::Oci && self.path.as_os_str() == "-"
     }
 
     /// Its file or directory, without the name in it.
@@ -104,6 +112,17 @@ mod tests {
             let read = Reference::parse(text).unwrap();
             assert_eq!((read.transport, read.path.to_str().unwrap(), read.name.as_deref()), (transport, path, name));
             assert_eq!(read.to_string(), text.trim_end_matches(':'));
+        }
+    }
+
+    #[test]
+    fn standard_input_stays_what_it_is() {
+        for (text, expected) in
+            [("oci-archive:-", true), ("docker-archive:-:web:1", true), ("oci:-", false), ("oci-archive:./-", false)]
+        {
+            let read = Reference::parse(text).unwrap();
+            assert_eq!(read.is_standard_input(), expected, "{text}");
+            assert_eq!(read.absolute().is_standard_input(), expected, "{text}");
         }
     }
 

@@ -15,6 +15,7 @@
 mod bundles;
 mod images;
 mod removal;
+mod spool;
 mod staging;
 mod verify;
 

@@ -57,6 +57,11 @@ impl Target {
     /// # Errors
     /// There is something else, or nothing can be made there.
     pub(crate) fn create(reference: &Reference) -> Result<Target> {
+        if reference.is_standard_input() {
+            return Err(
+                ImageError::new("an image cannot be written to standard output").hint("./- is a file of that name")
+            );
+        }
         let path = reference.path();
         let name = path.file_name().ok_or_else(|| ImageError::new("the path has no name"))?.as_encoded_bytes();
         let parent = path.parent().unwrap_or(Path::new("/"));

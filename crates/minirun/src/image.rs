@@ -11,7 +11,8 @@ mod settings;
 mod subject;
 
 use std::fs::{DirBuilder, File};
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Seek as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -48,8 +49,13 @@ pub fn bundle(call: &Call) -> Result<()> {
     let settings = settings::read(call)?;
     let seccomp = Seccomp::read(call)?;
     let limits = limits(call)?;
-    let image = Image::open(&reference)?;
-    let store = open_store(call)?;
+    let (image, store) = if reference.is_standard_input() {
+        let store = open_store(call)?;
+        let archive = standard_input(&store, &limits).with_context(|| format!("{reference}: standard input"))?;
+        (Image::of_archive(&reference, archive)?, store)
+    } else {
+        (Image::open(&reference)?, open_store(call)?)
+    };
     let there = dir.canonicalize().or_else(|_| dir.parent().unwrap_or(&dir).canonicalize());
     if there.is_ok_and(|there| there.starts_with(store.path())) {
         bail!("bundle {} would lie in the store {}", dir.display(), store.path().display());
@@ -86,6 +92,19 @@ pub fn bundle(call: &Call) -> Result<()> {
         made.file(&dir.join("config.json"), &template::written(&config)?)
     });
     done.map_err(|error| made.undo(error, &store))
+}
+
+/// The archive on standard input: the file itself, or a copy of what comes through a pipe.
+fn standard_input(store: &Store, limits: &Limits) -> Result<File> {
+    let mut input = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    if input.is_terminal() {
+        bail!("it is a terminal (hint: docker save IMAGE | minirun bundle docker-archive:- DIR)");
+    }
+    // One that was read from already would not begin at its beginning.
+    if input.metadata()?.is_file() && input.stream_position()? == 0 {
+        return Ok(input);
+    }
+    Ok(store.spool(input, limits.size)?)
 }
 
 /// The store that the command line names, or that of the caller.

@@ -11,7 +11,8 @@ const STORE: Opt = directory(
 
 /// The forms of an image's name, and what is in a bundle.
 const BUNDLE_DETAILS: &str = "IMAGE is oci:PATH[:TAG], an OCI image layout, oci-archive:FILE[:TAG], the same in a tar file, or \
-                              docker-archive:FILE[:REF], what docker save writes; skopeo copy puts images into these forms.\n\
+                              docker-archive:FILE[:REF], what docker save writes; the file - is standard input. skopeo copy puts \
+                              images into these forms.\n\
                               The container's changes and volumes are in private/, which only the owner of the bundle can \
                               enter.\nThe default filter of system calls lets through what programs need and the \
                               container's capabilities allow. It refuses new namespaces, mounts, key rings, io_uring, BPF, \
