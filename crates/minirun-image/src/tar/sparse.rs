@@ -153,10 +153,13 @@ pub(super) fn checked(mut parts: Vec<Part>, size: u64, stored: u64) -> Result<Ve
     Ok(parts)
 }
 
-/// The map as it stands before the content in the form 1.0.
-pub(super) fn text(parts: &[Part]) -> Vec<u8> {
-    let mut text = format!("{}\n", parts.len()).into_bytes();
-    for part in parts {
+/// The map of a file of this size as it stands before the content in the form 1.0.
+pub(super) fn text(parts: &[Part], size: u64) -> Vec<u8> {
+    // GNU tar makes a file as long as its last part reaches, so a hole at the end needs an empty one behind it.
+    let end = parts.last().map_or(0, |part| part.offset + part.length);
+    let last = (end < size).then_some(Part { offset: size, length: 0 });
+    let mut text = format!("{}\n", parts.len() + usize::from(last.is_some())).into_bytes();
+    for part in parts.iter().chain(&last) {
         text.extend_from_slice(format!("{}\n{}\n", part.offset, part.length).as_bytes());
     }
     text.resize(text.len().next_multiple_of(UNIT as usize), 0);
@@ -245,7 +248,9 @@ mod tests {
     #[test]
     fn a_map_in_the_content_is_read_as_it_was_written() {
         let map = parts(&[(0, 512), (1 << 40, 4096)]);
-        assert_eq!(map_of(&text(&map)).unwrap(), Read::Whole(map));
+        assert_eq!(map_of(&text(&map, (1 << 40) + 4096)).unwrap(), Read::Whole(map.clone()));
+        let longer = [&map[..], &parts(&[(1 << 41, 0)])].concat();
+        assert_eq!(map_of(&text(&map, 1 << 41)).unwrap(), Read::Whole(longer));
         assert_eq!(map_of(b"2\n0\n5").unwrap(), Read::Needs(5));
         for wrong in [&b"x\n"[..], b"99999999\n", b"1\n-1\n0\n", &[b'1'; 64]] {
             assert!(map_of(wrong).is_err());

@@ -50,7 +50,7 @@ impl<W: Write> Writer<W> {
 
     /// Writes the headers of an entry; whoever writes its content, and [`Writer::pad`]s it, does so through `out`.
     pub(crate) fn header(&mut self, entry: &Entry) -> Result<()> {
-        let map = entry.parts.as_deref().map(sparse::text).unwrap_or_default();
+        let map = entry.parts.as_deref().map(|parts| sparse::text(parts, entry.size)).unwrap_or_default();
         let size = entry.stored() + map.len() as u64;
         let records = records(entry, size);
         if !records.is_empty() {
