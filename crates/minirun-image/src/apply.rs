@@ -17,7 +17,9 @@ use std::os::unix::fs::FileExt as _;
 use minirun_sys as sys;
 use minirun_sys::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, makedev, mkdirat, mknodat, utimensat};
+use nix::sys::stat::{
+    FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, makedev, mkdirat, mknodat, utimensat,
+};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
 
@@ -313,12 +315,17 @@ impl<'a> Applier<'a> {
         fchmod(fd, mode).doing(|| format!("set the permissions {:o}", entry.mode))
     }
 
-    /// Owner and time of what has no descriptor.
+    /// Owner, permissions and time of what has no descriptor.
     fn finish(&self, name: &CStr, entry: &Entry) -> Done {
         let at = self.cursor.fd();
         let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
         fchownat(at, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
             .map_err(|errno| owner_refused(entry, errno))?;
+        if entry.kind != Kind::Symlink {
+            // A new owner takes away set-user-id.
+            let mode = Mode::from_bits_truncate(entry.mode);
+            fchmodat(at, name, mode, FchmodatFlags::FollowSymlink).doing(|| "set the permissions")?;
+        }
         utimensat(at, name, &TimeSpec::UTIME_OMIT, &time(entry.modified), UtimensatFlags::NoFollowSymlink)
             .doing(|| "set the time")
     }

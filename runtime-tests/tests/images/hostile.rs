@@ -379,6 +379,12 @@ fn ten_thousand_malformed_layers_leave_a_process_as_it_was() {
         link("hard", "d/one"),
         entry(b'0', "d/.wh.gone"),
         file(format!("d/{}", "l".repeat(200)), "long"),
+        file("holes", &format!("{:\0<512}{}", "1\n512\n512\n", "x".repeat(512)))
+            .pax("GNU.sparse.major", "1")
+            .pax("GNU.sparse.minor", "0")
+            .pax("GNU.sparse.name", "holes")
+            .pax("GNU.sparse.realsize", "2048"),
+        file("more-holes", "x").pax("GNU.sparse.size", "600").pax("GNU.sparse.map", "512,1,600,0"),
     ]);
     whole.truncate(whole.len() - 512);
     let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();

@@ -104,6 +104,11 @@ fn archives_that_are_accepted_are_read_by_others_as_the_same() {
         crate::archive::Entry { content: b"long-by-gnu\0".to_vec(), ..entry(b'L', "././@LongLink") },
         file("short", "abc"),
         file("f", "def").pax("uid", "70000").pax("comment", "none"),
+        file("holes", &format!("{:\0<512}{}", "1\n512\n512\n", "x".repeat(512)))
+            .pax("GNU.sparse.major", "1")
+            .pax("GNU.sparse.minor", "0")
+            .pax("GNU.sparse.name", "holes")
+            .pax("GNU.sparse.realsize", "1024"),
         file("last", ""),
     ]);
     let (mut compared, mut refused) = (0, 0);

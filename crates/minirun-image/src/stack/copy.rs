@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use minirun_sys as sys;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, mkdirat, mknodat, utimensat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, mkdirat, mknodat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, fchownat, linkat, symlinkat};
 
@@ -116,6 +116,10 @@ fn make_other(from: &OwnedFd, name: &CStr, kind: SFlag, found: &FileStat, into: 
     }
     let (uid, gid) = (Uid::from_raw(found.st_uid), Gid::from_raw(found.st_gid));
     fchownat(into, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    if kind != SFlag::S_IFLNK {
+        // A new owner takes away set-user-id.
+        fchmodat(into, name, Mode::from_bits_truncate(found.st_mode), FchmodatFlags::FollowSymlink)?;
+    }
     let modified = TimeSpec::new(found.st_mtime, found.st_mtime_nsec);
     utimensat(into, name, &TimeSpec::UTIME_OMIT, &modified, UtimensatFlags::NoFollowSymlink)
 }
