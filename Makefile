@@ -76,6 +76,7 @@ test: test-unit test-host test-vm test-selinux test-systemd test-engines ## all 
 test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
 	@runtime-tests/install-packages libseccomp2
 	cargo test --workspace --exclude runtime-tests
+	runtime-tests/error-sites
 
 # What the suites about minirun alone look with: shells, manual pages, and writers and readers of images.
 witnesses = fish groff man-db mandoc zsh attr curl libarchive-tools libcap2-bin mmdebstrap skopeo time umoci zstd
@@ -136,6 +137,7 @@ bench-images: build ## measure unpacking of an image of Debian against umoci, an
 lint: ## what the CI checks besides the tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
+	runtime-tests/error-sites
 
 fmt: ## format the code
 	cargo fmt --all

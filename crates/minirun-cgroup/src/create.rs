@@ -212,6 +212,7 @@ impl Making<'_> {
         match files::write_file(dir, SUBTREE, &line(&[needed.as_slice(), &usual].concat())) {
             Ok(()) => Ok(()),
             // One that is only usual may be the obstacle.
+            // accepts: any error of the usual ones, if the needed ones can be enabled without them.
             Err(_) if !usual.is_empty() && files::write_file(dir, SUBTREE, &line(&needed)).is_ok() => {
                 enable_usual(dir, path, &usual);
                 Ok(())
@@ -247,6 +248,7 @@ impl Making<'_> {
     fn undo(&mut self, path: &Path) {
         if let Some(top) = self.made.take() {
             for made in path.ancestors().take_while(|made| made.starts_with(&top)) {
+                // accepts: any error; the caller removes by the record what is left, and tells of it.
                 let _best_effort = unlinkat(self.root, made, UnlinkatFlags::RemoveDir);
             }
         }
@@ -257,7 +259,8 @@ impl Making<'_> {
 fn enable_usual(dir: BorrowedFd<'_>, path: &Path, usual: &[&str]) {
     let is_root = path.as_os_str().is_empty();
     let threaded = || usual.iter().all(|name| THREADED.contains(name));
-    let has_processes = || files::read_record(dir, "cgroup.procs").is_ok_and(|pids| !pids.is_empty());
+    // accepts: any error; a cgroup that does not tell counts as one with processes.
+    let has_processes = || files::read_record(dir, "cgroup.procs").map_or(true, |pids| !pids.is_empty());
     if usual.is_empty() || (!is_root && threaded() && has_processes()) {
         return;
     }
@@ -265,6 +268,7 @@ fn enable_usual(dir: BorrowedFd<'_>, path: &Path, usual: &[&str]) {
     // Not one by one after another failure, for the threaded ones would succeed beside processes.
     if files::write_file(dir, SUBTREE, &line(usual)) == Err(Errno::EINVAL) {
         for name in usual {
+            // accepts: any error; no field needs them.
             let _best_effort = files::write_file(dir, SUBTREE, &line(&[name]));
         }
     }

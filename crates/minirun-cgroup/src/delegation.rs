@@ -59,6 +59,7 @@ pub fn delegated(mount: &CgroupMount) -> Result<Verdict<PathBuf>> {
         return Ok(Err(format!("{} lies outside of the cgroup namespace", own.display())));
     }
     if let Some(above) = own.parent()
+        // accepts: a verdict, which is no error.
         && usable(mount, above)?.is_ok()
     {
         return Ok(Ok(above.to_owned()));

@@ -55,6 +55,7 @@ fn holds(expect: Expect, value: &str, text: &str) -> bool {
             // The greatest number that the kernel can count.
             (Ok(value), "max") => value / granule >= i64::MAX as u64 / granule,
             (Ok(value), text) => text.parse() == Ok(value / granule * granule),
+            // accepts: a value that is no number, which is compared as it is.
             (Err(_), text) => value == text,
         },
         Expect::Set => matches!((ranges(value), ranges(text)), (Some(a), Some(b)) if a == b),

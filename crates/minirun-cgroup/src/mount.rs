@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use minirun_sys::Errno;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
 use crate::{CgroupError, Result, files};
@@ -29,8 +30,13 @@ pub struct CgroupMount {
 ///
 /// `/proc/self/mountinfo` cannot be read.
 pub fn locate() -> Result<Option<CgroupMount>> {
-    if statfs(USUAL).is_ok_and(|answer| answer.filesystem_type() == CGROUP2_SUPER_MAGIC) {
-        return Ok(Some(CgroupMount { path: USUAL.into(), unified: true }));
+    match statfs(USUAL) {
+        Ok(found) if found.filesystem_type() == CGROUP2_SUPER_MAGIC => {
+            return Ok(Some(CgroupMount { path: USUAL.into(), unified: true }));
+        }
+        // A host without sysfs, or a user who may not look there.
+        Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => {}
+        Err(errno) => return Err(CgroupError::new("look at", USUAL, errno)),
     }
     Ok(cgroup2_in(&mountinfo()?).map(|path| CgroupMount { path, unified: false }))
 }

@@ -13,6 +13,8 @@ use crate::{Cgroup, CgroupError, Result};
 
 /// How long removing may take in all.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How often one that is gone and there again is tried.
+const ATTEMPTS: usize = 8;
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -28,6 +30,7 @@ impl Cgroup {
     pub fn remove(&self, made_from: Option<&Path>) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         if let Err(errno) = remove_at(self.root.as_fd(), &self.path, deadline) {
+            // accepts: any error of listing; the first error is the one that is told.
             let left = if errno == Errno::EBUSY { self.pids().unwrap_or_default() } else { Vec::new() };
             if left.is_empty() {
                 return Err(CgroupError::new("remove", self.path(), errno));
@@ -37,9 +40,11 @@ impl Cgroup {
         }
         if let Some(top) = made_from.filter(|top| !top.as_os_str().is_empty()) {
             for above in self.path.ancestors().skip(1).take_while(|above| above.starts_with(top)) {
-                // Another container may have moved in: then it stays.
-                if rmdir(self.root.as_fd(), above).is_err() {
-                    break;
+                match rmdir(self.root.as_fd(), above) {
+                    Ok(()) => {}
+                    // Another container may have moved in: then it stays.
+                    Err(Errno::EBUSY | Errno::ENOTEMPTY) => break,
+                    Err(errno) => return Err(CgroupError::new("remove", self.mount.join(above), errno)),
                 }
             }
         }
@@ -81,12 +86,18 @@ pub(crate) fn remove_at(at: BorrowedFd<'_>, path: &Path, deadline: Instant) -> A
 /// rmdir, where gone is as good as removed. That it is gone is looked at again, also because a read-only mount answers
 /// EROFS whether it is there or not.
 pub(crate) fn rmdir(at: BorrowedFd<'_>, path: &Path) -> Answer<()> {
-    match unlinkat(at, path, UnlinkatFlags::RemoveDir) {
-        Err(errno) if files::gone(errno) || errno == Errno::EROFS => match files::open_dir(at, path) {
-            Err(answer) if files::gone(answer) => Ok(()),
-            Err(other) => Err(other),
-            Ok(_) => Err(errno),
-        },
-        answer => answer,
+    let mut answer = Ok(());
+    for _ in 0..ATTEMPTS {
+        answer = unlinkat(at, path, UnlinkatFlags::RemoveDir);
+        match answer {
+            Err(errno) if files::gone(errno) || errno == Errno::EROFS => match files::open_dir(at, path) {
+                Err(errno) if files::gone(errno) => return Ok(()),
+                Err(errno) => return Err(errno),
+                // A neighbour has made one of this name meanwhile.
+                Ok(_) => {}
+            },
+            answer => return answer,
+        }
     }
+    answer
 }

@@ -58,18 +58,28 @@ impl Marks {
     }
 
     /// The mark of a directory: `y` if it hides those beneath it, `x` if there may be absences by attribute in it.
-    pub(crate) fn of(self, directory: &OwnedFd) -> Option<u8> {
+    pub(crate) fn of(self, directory: &OwnedFd) -> sys::Result<Option<u8>> {
         let mut mark = [0];
-        sys::get_xattr(directory.as_fd(), self.opaque(), &mut mark).ok().filter(|length| *length == 1).map(|_| mark[0])
+        match sys::get_xattr(directory.as_fd(), self.opaque(), &mut mark) {
+            Ok(length) => Ok((length == 1).then_some(mark[0])),
+            // None, one of another form, or a file system without attributes.
+            Err(Errno::ENODATA | Errno::ERANGE | Errno::EOPNOTSUPP) => Ok(None),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Is it what overlayfs takes for the absence of a file: a device 0:0, or an empty file with an attribute?
-    pub(crate) fn is_absence(self, directory: &OwnedFd, name: &CStr, found: &FileStat) -> bool {
-        if kind_of(found) != SFlag::S_IFREG || found.st_size != 0 || self.of(directory) != Some(b'x') {
-            return is_whiteout(found);
+    pub(crate) fn is_absence(self, directory: &OwnedFd, name: &CStr, found: &FileStat) -> sys::Result<bool> {
+        if kind_of(found) != SFlag::S_IFREG || found.st_size != 0 || self.of(directory)? != Some(b'x') {
+            return Ok(is_whiteout(found));
         }
         let opened = openat(directory, name, OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty());
-        opened.is_ok_and(|file| sys::get_xattr(file.as_fd(), self.whiteout(), &mut [0]).is_ok())
+        match sys::get_xattr(opened?.as_fd(), self.whiteout(), &mut [0]) {
+            // Whatever its value is.
+            Ok(_) | Err(Errno::ERANGE) => Ok(true),
+            Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 }
 
@@ -255,6 +265,7 @@ impl<'a> Applier<'a> {
             remove_tree(self.cursor.fd(), name)?;
             answer = make(self.cursor.fd());
         }
+        // accepts: no error: it is returned below.
         self.applied.names += u64::from(answer.is_ok());
         answer
     }

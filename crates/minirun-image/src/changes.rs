@@ -100,7 +100,11 @@ impl<V: Visitor> Walk<'_, V> {
                 // It is gone since the directory was listed.
                 continue;
             }
-            match found.filter(|found| self.whole || !self.is_absence(level, &name, found)) {
+            let absence = match &found {
+                Some(found) if !self.whole => self.is_absence(level, &name, found)?,
+                _ => false,
+            };
+            match found.filter(|_| !absence) {
                 Some(found) if V::LAYER => later.push((name, found)),
                 Some(found) => self.one(level, &name, &found, depth)?,
                 None => self.absent(level, &name)?,
@@ -109,8 +113,8 @@ impl<V: Visitor> Walk<'_, V> {
         later.iter().try_for_each(|(name, found)| self.one(level, name, found, depth))
     }
 
-    fn is_absence(&self, level: &Level, name: &CStr, found: &FileStat) -> bool {
-        self.stack.marks().is_absence(&level.directory, name, found)
+    fn is_absence(&self, level: &Level, name: &CStr, found: &FileStat) -> Result<bool> {
+        self.stack.marks().is_absence(&level.directory, name, found).doing(|| "getxattr")
     }
 
     fn absent(&mut self, level: &Level, name: &CStr) -> Result<()> {
@@ -159,7 +163,7 @@ impl<V: Visitor> Walk<'_, V> {
             return Err(too_deep());
         }
         let directory = open_directory(&level.directory, name).doing(|| "open the directory")?;
-        let marked = !self.whole && self.stack.marks().of(&directory) == Some(b'y');
+        let marked = !self.whole && self.stack.marks().of(&directory).doing(|| "getxattr")? == Some(b'y');
         let opaque = marked && !parts.is_empty();
         let (parent, beneath) = (&level.directory, below.as_ref());
         let met = Met { path: &self.path, parent, name, found, directory: Some(&directory), beneath, opaque };

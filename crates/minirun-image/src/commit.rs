@@ -87,7 +87,9 @@ impl<'a> Base<'a> {
         // The image may be gone since: what it does not give any more is put together from the store.
         let reference = Reference::parse(&record.reference).ok().filter(|reference| !reference.is_standard_input());
         let source = reference.and_then(|reference| match reference.transport {
+            // accepts: any error; the image may be gone.
             Transport::Oci => Files::in_directory(&reference.path).ok(),
+            // accepts: as above.
             Transport::OciArchive => Files::in_archive(&reference.path).ok(),
             // Its layers are found by name alone.
             Transport::DockerArchive => None,
@@ -250,6 +252,7 @@ impl<'a> Base<'a> {
     fn blob(&self, known: &Descriptor) -> Result<Option<crate::stream::Piece>> {
         let Some(files) = &self.source else { return Ok(None) };
         let piece = files.open(&format!("{BLOBS}{}", known.digest()?.hex()));
+        // accepts: any error; the blob is put together from the store then.
         Ok(piece.ok().filter(|piece| piece.length == known.size))
     }
 

@@ -250,6 +250,7 @@ fn network(config: &mut Value, network: &Network) {
     // Names are resolved as on the host.
     let Some(mounts) = config["mounts"].as_array_mut() else { return };
     for path in ["/etc/resolv.conf", "/etc/hosts"] {
+        // accepts: any error; a file that cannot be seen is not bound, and a mount of it would fail.
         if Path::new(path).exists() && mounts.iter().all(|mount| !is_at(mount, path)) {
             mounts.push(bind(&Volume { source: path.into(), destination: path.to_owned(), writable: false }));
         }

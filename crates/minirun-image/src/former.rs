@@ -121,6 +121,7 @@ impl Former {
         let mut named = Vec::new();
         self.images.iter().for_each(|image| digests_in(image, &mut named));
         while let Some(name) = named.pop() {
+            // accepts: any error; one that cannot be read is not taken over, nor what it names.
             let Ok(blob) = self.files.open(&name) else { continue };
             if found.insert(name) && blob.length <= MOST {
                 let mut text = Vec::new();
@@ -140,6 +141,7 @@ impl Former {
     /// Gives the new archive the owner and the permissions of this one, as far as the caller may.
     pub(crate) fn give_attributes(&self, new: &File) -> Result<()> {
         let found = self.file.metadata().doing(|| "stat")?;
+        // accepts: EPERM; who is not its owner cannot give it away.
         let _another = fchown(new, Some(Uid::from_raw(found.uid())), Some(Gid::from_raw(found.gid())));
         new.set_permissions(std::fs::Permissions::from_mode(found.mode() & 0o777)).doing(|| "chmod")
     }

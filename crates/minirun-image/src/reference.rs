@@ -69,6 +69,7 @@ impl Reference {
         if self.is_standard_input() {
             return self.clone();
         }
+        // accepts: any error; without a working directory a relative path stays.
         let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
         Reference { path, ..self.clone() }
     }

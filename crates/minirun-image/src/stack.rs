@@ -270,13 +270,13 @@ impl Stack {
             let Some(found) = stat_at(directory, name).doing(|| "stat")? else { continue };
             let kind = kind_of(&found);
             if kind != SFlag::S_IFDIR {
-                if below.is_empty() && !self.marks.is_absence(directory, name, &found) {
+                if below.is_empty() && !self.marks.is_absence(directory, name, &found).doing(|| "getxattr")? {
                     return Ok(Seen::Other(directory.try_clone().doing(|| "dup")?, name.to_owned(), kind));
                 }
                 break;
             }
             let opened = open_directory(directory, name).doing(|| "open")?;
-            let opaque = self.marks.of(&opened) == Some(b'y');
+            let opaque = self.marks.of(&opened).doing(|| "getxattr")? == Some(b'y');
             below.push((*number, opened));
             if opaque {
                 break;

@@ -112,9 +112,11 @@ impl Target {
             Form::Layout { existing: None, .. } => None,
             Form::Layout { existing: Some(layout), .. } => {
                 let name = c_string(format!("{BLOBS}{}", digest.hex()).as_bytes())?;
+                // accepts: any error; a blob that cannot be read is written again.
                 open_file(layout.as_fd(), &name).ok()
             }
         };
+        // accepts: as above.
         Ok(found.is_some_and(|file| file.metadata().is_ok_and(|found| found.len() == size)))
     }
 
@@ -313,7 +315,9 @@ fn add_to(layout: &File, blobs: &OwnedFd, reference: &Reference, manifest: Value
 fn take_place(around: &OwnedFd, name: &[u8]) -> Result<(CString, Flock<File>)> {
     let prefix = [PREFIX.as_bytes(), name, b"-"].concat();
     for name in names_in(around).doing(|| "list")?.iter().filter(|name| name.to_bytes().starts_with(&prefix)) {
+        // accepts: any error; a leftover that cannot be opened stays.
         let Ok(directory) = open_directory(around, name) else { continue };
+        // accepts: EWOULDBLOCK; another process is at work there.
         if let Ok(_locked) = Flock::lock(File::from(directory), FlockArg::LockExclusiveNonblock) {
             remove_tree(around, name).doing(|| format!("remove {}", name.to_string_lossy()))?;
         }

@@ -111,6 +111,7 @@ struct Running<'a> {
 
 impl Work<'_> {
     fn carry_out(&mut self, workers: &Workers, tell: &mut dyn FnMut(&Progress)) -> Result<()> {
+        // accepts: any error; one at a time always works.
         let most = std::thread::available_parallelism().map_or(1, usize::from);
         loop {
             while self.running.len() < most
@@ -200,6 +201,7 @@ impl<'a> Running<'a> {
         let draft = self.staging.draft()?;
         let (out, into) = nix::unistd::pipe2(OFlag::O_CLOEXEC).doing(|| "pipe2")?;
         // A smaller one is only slower.
+        // accepts: any error; a smaller pipe is only slower.
         let _smaller = fcntl(&into, FcntlArg::F_SETPIPE_SZ(PIPE));
         let applier = workers.start(|| {
             // Its own copy must go, or it would wait for itself.
@@ -207,6 +209,7 @@ impl<'a> Running<'a> {
             let done = apply(out.as_fd(), diff_id, &draft, limits, workers);
             report(
                 teller,
+                // accepts: no error: it is told.
                 &done.as_ref().map_or_else(|error| Report::NotApplied(error.to_string()), |()| Report::Applied),
             );
             done
@@ -319,8 +322,10 @@ fn report(mut teller: &File, report: &Report) {
         Report::NotApplied(text) => &Report::NotApplied(cut(text)),
         other => other,
     };
+    // accepts: any error; progress is only shown.
     if let Ok(mut line) = serde_json::to_vec(report) {
         line.push(b'\n');
+        // accepts: as above.
         let _lost = teller.write_all(&line);
     }
 }

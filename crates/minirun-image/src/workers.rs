@@ -55,6 +55,7 @@ impl Workers {
         let (mut said, teller) = std::io::pipe().doing(|| "pipe2")?;
         let worker = self.start(move || {
             work().inspect_err(|error| {
+                // accepts: EPIPE; nobody is left to be told.
                 let _lost = (&teller).write_all(error.to_string().as_bytes());
             })
         })?;
@@ -92,6 +93,7 @@ impl Workers {
                 let done = settle(&gate, self.map.is_some())
                     .map_err(|errno| ImageError::of("settle", errno))
                     .and_then(|()| work());
+                // accepts: no error: the status tells of it.
                 sys::exit(i32::from(done.is_err()))
             }
             Forked::Parent { pid, pidfd } => {
@@ -102,6 +104,7 @@ impl Workers {
                     worker.end();
                     return Err(ImageError::new(error));
                 }
+                // accepts: EPIPE; its end is seen below.
                 let _gone = sys::write(opener.as_fd(), &[0]);
                 Ok(worker)
             }
@@ -122,6 +125,7 @@ impl Worker {
 
     /// Kills it.
     pub(crate) fn end(self) {
+        // accepts: ESRCH; it has ended already.
         let _gone = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
         self.wait();
     }
@@ -135,17 +139,21 @@ fn settle(gate: &OwnedFd, mapped: bool) -> sys::Result<()> {
     }
     if mapped {
         // Where setgroups is denied the groups stay.
+        // accepts: EPERM; where setgroups(2) is denied the groups stay.
         let _denied = sys::setgroups(&[]);
         sys::setgid(0)?;
         sys::setuid(0)?;
     }
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
+    // accepts: no error: the former mask.
     let _former = sys::umask(0);
     Ok(())
 }
 
 /// Are ids what they are on the host? Then root may use `trusted.*` attributes.
+// accepts: any error; then the marks are `user.*` attributes, which every namespace can write.
 fn in_first_namespace() -> bool {
+    // accepts: as above.
     std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| {
         let mut numbers = map.split_whitespace();
         numbers.next() == Some("0") && numbers.next() == Some("0") && numbers.next() == Some("4294967295")

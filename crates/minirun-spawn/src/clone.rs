@@ -66,6 +66,7 @@ impl Detour {
             Ok(()) => Ok(detour),
             Err(error) => {
                 // The first failure is the one to tell of.
+                // accepts: any error; the first failure is the one to tell of, and the runtime ends.
                 let _second = detour.go_back();
                 Err(error)
             }
@@ -149,8 +150,11 @@ pub(crate) fn clone_init(
     };
     if let Err(error) = detour.go_back() {
         // It would end by itself, once it finds that nobody speaks to it.
+        // accepts: its error; the first failure is the one to tell of.
         if let Ok(born) = born {
+            // accepts: ESRCH; it has ended already.
             let _gone = sys::pidfd_send_signal(born.pidfd.as_fd(), libc::SIGKILL);
+            // accepts: ECHILD; it was reaped already.
             let _reaped = sys::wait(born.pid);
         }
         return Err(error);

@@ -136,6 +136,7 @@ impl<'a> Executor<'a> {
         arm_death_signal()?;
         sys::set_name(c"minirun:[init]").in_call(Call::Prctl)?;
         sys::setsid().in_call(Call::Setsid)?;
+        // accepts: any error; without its parent's ear init ends.
         let gone = Record::of(Kind::Hello).send(self.channel).is_err();
         if gone || !await_word(self.channel, GO) {
             sys::exit(1);
@@ -169,6 +170,7 @@ impl<'a> Executor<'a> {
             let mut record = Record::of(Kind::Step);
             (record.step, record.former) = (step as u32, former);
             // Once a created container is left to itself nobody watches any more.
+            // accepts: any error; then nobody watches.
             self.watched = record.send(self.channel).is_ok();
         }
     }
@@ -280,6 +282,7 @@ impl<'a> Executor<'a> {
     /// Tells the parent that the container is created, and waits: for the parent's word that the record is safe, and then
     /// for the word to start, from the parent itself or from a peer that connects to the gate.
     fn await_start(&mut self) -> Result<(), Fault> {
+        // accepts: any error; without its parent's ear init ends.
         let gone = Record::of(Kind::Created).send(self.channel).is_err();
         if gone || !await_word(self.channel, COMMIT) {
             sys::exit(1);
@@ -287,6 +290,7 @@ impl<'a> Executor<'a> {
         self.started = matches!(self.gate, Gate::Parent);
         sys::prctl(libc::PR_SET_PDEATHSIG, 0, 0).in_call(Call::Prctl)?;
         // Without an answer the parent could end, and take init along, before it gets here.
+        // accepts: any error; without its parent's ear init ends.
         if Record::of(Kind::Kept).send(self.channel).is_err() {
             sys::exit(1);
         }
@@ -338,6 +342,7 @@ impl<'a> Executor<'a> {
         if readable {
             sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).in_call(Call::Prctl)?;
         }
+        // accepts: any error; without its parent's ear init ends.
         let gone = Record::of(Kind::AtHooks).send(self.channel).is_err();
         if gone || !await_word(self.channel, GO) { sys::exit(1) } else { make_unreadable() }
     }
@@ -359,6 +364,7 @@ impl<'a> Executor<'a> {
         record.detail.push(fault.text.as_bytes());
         record.detail.push(self.detail.as_bytes());
         // Nobody is left to be told if this fails; the exit status still says that something did.
+        // accepts: any error; the exit status still says that something failed.
         let _unheard = record.send(self.audience());
     }
 

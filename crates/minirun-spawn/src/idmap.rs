@@ -74,7 +74,9 @@ pub fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
     let opened = write("uid_map", &maps.uids)
         .and_then(|()| write("gid_map", &maps.gids))
         .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
+    // accepts: ESRCH; it has ended already.
     let _gone = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+    // accepts: ECHILD; it was reaped already.
     let _reaped = waitpid(Pid::from_raw(pid), None);
     debug_assert!(ours.as_raw_fd() >= 0, "the channel is held until the child is gone");
     opened.map(OwnedFd::from).map_err(|error| doing.failed_io("write", &error))

@@ -26,11 +26,13 @@ pub(crate) fn keep(hook: i32, pidfd: BorrowedFd<'_>, lifeline: BorrowedFd<'_>) -
     poll(&mut list, PollTimeout::NONE)?;
     if list[0].any() == Some(true) {
         let status = sys::wait(hook)?;
+        // accepts: any error; the runtime has died, and the hook's processes are ended.
         if sys::write(lifeline, &status.to_ne_bytes()).is_ok() {
             return Ok(());
         }
     } else {
         // A hook in another pid namespace leaves its orphans there; they go with that namespace's first process.
+        // accepts: ESRCH; nothing of it is left.
         let _gone = sys::kill(-hook, libc::SIGKILL);
     }
     end_all(hook)
@@ -83,8 +85,10 @@ fn end_all(hook: i32) -> sys::Result<()> {
     loop {
         let listed = kill_children();
         // A kernel without that list (CONFIG_PROC_CHILDREN) leaves it at the hook's process group.
+        // accepts: any error; then the process group is all that can be reached.
         let whom = if listed.is_ok() { -1 } else { hook };
         match sys::wait(whom) {
+            // accepts: as above.
             Ok(_) if listed.is_ok() => {}
             Ok(_) | Err(Errno::ECHILD) => return Ok(()),
             Err(errno) => return Err(errno),
@@ -103,6 +107,7 @@ fn kill_children() -> sys::Result<()> {
             b'0'..=b'9' => pid = pid.saturating_mul(10).saturating_add(i32::from(byte - b'0')),
             // Each number is followed by a blank, so that one cut off at the end is not taken for another.
             _ if pid > 0 => {
+                // accepts: ESRCH; it has ended already.
                 let _gone = sys::kill(pid, libc::SIGKILL);
                 pid = 0;
             }

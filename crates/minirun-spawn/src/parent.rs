@@ -355,6 +355,7 @@ impl Init {
     /// Ends init, and waits until it has ended.
     pub fn kill(&self) {
         // It may have ended by itself, which is as well.
+        // accepts: ESRCH; it has ended by itself.
         let _gone = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
         self.reap();
     }
@@ -364,6 +365,7 @@ impl Init {
         loop {
             match waitpid(Pid::from_raw(self.pid), None) {
                 Err(Errno::EINTR) => {}
+                // accepts: ECHILD; then its end is known and its status is not.
                 answer => return answer.ok(),
             }
         }

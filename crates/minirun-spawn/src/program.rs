@@ -46,6 +46,7 @@ pub struct Running {
 impl Running {
     /// Ends the hook with everything that it has started. The keeper is still to be waited for.
     pub fn end(&self) {
+        // accepts: ENOTCONN; the keeper has ended.
         let _gone = shutdown(self.lifeline.as_raw_fd(), Shutdown::Both);
     }
 
@@ -71,6 +72,7 @@ impl Running {
     /// The hook's status word (wait(2)), once the keeper has ended; none if that was killed.
     fn status(&self) -> Option<i32> {
         let mut bytes = [0u8; 4];
+        // accepts: any error, which is told as an unknown end of the hook: a failure.
         let length = sys::read(self.lifeline.as_fd(), &mut bytes).ok()?;
         (length == bytes.len()).then(|| i32::from_ne_bytes(bytes))
     }
@@ -115,6 +117,7 @@ pub fn start_hook(
         let failed = match born() {
             Ok(Forked::Child) => become_hook(&hook.path, &argv, &envp, rest, stdin, output),
             Ok(Forked::Parent { pid, pidfd }) => {
+                // accepts: any error; the lifeline's end of file tells of it.
                 let _unheard = keeper::keep(pid, pidfd.as_fd(), keepers.as_fd());
                 sys::exit(0)
             }
@@ -122,6 +125,7 @@ pub fn start_hook(
         };
         let mut record = Record::of(Kind::Failed);
         record.errno = failed.err().map_or(0, |errno| errno as i32);
+        // accepts: any error; the end of file tells of it.
         let _unheard = record.send(theirs.as_fd());
         sys::exit(127)
     };

@@ -32,13 +32,16 @@ impl MadeGroups {
     /// # Errors
     /// A group must be there and is not, or is there and must not be.
     pub fn foresee(plan: &ResctrlPlan) -> Result<MadeGroups, SpawnError> {
-        let there = plan.group.is_dir();
+        let doing = Doing::new(&plan.origin, format!("look for {}", plan.group.display()));
+        let there = plan.group.try_exists().map_err(|error| doing.failed_io("stat", &error))?;
         if !there && plan.kind == GroupKind::Existing {
             let doing = Doing::new(&plan.origin, format!("join {}", plan.group.display()));
             let hint = "without a schema the group must be there before the container";
             return Err(doing.refused_with("there is no such group", hint));
         }
-        if let Some(monitoring) = plan.monitoring.as_ref().filter(|path| path.exists()) {
+        if let Some(monitoring) = &plan.monitoring
+            && monitoring.try_exists().map_err(|error| monitors(monitoring).failed_io("stat", &error))?
+        {
             return Err(monitors(monitoring).refused("another container has a monitoring group of this name"));
         }
         let group = (!there && plan.kind == GroupKind::Own).then(|| plan.group.clone());
@@ -61,6 +64,7 @@ impl MadeGroups {
             Err(error) => return Err(refused(&doing, "mkdir", &error, &plan.mount)),
         };
         let equipped = self.equip(plan, made);
+        // accepts: any error, which is returned below.
         if equipped.is_err() && made && plan.kind == GroupKind::Shared {
             // Left as it is, the next container would be told that others have made it so.
             let _the_cause_counts = remove(&plan.group);
@@ -205,6 +209,7 @@ fn write_line(file: &Path, line: &str) -> Result<(), (&'static str, io::Error)> 
 
 /// A failure with what the kernel has to say about it.
 fn refused(doing: &Doing, call: &str, error: &io::Error, mount: &Path) -> SpawnError {
+    // accepts: any error; the text only explains the one at hand.
     let status = fs::read_to_string(mount.join("info/last_cmd_status")).unwrap_or_default();
     let status = status.trim().replace('\n', "; ");
     let detail = if status.is_empty() || status == "ok" { String::new() } else { format!("; kernel: {status}") };
@@ -217,6 +222,7 @@ fn refused(doing: &Doing, call: &str, error: &io::Error, mount: &Path) -> SpawnE
 
 /// In which steps memory bandwidth is given; the kernel rounds up to them.
 fn granularity(mount: &Path) -> u64 {
+    // accepts: any error; without it a value is not rounded, and differs.
     let text = fs::read_to_string(mount.join("info/MB/bandwidth_gran")).unwrap_or_default();
     text.trim().parse().unwrap_or(1).max(1)
 }

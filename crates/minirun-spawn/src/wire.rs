@@ -140,6 +140,7 @@ pub(crate) fn await_word(channel: BorrowedFd<'_>, word: u8) -> bool {
             Ok(0) => return false,
             Ok(_) => return buffer[0] == word,
             Err(Errno::EINTR) => {}
+            // accepts: any error, which counts as the end of the other side: init ends.
             Err(_) => return false,
         }
     }

@@ -57,6 +57,7 @@ impl Bundle {
     pub fn of_text(dir: PathBuf, text: Vec<u8>) -> Result<Bundle> {
         let (spec, problems) = match spec::read(&text) {
             Ok(spec) => (spec, Problems::new()),
+            // accepts: any error of the fast parse; the slow one finds what is wrong.
             Err(_) => mend::mend(&text)?,
         };
         Ok(Bundle { dir, text, spec, problems })

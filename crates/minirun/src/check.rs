@@ -2,6 +2,12 @@
 //!
 //! A kernel's version says little: options are left out, modules are missing, sysctls and capabilities take away again. So
 //! each row is the answer to a trial, made in a child process whose namespaces and mounts end with it. Nothing stays.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 mod bundle;
 mod cgroups;

@@ -141,6 +141,7 @@ impl Call {
 }
 
 fn absolute(value: &OsString) -> Option<PathBuf> {
+    // accepts: any error; without a working directory a relative path stays.
     (!value.is_empty()).then(|| std::path::absolute(value).unwrap_or_else(|_| PathBuf::from(value)))
 }
 

@@ -54,11 +54,13 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     let (pid, pidfd) = (process.pid, process.pidfd.as_fd());
     let filtered = Filtered { entry: &entry, record: &found.record, status: found.status, pid, pidfd };
     let started = process.start(&mut steps, &mut |number| filtered.notify(number));
+    // accepts: no error: it is returned below.
     if started.is_err() {
         // It may be kept from going on, and would do so later.
         process.kill();
         if let Some(path) = call.path("pid-file") {
             // The pid may be another's soon.
+            // accepts: any error; the first failure is the one to tell of.
             let _kept = std::fs::remove_file(path);
         }
     }
@@ -68,6 +70,7 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     if detached {
         return Ok(ExitCode::SUCCESS);
     }
+    // accepts: no error: a guard.
     let _running = trace::program_runs();
     Ok(ExitCode::from(run::status_code(run::wait_for(&process, terminal.as_ref().map(Attended::of), None)?)))
 }

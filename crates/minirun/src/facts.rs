@@ -193,6 +193,7 @@ fn joined_denies_setgroups(path: &Path) -> sys::Result<bool> {
             let read = sys::setns(namespace.as_fd(), libc::CLONE_NEWUSER)
                 .and_then(|()| sys::open(c"/proc/self/setgroups", libc::O_RDONLY))
                 .and_then(|file| sys::read(file.as_fd(), &mut word));
+            // accepts: any error; setgroups(2) itself answers as well.
             sys::exit(if read.is_ok() && word.starts_with(b"deny") { DENIES } else { 0 })
         }
         Forked::Parent { pid, .. } => Ok(libc::WEXITSTATUS(sys::wait(pid)?) == DENIES),

@@ -170,7 +170,9 @@ fn drain(output: &OwnedFd, tail: &mut Vec<u8>) -> bool {
             tail.drain(..surplus);
             true
         }
-        Err(_) => true,
+        Err(sys::Errno::EINTR | sys::Errno::EAGAIN) => true,
+        // accepts: any other error, which ends what is known of its output; the hook itself is watched by its pidfd.
+        Err(_) => false,
     }
 }
 

@@ -42,6 +42,7 @@ pub use subject::diff;
 pub fn bundle(call: &Call) -> Result<()> {
     let reference = Reference::parse(&call.args[0])?;
     let dir = std::path::absolute(&call.args[1])?;
+    // accepts: any error; the file is made with O_EXCL.
     if dir.join("config.json").exists() {
         bail!("bundle {} exists: it has a config.json", dir.display());
     }
@@ -56,7 +57,9 @@ pub fn bundle(call: &Call) -> Result<()> {
     } else {
         (Image::open(&reference)?, open_store(call)?)
     };
+    // accepts: any error; a directory that is not there yet is judged by its parent.
     let there = dir.canonicalize().or_else(|_| dir.parent().unwrap_or(&dir).canonicalize());
+    // accepts: as above; to make it says what is wrong.
     if there.is_ok_and(|there| there.starts_with(store.path())) {
         bail!("bundle {} would lie in the store {}", dir.display(), store.path().display());
     }
@@ -176,6 +179,7 @@ struct Made {
 impl Made {
     /// The directories of a bundle.
     fn bundle(&mut self, dir: &Path, layers: &[Stored], settings: &Settings) -> Result<()> {
+        // accepts: any error; to make it again says what is wrong.
         if !dir.exists() {
             self.directory(dir, 0o700)?;
         }
@@ -259,9 +263,11 @@ impl Made {
         let trees = self
             .trees
             .iter()
+            // accepts: any error; what cannot be seen cannot be removed, and is told of above.
             .filter(|path| path.exists())
             .map(|path| store.remove_directory(path).map_err(anyhow::Error::new));
         let paths = self.paths.iter().rev().map(|path| {
+            // accepts: any error; to remove it says what is wrong.
             let removed = if path.is_dir() { std::fs::remove_dir(path) } else { std::fs::remove_file(path) };
             match removed {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

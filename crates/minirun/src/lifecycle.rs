@@ -358,6 +358,7 @@ fn complete(
 
 /// A container without memory to be born in dies before it can say so.
 fn explain(error: SpawnError, cgroup: Option<&Cgroup>) -> anyhow::Error {
+    // accepts: any error; the count only explains the failure at hand.
     let killed = || cgroup.is_some_and(|cgroup| cgroup.oom_kills().is_ok_and(|kills| kills > Some(0)));
     let starved = matches!(error, SpawnError::Died { .. }) && killed();
     if starved {
@@ -418,6 +419,7 @@ pub fn after_start(poststart: &[Hook], record: &Record) -> Result<()> {
     let Some(init) = record.init else { return Ok(()) };
     let state = hooks::state_of(record, Status::Running, init.pid)?;
     let done = hooks::run_all(poststart, minirun_spawn::Where::Runtime, &state);
+    // accepts: no error: it is returned below.
     if done.is_err()
         && let Some(process) = init.open()?
     {

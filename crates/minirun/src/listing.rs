@@ -55,6 +55,7 @@ pub fn state(call: &Call) -> Result<()> {
 
 /// The name of a user, or the number where it has none.
 fn user_name(uid: u32) -> String {
+    // accepts: any error; a user without a name is shown by number.
     nix::unistd::User::from_uid(uid.into()).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 

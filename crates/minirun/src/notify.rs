@@ -50,7 +50,11 @@ pub struct Notify {
 impl Notify {
     /// Listens for a container that was created to say when it is ready, if the caller wants to hear it now.
     pub fn listen(entry: &Entry) -> Result<Option<Notify>> {
-        let Some(address) = wanted().filter(|_| entry.path().join(NOTIFY).exists()) else { return Ok(None) };
+        let Some(address) = wanted() else { return Ok(None) };
+        let directory = entry.path().join(NOTIFY);
+        if !directory.try_exists().with_context(|| format!("look for {}", directory.display()))? {
+            return Ok(None);
+        }
         let caller = connect(&address).with_context(|| format!("NOTIFY_SOCKET={}", address.to_string_lossy()))?;
         // Through the directory's descriptor: the address has room for 108 bytes.
         let path = entry.short_path(NOTIFY_SOCKET);

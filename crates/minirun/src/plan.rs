@@ -38,6 +38,7 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
     let mut problems = bundle.problems.clone();
     let driver = unit::driver(call)?;
     let (facts, mount) = facts::probe(&bundle.spec, call, driver.as_ref().map(|driver| driver.cgroup.as_path()))?;
+    // accepts: no error: the problems are added to the others.
     let root = bundle.root().unwrap_or_else(|found| {
         problems.append(found);
         minirun_plan::RootSource::Overlay(Vec::new())
@@ -114,6 +115,7 @@ pub fn preserved_fds(call: &Call) -> Result<Preserved> {
         bail!("invalid value {extra} for --preserve-fds");
     };
     for fd in 3..3 + total {
+        // accepts: any error, which is EBADF: it is refused.
         if minirun_sys::fstat(minirun_sys::inherited_fd(fd as i32)).is_err() {
             bail!("unable to stat preserved-fd {} (of {total}): bad file descriptor", fd - 3);
         }

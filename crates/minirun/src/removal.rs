@@ -84,14 +84,20 @@ fn kill_init(init: &Process) -> Result<()> {
 
 /// What a damaged record must have said about the cgroup: the configuration places it, or the id does.
 fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
-    let spec: Option<minirun_plan::Spec> = entry.read_config().ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let spec: Option<minirun_plan::Spec> = match entry.read_config() {
+        // accepts: a configuration that was damaged as well; its defaults are left then.
+        Ok(text) => serde_json::from_slice(&text).ok(),
+        // It was never kept: create had made nothing yet.
+        Err(error) if is_absence(&error) => None,
+        Err(error) => return Err(error),
+    };
     let linux = spec.and_then(|spec| spec.linux);
     let named = linux.as_ref().and_then(|linux| linux.cgroups_path.clone()).filter(|path| !path.is_empty());
     let unit = unit::guess(named.as_deref().unwrap_or_default(), id)?;
     let mount = minirun_cgroup::locate()?.context("no cgroup2 file system is mounted on this host")?;
     let path = match named {
         Some(path) => Some(Path::new("/").join(path)),
-        // The reason why it can have none: it has none.
+        // accepts: the reason why it can have none: it has none.
         None => facts::default_cgroup(&mount, id)?.ok(),
     };
     let place = Place::of(&mount.path)?;
@@ -99,6 +105,14 @@ fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
     let resctrl = groups_of(linux.as_ref(), id)?;
     let mark = entry.read_mark()?.unwrap_or_default();
     Ok(Record { id: id.to_owned(), mark, reconstructed: true, cgroup, unit, resctrl, ..Record::default() })
+}
+
+fn is_absence(error: &anyhow::Error) -> bool {
+    let is_absent = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        io == Some(libc::ENOENT) || cause.downcast_ref() == Some(&sys::Errno::ENOENT)
+    };
+    error.chain().any(is_absent)
 }
 
 /// What it must have said about the resctrl file system: a group without a name of its own has the container's.
@@ -134,6 +148,7 @@ pub fn remove_traces(entry: Entry, record: &Record, init: Option<Process>) -> Re
         log::warn!("container {}: processes beside its first one cannot be found: {why}", record.id);
     }
     if let Some(path) = &record.pid_file {
+        // accepts: any error; the draft is there only where create was killed.
         let _not_there = std::fs::remove_file(pid_file::draft(path, &record.id));
     }
     if let Some(groups) = &record.resctrl {

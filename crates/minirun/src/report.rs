@@ -54,6 +54,7 @@ impl Log for Reporter {
         let message = record.args().to_string();
         if let Some(target) = &self.target {
             // There is no other place to complain in.
+            // accepts: any error; there is no other place to complain in.
             let _lost = target.write(record.level(), &message, &self.line(record.level(), &message));
         }
         // Engines take everything on standard error for the reason of a failure, so with a log only errors go there.
@@ -62,6 +63,7 @@ impl Log for Reporter {
                 true => self.line(record.level(), &message),
                 false => format!("minirun: {}{}\n", prefix(record.level()), printable(&message)),
             };
+            // accepts: as above.
             let _lost = std::io::stderr().write_all(line.as_bytes());
         }
     }
@@ -158,5 +160,6 @@ pub fn print(text: &str) -> Result<()> {
 
 /// Prints a text that was asked for instead of work.
 pub fn text(text: &str) -> ExitCode {
+    // accepts: no error: it is the status.
     print(text).map_or_else(|error| failure(&error), |()| ExitCode::SUCCESS)
 }

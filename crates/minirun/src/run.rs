@@ -69,9 +69,11 @@ pub fn run(call: &Call) -> Result<ExitCode> {
     let running = trace::program_runs();
     let ended = wait_for(&container.init, terminal, notify);
     drop(running);
+    // accepts: no error: it is returned below.
     if ended.is_err() {
         container.init.kill();
     }
+    // accepts: no error: it is returned below.
     report_oom(&container, ended.as_ref().is_ok_and(|status| libc::WIFSIGNALED(*status)));
     if !call.has("keep") {
         delete_own(call, &id, &container)?;
@@ -85,6 +87,7 @@ fn start(entry: &Entry, container: &mut Created, mut terminal: Option<&mut Atten
     // The program's output can wait until there is somebody to pass signals on.
     let mut showing = Showing { steps, terminal: terminal.as_deref_mut().filter(|_| init.has_hooks()) };
     let started = init.start(&mut showing, &mut |number| filtered.notify(number));
+    // accepts: no error: it is returned below.
     if let (Err(_), Some(terminal)) = (&started, terminal) {
         // What a hook has said of its failure stands in the terminal.
         terminal.drain();
@@ -101,6 +104,7 @@ fn delete_own(call: &Call, id: &str, container: &Created) -> Result<()> {
 
 /// An id that no other container has: time and pid never repeat together.
 fn made_up_id() -> String {
+    // accepts: a clock before 1970; the id must only be new, and one in use is refused.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("run-{:x}-{:x}", std::process::id(), now.as_micros() & 0xfff_ffff_ffff)
 }
@@ -254,7 +258,9 @@ pub fn status_code(status: i32) -> u8 {
 /// A container that ended for want of memory looks like one that was killed, so it is said.
 fn report_oom(container: &Created, killed: bool) {
     let Some(cgroup) = &container.cgroup else { return };
+    // accepts: any error; it is only told.
     if let Ok(Some(kills @ 1..)) = cgroup.oom_kills() {
+        // accepts: as above.
         let limit = cgroup.read("memory.max").ok().flatten().unwrap_or_default();
         let who = if killed { "container init was OOM-killed" } else { "processes of the container were OOM-killed" };
         log::error!("{who}: memory.max of {} bytes was reached ({kills} kills)", limit.trim_end());

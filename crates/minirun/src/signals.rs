@@ -72,6 +72,7 @@ pub fn signal_number(text: &str) -> Result<i32> {
     let full = format!("SIG{name}");
     match full.parse::<nix::sys::signal::Signal>() {
         Ok(signal) => Ok(signal as i32),
+        // accepts: a name of another form.
         Err(_) => bail!("unknown signal {text:?}"),
     }
 }

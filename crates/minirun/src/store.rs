@@ -129,6 +129,7 @@ impl Store {
             Ok(entry) => entry.with_context(|| format!("container {id} was deleted while it was created")),
             Err(error) => {
                 // Still empty, or somebody else's by now, and then it is not removed.
+                // accepts: any error; it is somebody else's by now.
                 let _kept = unlinkat(&root, id, UnlinkatFlags::RemoveDir);
                 Err(error)
             }
@@ -176,6 +177,7 @@ impl Store {
         let mut ids = Vec::new();
         for entry in Dir::from_fd(root).with_context(context)?.iter() {
             let name = entry.with_context(context)?.file_name().to_string_lossy().into_owned();
+            // accepts: a name that is no id, which is that of another file.
             if check_id(&name).is_ok() {
                 ids.push(name);
             }

@@ -126,6 +126,7 @@ struct RawMode {
 impl RawMode {
     /// None when standard input is no terminal.
     fn enter() -> Result<Option<RawMode>> {
+        // accepts: ENOTTY: no terminal, so nothing to change.
         let Ok(before) = tcgetattr(std::io::stdin()) else { return Ok(None) };
         let mut raw = before.clone();
         cfmakeraw(&mut raw);
@@ -137,6 +138,7 @@ impl RawMode {
 impl Drop for RawMode {
     fn drop(&mut self) {
         // Nothing can be done about a terminal that has gone away.
+        // accepts: EIO; nothing can be done about a terminal that has gone away.
         let _gone = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &self.before);
     }
 }
@@ -266,7 +268,9 @@ fn pass_signals(init: &Init, signals: &OwnedFd, master: &OwnedFd) -> Result<()> 
 
 /// Gives the container's terminal the caller's size. Without a terminal there is none to give.
 fn copy_size(master: BorrowedFd<'_>) {
+    // accepts: ENOTTY; what is no terminal has no size.
     if let Ok(size) = sys::window_size(sys::inherited_fd(0)) {
+        // accepts: EIO; the container has closed it.
         let _gone = sys::set_window_size(master, size);
     }
 }

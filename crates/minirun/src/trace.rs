@@ -72,6 +72,7 @@ static ON: AtomicBool = AtomicBool::new(false);
 static TRACE: Mutex<Option<Trace>> = Mutex::new(None);
 
 fn trace() -> MutexGuard<'static, Option<Trace>> {
+    // accepts: a lock that a panic has poisoned: there is one thread.
     TRACE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

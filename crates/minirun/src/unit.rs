@@ -96,7 +96,9 @@ impl Placeholder {
     /// Ends it: there is another process in the scope.
     pub fn end(&self) {
         if !self.ended.replace(true) {
+            // accepts: EPIPE; it has ended already.
             let _ended_already = sys::write(self.word.as_fd(), b"\n");
+            // accepts: ECHILD; it was reaped already.
             let _reaped_already = sys::wait(self.pid);
         }
     }

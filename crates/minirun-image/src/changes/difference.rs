@@ -127,9 +127,11 @@ fn differs(met: &Met<'_>, beneath: &Beneath) -> bool {
 
 fn capability(parent: &OwnedFd, name: &std::ffi::CStr) -> Option<Vec<u8>> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    // accepts: any error; a file that differs in what can be seen is compared by that alone.
     let file = File::from(openat(parent, name, flags, Mode::empty()).ok()?);
     // Of any version it is shorter (linux/capability.h).
     let mut value = vec![0; 64];
+    // accepts: ENODATA: a file without capabilities.
     let length = sys::get_xattr(file.as_fd(), CAPABILITY, &mut value).ok()?;
     value.truncate(length);
     Some(value)

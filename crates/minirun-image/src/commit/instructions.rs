@@ -144,7 +144,9 @@ fn list(rest: &str) -> Result<Option<Vec<String>>> {
     // A line for the shell may begin so: `[ -e /x ] && y`.
     match serde_json::from_str(rest) {
         Ok(list) => Ok(Some(list)),
+        // accepts: text that is not JSON.
         Err(_) if rest.starts_with("[\"") => Err(ImageError::new("it is no list of strings as JSON")),
+        // accepts: as above; then it is a line for the shell.
         Err(_) => Ok(None),
     }
 }

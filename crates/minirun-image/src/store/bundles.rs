@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use minirun_sys as sys;
+use minirun_sys::Errno;
 use nix::unistd::{LinkatFlags, linkat};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,14 @@ impl BundleRecord {
             error.within(format!("bundle {}", bundle.display())).hint("minirun bundle makes bundles from images")
         })
     }
+
+    /// Whether the bundle still says so. One that cannot be read counts as there: its layers are kept.
+    fn is_there(&self) -> bool {
+        match BundleRecord::read(&self.bundle) {
+            Ok(there) => there == *self,
+            Err(error) => !matches!(error.errno(), Some(Errno::ENOENT | Errno::ENOTDIR)),
+        }
+    }
 }
 
 /// A bundle that the store knows of.
@@ -104,6 +113,7 @@ impl Store {
         match linkat(&directory, FILE, &self.bundles, name.as_c_str(), LinkatFlags::empty()) {
             Ok(()) => Ok(()),
             // It lies on another file system, or on one without hard links.
+            // accepts: any error; the record is written in another way, which says what is wrong.
             Err(_) => write_new(self.bundles.as_fd(), &name, &text).doing(doing),
         }
     }
@@ -152,11 +162,12 @@ impl Store {
         for name in names_in(&self.bundles).doing(|| "list the store's bundles")? {
             let file = open_file(self.bundles.as_fd(), &name)?;
             let links = file.metadata().doing(|| "stat")?.nlink();
+            // accepts: a half written record: its writer was killed before it used anything.
             let Ok(record) = crate::document::parse::<BundleRecord>(&read_all(&file, MOST)?, "image.json") else {
                 // Whoever wrote it was killed before it used anything.
                 continue;
             };
-            let used = links > 1 || BundleRecord::read(&record.bundle).is_ok_and(|there| there == record);
+            let used = links > 1 || record.is_there();
             known.push(Known { name, record, used });
         }
         Ok(known)

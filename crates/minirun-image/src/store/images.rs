@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd as _;
 
+use minirun_sys::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::{MOST, Store, digests_in, name_of};
@@ -51,7 +52,12 @@ impl Store {
             }
         }
         let reference = image.reference.to_string();
-        let mut references = self.image(&image.id).map_or_else(|_| Vec::new(), |known| known.references);
+        let mut references = match self.image(&image.id) {
+            Ok(known) => known.references,
+            // A new image, or one whose record was damaged.
+            Err(error) if matches!(error.errno(), None | Some(Errno::ENOENT)) => Vec::new(),
+            Err(error) => return Err(error),
+        };
         references.retain(|known| *known != reference);
         references.insert(0, reference);
         references.truncate(16);

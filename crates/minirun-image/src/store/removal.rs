@@ -65,11 +65,15 @@ impl Store {
         }
         let mut kept: BTreeSet<String> = self.in_use()?.into_iter().flat_map(|record| record.layers).collect();
         for image in self.images()? {
-            // One that cannot be read keeps nothing, for nobody can use it.
-            let layers = self.image(&image).map_or_else(|_| Vec::new(), |image| image.layers);
-            kept.extend(layers.iter().map(Digest::to_string));
+            match self.image(&image) {
+                Ok(image) => kept.extend(image.layers.iter().map(Digest::to_string)),
+                // One that is damaged or half written keeps nothing, because it cannot be used.
+                Err(error) if matches!(error.errno(), None | Some(Errno::ENOENT)) => {}
+                Err(error) => return Err(error),
+            }
         }
         for layer in self.layers()?.into_iter().filter(|layer| !kept.contains(&layer.to_string())) {
+            // accepts: any error; a layer that does not tell its size counts as empty in the sum.
             removed.bytes += self.layer(&layer).ok().flatten().map_or(0, |layer| layer.facts.bytes);
             self.remove_layer(&layer)?;
             removed.layers.push(layer);
@@ -105,7 +109,11 @@ impl Store {
             Err(Errno::ENOENT) => return Ok(()),
             answer => File::from(answer.doing(doing)?),
         };
-        let Ok(locked) = Flock::lock(directory, FlockArg::LockExclusiveNonblock) else { return Ok(()) };
+        let locked = match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => locked,
+            Err((_, Errno::EWOULDBLOCK)) => return Ok(()),
+            Err((_, errno)) => return Err(ImageError::of(doing(), errno)),
+        };
         remove_all(self, locked.as_fd()).map_err(|error| error.within(doing()))?;
         match unlinkat(&self.staging, name, UnlinkatFlags::RemoveDir) {
             // Whoever had it has removed it.

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use flate2::read::GzDecoder;
 use minirun_sys as sys;
+use minirun_sys::Errno;
 use nix::sys::stat::{FileStat, SFlag, makedev};
 
 use super::{Facts, HEADERS, Store, Stored, name_of};
@@ -203,7 +204,12 @@ fn compare_xattrs(fd: BorrowedFd<'_>, entry: &Entry) -> Result<()> {
             continue;
         }
         let mut buffer = vec![0; value.len() + 1];
-        let length = sys::get_xattr(fd, name, &mut buffer).unwrap_or(0);
+        let length = match sys::get_xattr(fd, name, &mut buffer) {
+            Ok(length) => length,
+            // It lacks the attribute, or has a longer one.
+            Err(Errno::ENODATA | Errno::ERANGE) => 0,
+            Err(errno) => return Err(ImageError::of("getxattr", errno)),
+        };
         differ(&shown(name.as_bytes()), shown(&buffer[..length]), shown(value))?;
     }
     Ok(())

@@ -32,6 +32,7 @@ fn copy_directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>, levels: usize) -> Re
         while at < length {
             // struct linux_dirent64: inode 8, offset 8, length of the entry 2, type 1, name.
             let size = u16::from_ne_bytes([buffer[at + 16], buffer[at + 17]]) as usize;
+            // accepts: a name without its end, which the kernel does not write.
             let name = CStr::from_bytes_until_nul(&buffer[at + 19..at + size]).unwrap_or(c".");
             if name != c"." && name != c".." {
                 copy_entry(from, to, name, levels)?;
@@ -56,6 +57,7 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, levels: usi
             let mut target = [0u8; libc::PATH_MAX as usize];
             let length = sys::readlinkat(entry.as_fd(), c"", &mut target[..libc::PATH_MAX as usize - 1]);
             length.in_call(Call::Readlink)?;
+            // accepts: a text that fills the buffer; a link to nothing fails.
             let target = CStr::from_bytes_until_nul(&target).unwrap_or(c"");
             sys::symlinkat(target, to, name).in_call(Call::Symlink)?;
         }

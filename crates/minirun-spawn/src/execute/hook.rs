@@ -19,6 +19,7 @@ impl Executor<'_> {
         let (pid, pidfd) = match sys::clone3(Clone::default()).in_call(Call::Clone)? {
             Forked::Child => {
                 // 127 is what a shell says of a program that cannot be executed.
+                // accepts: any error; status 127 tells of it.
                 let _failed = become_program(&hook.path, argv, envp, state.as_fd());
                 sys::exit(127)
             }
@@ -30,6 +31,7 @@ impl Executor<'_> {
                 Ok(true) => break,
                 Ok(false) => {
                     // The hook leads a process group of its own, which goes with it.
+                    // accepts: ESRCH; nothing of it is left.
                     let _gone = sys::kill(-pid, libc::SIGKILL);
                     sys::wait(pid).in_call(Call::Wait)?;
                     self.detail.push(hook.path.to_bytes());

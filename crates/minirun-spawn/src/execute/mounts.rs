@@ -149,6 +149,7 @@ impl Executor<'_> {
     /// What the kernel has to say about a failed configuration: it leaves messages in the context (fsopen(2)).
     fn explain(&mut self, context: BorrowedFd<'_>, errno: Errno) -> Fault {
         let mut message = [0u8; 200];
+        // accepts: any error; it ends the kernel's messages, which only explain.
         while let Ok(length) = sys::read(context, &mut message) {
             // A message begins with its severity: "e tmpfs: Bad value for 'size'".
             let text = message[..length].trim_ascii_end();

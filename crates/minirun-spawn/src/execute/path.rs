@@ -117,6 +117,7 @@ impl Executor<'_> {
             match resolve(start.directory, start.path, flags, how) {
                 Ok(fd) => return Ok(Point { fd, made: false }),
                 Err(fault) if !fault.is(Errno::ENOENT) => return Err(fault),
+                // accepts: ENOENT, by the arm above: it is made.
                 Err(_) => {}
             }
             let mut way = Way::new(start.directory, how, start.path)?;

@@ -78,6 +78,7 @@ impl Executor<'_> {
                     return Ok(());
                 }
                 Err(fault) if name_has_slash => return Err(fault),
+                // accepts: any error of a candidate along PATH, as execvp(3) does; the program must be found in another.
                 Err(_) => {}
             }
         }
@@ -126,6 +127,7 @@ fn check_program(path: &CStr) -> Result<(), Fault> {
         return Err(Fault::check("permission denied (it is a directory)"));
     }
     // Root may do everything but execute what nobody may.
+    // accepts: any error, which is a refusal.
     if stat.st_mode & 0o111 == 0 || sys::faccess(path, libc::X_OK).is_err() {
         return Err(Fault::check("permission denied"));
     }

@@ -37,6 +37,7 @@ impl Executor<'_> {
         // Handing it over by itself would take a sendmsg, about which nobody may answer yet.
         let mut record = Record::of(Kind::Listener);
         record.step = listener.as_raw_fd() as u32;
+        // accepts: any error; without an agent init ends.
         let gone = record.send(self.audience()).is_err();
         if gone || !await_word(self.audience(), GO) {
             sys::exit(1)

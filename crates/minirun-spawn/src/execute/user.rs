@@ -33,6 +33,7 @@ pub(crate) fn session_keyring(name: &CStr) -> Result<(), Fault> {
 pub(crate) fn own_streams(uid: u32) -> Result<(), Fault> {
     for number in 0..3 {
         let stream = sys::inherited_fd(number);
+        // accepts: EBADF; a closed stream has no owner. Not given away, it is only less usable.
         let Ok(stat) = sys::fstat(stream) else { continue };
         let null = stat.st_rdev == libc::makedev(1, 3);
         let ours = match stat.st_mode & libc::S_IFMT {

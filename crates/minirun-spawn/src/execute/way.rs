@@ -79,6 +79,7 @@ impl<'r> Way<'r> {
             match self.look(there, libc::O_DIRECTORY) {
                 Ok(directory) => return Ok((directory, there)),
                 Err(fault) if there == 0 || !fault.is(Errno::ENOENT) => return Err(fault),
+                // accepts: ENOENT, by the arm above.
                 Err(_) => there = last(&self.bytes[..there]).start,
             }
         }
@@ -161,6 +162,7 @@ impl<'r> Way<'r> {
     /// Calls with a part of the path, ended where it ends.
     fn cut<T>(&mut self, part: Range<usize>, call: impl FnOnce(&CStr) -> T) -> T {
         let kept = std::mem::replace(&mut self.bytes[part.end], 0);
+        // accepts: no error: the NUL was written just before.
         let answer = call(CStr::from_bytes_until_nul(&self.bytes[part.start..=part.end]).unwrap_or(c""));
         self.bytes[part.end] = kept;
         answer

@@ -80,5 +80,6 @@ pub fn become_fd(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
 /// close(2) in a child that never returns to the owner of the descriptor: what is the parent's alone, such as a lock.
 pub fn abandon(fd: BorrowedFd<'_>) {
     // An error would mean that it is closed already.
+    // accepts: any error, which would mean that it is closed already.
     let _closed = syscall!(SYS_close, fd.as_raw_fd());
 }

@@ -149,6 +149,7 @@ pub fn setsid() -> Result<()> {
 
 /// exit_group(2): ends the process without running anything else.
 pub fn exit(status: i32) -> ! {
+    // accepts: any error; the next line ends the process as well.
     let _never = syscall!(SYS_exit_group, status);
     // Unless a seccomp filter denies it: a fault ends the process as well, where the C library would ask for ever.
     std::process::abort()
@@ -171,6 +172,7 @@ pub fn wipe_environment() {
 
 /// Writes a line to standard error and exits with status 125. For the allocator, which has no other voice.
 pub(crate) fn die(message: &[u8]) -> ! {
+    // accepts: any error; the status still says that something failed.
     let _best_effort = write(inherited_fd(libc::STDERR_FILENO), message);
     exit(125)
 }

@@ -2,6 +2,8 @@
 //!
 //! Nothing of the container is made. What only the container itself would show, a program that finds its libraries missing,
 //! is beyond this.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 mod identity;
 mod limits;

@@ -1,4 +1,6 @@
 //! Cgroups: one is made where containers get theirs, a process is born, frozen and killed in it, and it is removed.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};

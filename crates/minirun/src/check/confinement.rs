@@ -1,4 +1,6 @@
 //! What confines a container besides namespaces and cgroups: capabilities, seccomp, and the kernel's security modules.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::path::Path;
 

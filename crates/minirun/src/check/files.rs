@@ -1,4 +1,6 @@
 //! Places and programs of the host: the state directory, what it lies on, and what commands call.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::ffi::CString;
 use std::os::fd::AsFd as _;

@@ -1,4 +1,6 @@
 //! Mounts: the calls that make them, the file systems that every container has, overlays, and mapped ids.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,4 +1,6 @@
 //! Namespaces: each kind is made once.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::path::Path;
 

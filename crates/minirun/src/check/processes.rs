@@ -1,4 +1,6 @@
 //! Processes: how they are watched, executed, and limited.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::ffi::CString;
 use std::os::fd::AsFd as _;

@@ -2,6 +2,8 @@
 //!
 //! The child is a copy of this process and allocates nothing. It tells of a failure over a pipe, which closes at its end or
 //! when it executes another program.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -49,6 +49,7 @@ pub fn parse(text: &str) -> Result<Duration> {
     // Go's limit: 292 years.
     match i64::try_from(total) {
         Ok(total) => Ok(Duration::from_nanos(total.unsigned_abs())),
+        // accepts: a number that does not fit.
         Err(_) => bail!(too_long(text)),
     }
 }

@@ -119,6 +119,7 @@ impl Family<'_> {
         for (label, value) in labels {
             let _infallible = write!(text.out, ",{label}=\"{}\"", escaped(value));
         }
+        // accepts: no error: writing to a string cannot fail.
         let _infallible = match value.into() {
             Number::Whole(value) => writeln!(text.out, "}} {value}"),
             Number::Microseconds(value) => writeln!(text.out, "}} {}.{:06}", value / 1_000_000, value % 1_000_000),

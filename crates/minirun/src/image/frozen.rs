@@ -25,8 +25,10 @@ impl Frozen {
             Forked::Child => {
                 // Its own copy must go, or it would wait for itself.
                 drop(pipe);
+                // accepts: EPERM; it leads a session already.
                 let _already = sys::setsid();
                 while matches!(sys::read(end.as_fd(), &mut [0]), Err(sys::Errno::EINTR)) {}
+                // accepts: no error: the status tells of it.
                 sys::exit(i32::from(thaw(&cgroup).is_err()))
             }
             Forked::Parent { pid, .. } => pid,
@@ -55,6 +57,7 @@ impl Drop for Frozen {
 
 /// One that is gone needs nothing more.
 fn thaw(cgroup: &Cgroup) -> Result<()> {
+    // accepts: any error; to thaw says what is wrong.
     if cgroup.populated().is_ok_and(|populated| !populated) {
         return Ok(());
     }

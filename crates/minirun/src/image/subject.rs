@@ -35,6 +35,7 @@ impl Subject {
         }
         match store.find(argument)? {
             Some(entry) => Subject::of_container(&entry, argument),
+            // accepts: any error; then it is no bundle.
             None if Path::new(argument).join("config.json").exists() => {
                 bail!("container does not exist: {argument} (hint: {argument}/ is the bundle in that directory)")
             }
@@ -73,7 +74,9 @@ impl Subject {
 /// The container that has processes and was made from the bundle in this directory.
 fn container_of(store: &Store, bundle: &Path) -> Result<Option<String>> {
     // A state directory that is not there has no containers, also where it was named.
+    // accepts: any error; a store that cannot be read has no container that could be frozen.
     for id in store.ids().unwrap_or_default() {
+        // accepts: as above.
         if let Ok(Some(found)) = Found::peek(store, &id)
             && found.init.is_some()
             && found.record.bundle == bundle

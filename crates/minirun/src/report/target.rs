@@ -42,6 +42,7 @@ impl Target {
         }
         let path = after("file:").unwrap_or(value);
         // It counts from where the caller stands.
+        // accepts: any error; without a working directory a relative path stays.
         (!path.is_empty()).then(|| Target::File(std::path::absolute(path).unwrap_or_else(|_| path.into())))
     }
 

@@ -60,6 +60,7 @@ impl<'a> Flow<'a> {
         match answer {
             Ok(()) | Err(Errno::EINTR | Errno::EAGAIN) => {}
             Err(Errno::EIO) => self.hung = true,
+            // accepts: any error, which ends the copying.
             Err(_) => self.open = false,
         }
     }

@@ -15,9 +15,11 @@ const WHAT: usize = TEXT - 29;
 /// Prints the chart to standard error, where the container's own output is not.
 pub fn print(events: &[Event], began: u64) {
     let stderr = std::io::stderr();
+    // accepts: ENOTTY; what is no terminal has no width.
     let width = sys::window_size(stderr.as_fd()).map_or(0, |(_, columns)| usize::from(columns));
     let width = if width == 0 { 110 } else { width.clamp(TEXT + 10, 160) };
     let text = draw(events, began, sys::now(), width - TEXT, solid());
+    // accepts: any error; the chart is only shown.
     let _lost = std::io::Write::write_all(&mut stderr.lock(), text.as_bytes());
 }
 

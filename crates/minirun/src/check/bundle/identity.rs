@@ -1,4 +1,6 @@
 //! Who the container's process is: its limits, its user and its capabilities, taken on by a child.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use minirun_plan::{HostOp, Op, Step, limit_name};
 use minirun_sys as sys;

@@ -1,5 +1,7 @@
 //! The container's cgroup: made beside its place for a moment, with its filter and, where their controllers are enabled
 //! already, its knobs.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

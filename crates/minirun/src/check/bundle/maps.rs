@@ -1,4 +1,6 @@
 //! The id maps of a plan's new user namespace, read back.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use minirun_plan::Plan;
 

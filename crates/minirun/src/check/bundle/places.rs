@@ -1,4 +1,6 @@
 //! The files of the container: its root and layers, sources and places of mounts, nodes, the program and the hooks.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt as _;

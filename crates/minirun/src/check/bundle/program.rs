@@ -1,4 +1,6 @@
 //! Can a program be executed: is it there, may this user, and is what it needs there as well (execve(2))?
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::fs::File;
 use std::io::Read as _;

@@ -1,4 +1,6 @@
 //! The container's group in the resctrl file system: one like it is made for a moment, or the one that is there is read.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use minirun_plan::{Origin, ResctrlPlan};
 use minirun_spawn::SpawnError;

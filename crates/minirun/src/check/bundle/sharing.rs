@@ -1,5 +1,7 @@
 //! What the program gets of processors, disks, memory nodes and networks, and what security modules make of it: each asked
 //! for by a child, but devices are only looked for.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::ffi::CString;
 use std::os::fd::AsFd as _;

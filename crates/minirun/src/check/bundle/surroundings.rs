@@ -1,5 +1,7 @@
 //! What is around the container's process: namespaces, id maps, clocks, kernel parameters, and its file systems, each made
 //! for a moment in namespaces of the same kind.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, OwnedFd};

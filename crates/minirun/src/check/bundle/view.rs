@@ -2,6 +2,8 @@
 //!
 //! Links count from the container's root. What a file system of the kernel's own will show cannot be told, and is not
 //! guessed at.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
