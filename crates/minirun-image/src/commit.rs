@@ -85,6 +85,7 @@ impl<'a> Base<'a> {
         };
         let layers = record.layers.iter().map(stored).collect::<Result<_>>()?;
         // The image may be gone since: what it does not give any more is put together from the store.
+        // accepts: a reference of another form, which leads to no image.
         let reference = Reference::parse(&record.reference).ok().filter(|reference| !reference.is_standard_input());
         let source = reference.and_then(|reference| match reference.transport {
             // accepts: any error; the image may be gone.

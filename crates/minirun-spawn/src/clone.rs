@@ -204,6 +204,7 @@ fn enter_namespaces(plan: &Plan, opened: &Opened, channel: BorrowedFd<'_>) {
     let mut record = Record::of(Kind::Failed);
     if let Err(fault) = try_to_enter(plan, opened, &mut record) {
         (record.call, record.errno) = (fault.call as u32, fault.errno);
+        // accepts: any error; the parent sees the end of file.
         let _unheard = record.send(channel);
         sys::exit(1);
     }

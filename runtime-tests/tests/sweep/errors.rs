@@ -9,6 +9,9 @@ use nix::errno::Errno;
 use runtime_tests::{Bundle, Injected, Leaks, Point, inject, sample, survey, wait_until};
 use serde_json::json;
 
+/// A filter around the runtime that answers so holds for the container as well, which then has no use of a keyring.
+const EXCUSED: (i64, Errno) = (libc::SYS_keyctl, Errno::ENOSYS);
+
 const ERRORS: [Errno; 5] = [Errno::EPERM, Errno::ENOENT, Errno::EINVAL, Errno::EIO, Errno::ENOSYS];
 
 /// A command under test, and how its container is looked at.
@@ -36,6 +39,7 @@ pub(crate) fn sweep(name: &str, verb: Verb, make: impl Fn() -> Bundle, limit: Op
     let count = points.len();
     for (point, errno) in points {
         let (end, fault) = scene.disturbed(point, errno, &reference);
+        let fault = fault.filter(|_| Some(EXCUSED.0) != end.failed || EXCUSED.1 != errno);
         if let Some(fault) = fault {
             let call = end.failed.map_or_else(|| "none".to_owned(), |call| call.to_string());
             faults.push(format!("{point} (number {call}) fails with {errno:?}: status {}: {fault}", end.status));

@@ -72,11 +72,14 @@ impl Executor<'_> {
         sys::mount_setattr(old.as_fd(), true, cut_off, None).in_call(Call::MountSetattr)?;
         sys::fchdir(old.as_fd()).in_call(Call::Fchdir)?;
         // umount2(2) takes the topmost mount, and others may lie over the old root: the stage of an overlay does. Only when
-        // the old root itself is in no namespace any more does the kernel answer EINVAL.
+        // the old root itself is in no namespace any more does the kernel answer EINVAL. It is asked twice, because all of
+        // the host's files stay visible if that is no true answer.
+        let mut refused = false;
         loop {
             match sys::detach(c".") {
-                Ok(()) => {}
-                Err(sys::Errno::EINVAL) => break,
+                Ok(()) => refused = false,
+                Err(sys::Errno::EINVAL) if refused => break,
+                Err(sys::Errno::EINVAL) => refused = true,
                 Err(errno) => return Err(errno).in_call(Call::Umount),
             }
         }

@@ -28,13 +28,21 @@ fn is_null(fd: BorrowedFd<'_>) -> Result<bool, Fault> {
     Ok(stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3))
 }
 
+fn is_absence(fault: Fault) -> bool {
+    fault.is(Errno::ENOENT) || fault.is(Errno::ENOTDIR)
+}
+
 impl Executor<'_> {
     /// Opens a path that need not be there. Below a mount that init made, only that mount can say so. Elsewhere in the root
     /// whoever can rename its files may hide a path, but only one of those files.
     fn open_if_there(&self, path: &InRoot) -> Result<Option<OwnedFd>, Fault> {
         match self.open_in_root(path) {
             Ok(fd) => Ok(Some(fd)),
-            Err(fault) if fault.is(Errno::ENOENT) || fault.is(Errno::ENOTDIR) => Ok(None),
+            Err(fault) if is_absence(fault) => match self.open_by_name(path) {
+                Err(fault) if is_absence(fault) => Ok(None),
+                Err(fault) => Err(fault),
+                Ok(_) => Err(Fault::check("it was not found, and is there")),
+            },
             Err(fault) => Err(fault),
         }
     }
