@@ -189,13 +189,11 @@ fn programs_of_every_kind_are_let_through() {
     }
 }
 
-/// The profile of an engine, resolved for the same capabilities, lets through everything that this one does.
+/// An engine's profile in the form of config.json, for the capabilities above, lets through everything that this one does.
 #[test]
+#[ignore = "compares with the file that MINIRUN_ENGINE_PROFILE names"]
 fn an_engines_profile_is_not_stricter() {
-    let Some(path) = std::env::var_os("MINIRUN_ENGINE_PROFILE") else {
-        println!("MINIRUN_ENGINE_PROFILE=FILE compares with the profile in that file");
-        return;
-    };
+    let path = std::env::var_os("MINIRUN_ENGINE_PROFILE").expect("MINIRUN_ENGINE_PROFILE=FILE");
     let engine: Profile = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let (ours, theirs) = (Filter::with(&USUAL), Filter::of(&engine));
     let values =
@@ -203,9 +201,6 @@ fn an_engines_profile_is_not_stricter() {
     for (on, name, _) in Machine::native().calls() {
         for value in values {
             let (own, other) = (ours.on(on, name, &[value]).unwrap(), theirs.on(on, name, &[value]).unwrap());
-            if own != other {
-                println!("{on} {name}({value:#x}): {own}, and of the engine {other}");
-            }
             assert!(own != "allow" || other == "allow", "{on} {name}({value:#x}) is let through");
         }
     }

@@ -46,6 +46,5 @@ fn a_layer_that_zigzags_costs_the_same_at_every_depth() {
         assert!(deep < shallow + 400 * 10 + 180 * 40, "{way}: {shallow} calls at depth 60, {deep} at 240");
         let more = twice - deep;
         assert!(more < 400 * 40, "{way}: {more} calls for 400 more files");
-        println!("{way}: {shallow}, {deep}, {twice} calls");
     }
 }
