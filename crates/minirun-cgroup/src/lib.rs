@@ -32,7 +32,7 @@ pub use claim::{Mark, random_token};
 pub use delegation::{Verdict, delegated, own, usable};
 pub use error::{Cause, CgroupError};
 pub use hierarchy::{Hierarchy, Place};
-pub use mount::{CgroupMount, controllers, locate, mount_of, v1_controllers};
+pub use mount::{CgroupMount, controllers, locate, mount_of, v1_controllers, whole_mounts_of};
 pub use oom::OomWatch;
 pub use stats::Stats;
 

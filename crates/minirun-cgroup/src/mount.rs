@@ -74,6 +74,18 @@ pub fn mount_of(filesystem: &str) -> Result<Option<PathBuf>> {
     Ok(lines(&mountinfo()?).find(of_type).map(|line| unescape(line.point)))
 }
 
+/// Where file systems of these types are mounted as a whole, in the order of mountinfo, covered mounts included.
+///
+/// # Errors
+///
+/// `/proc/self/mountinfo` cannot be read.
+pub fn whole_mounts_of(filesystems: &[&str]) -> Result<Vec<PathBuf>> {
+    let whole = |line: &Line<'_>| {
+        line.root == b"/" && filesystems.iter().any(|filesystem| line.filesystem == filesystem.as_bytes())
+    };
+    Ok(lines(&mountinfo()?).filter(whole).map(|line| unescape(line.point)).collect())
+}
+
 /// Every mount point of cgroup2 among this process's mounts, covered ones included.
 pub(crate) fn mount_points() -> Result<Vec<PathBuf>> {
     let of_type = |line: &Line<'_>| line.filesystem == b"cgroup2";

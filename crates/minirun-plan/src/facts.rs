@@ -47,6 +47,8 @@ pub struct HostFacts {
     pub selinux: bool,
     /// Is the runtime in the host's first user namespace?
     pub initial_user_namespace: bool,
+    /// Where procfs and sysfs are mounted as a whole, in the order of mountinfo; told only with `--no-pivot`.
+    pub kernel_views: Vec<PathBuf>,
     /// Is it root of another one, but not of the mounts that it sees, so that it cannot copy them?
     pub others_mounts: bool,
 }

@@ -367,6 +367,8 @@ pub enum Op {
     },
     /// pivot_root(2): the root file system becomes `/`, the host's is detached.
     PivotRoot,
+    /// Take the host's procfs or sysfs at this path away, and whatever covers it: `--no-pivot`.
+    TakeAway(CString),
     /// chroot(2) into the root file system: `--no-pivot`.
     ChangeRoot {
         /// Was it mounted elsewhere than over `/`, where those look for it who enter the mount namespace later?
@@ -489,7 +491,7 @@ pub enum Op {
         filter: Box<Filter>,
         /// Without `noNewPrivileges` it takes CAP_SYS_ADMIN: the effective, permitted and inheritable sets to load it with.
         privileges: Option<(u64, u64, u64)>,
-        /// The same sets for afterwards, where others are to see the process before execve makes its sets anew.
+        /// The same sets for afterwards, where others are to see the process, or hooks run, before execve makes its sets anew.
         after: Option<(u64, u64, u64)>,
     },
     /// execve(2) of the program found.

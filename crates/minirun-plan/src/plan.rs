@@ -346,8 +346,8 @@ pub struct Hook {
     pub path: CString,
     /// Its argument vector.
     pub args: Vec<CString>,
-    /// Its environment.
-    pub env: Vec<CString>,
+    /// Its environment; without one the runtime's, in the container the program's.
+    pub env: Option<Vec<CString>>,
     /// How many seconds it may take.
     pub timeout: Option<u64>,
     /// The field that names it.

@@ -209,6 +209,7 @@ impl Op {
             Op::AwaitHooks { .. } => "await-hooks",
             Op::RunHook(_) => "hook",
             Op::PivotRoot => "pivot-root",
+            Op::TakeAway(_) => "take-away",
             Op::ChangeRoot { .. } => "change-root",
             Op::LsmAttribute { .. } => "lsm-attribute",
             Op::Sysctl { .. } => "sysctl",
@@ -258,9 +259,11 @@ impl Op {
             Op::OverlayStage { place, size } if size.is_empty() => place.to_string(),
             Op::OverlayStage { place, size } => format!("{place} size={}", size.to_string_lossy()),
             Op::LabelQueues(text) | Op::SessionKeyring(text) | Op::Hostname(text) | Op::Domainname(text) => show(text),
-            Op::PrivateParent(path) | Op::OverlayLower(path) | Op::OverlayUpper(path) | Op::OverlayWork(path) => {
-                show(path)
-            }
+            Op::PrivateParent(path)
+            | Op::TakeAway(path)
+            | Op::OverlayLower(path)
+            | Op::OverlayUpper(path)
+            | Op::OverlayWork(path) => show(path),
             Op::EnterDirectory(path) | Op::EnterDirectoryAsUser(path) => show(path),
             Op::Propagation(flags) | Op::RootPropagation(flags) => format!("/ {}", propagation(*flags)),
             Op::BindRoot(source, _) => show(source.path()),

@@ -58,6 +58,8 @@ pub enum StartError {
         /// execve's error number.
         errno: Errno,
     },
+    /// A startContainer hook failed.
+    Hook(String),
     /// Another step after the start failed.
     Step(String),
     /// Init could not be reached.
@@ -122,7 +124,7 @@ impl fmt::Display for StartError {
                     _ => Ok(()),
                 }
             }
-            StartError::Step(text) => f.write_str(text),
+            StartError::Hook(text) | StartError::Step(text) => f.write_str(text),
             StartError::Unreachable(errno) => write!(f, "container init does not answer: {}", words(*errno)),
         }
     }
@@ -150,7 +152,8 @@ impl StartError {
         let subject = text_of(&record.subject);
         let call = Call::name_of(record.call);
         let why = if call.is_empty() { detail } else { format!("{call}: {}{detail}", words(errno)) };
-        StartError::Step(format!("{subject}{why}"))
+        let text = format!("{subject}{why}");
+        if subject.starts_with("hooks.startContainer") { StartError::Hook(text) } else { StartError::Step(text) }
     }
 }
 
@@ -249,6 +252,14 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         }
         (Op::Mount { options, .. }, Errno::EACCES) if is_labelled(options) => {
             "in a user namespace tmpfs, devpts and overlay alone take linux.mountLabel"
+        }
+        (Op::Mount { filesystem, .. }, Errno::EPERM) if call == "fsmount" && filesystem.to_bytes() == b"proc" => {
+            "the /proc that is visible here is mounted over in parts, and the kernel refuses one without them: \
+             bind /proc instead"
+        }
+        (Op::Mount { filesystem, .. }, Errno::EPERM) if call == "fsmount" && filesystem.to_bytes() == b"sysfs" => {
+            "the /sys that is visible here is mounted over in parts, and the kernel refuses one without them: \
+             bind /sys instead"
         }
         (Op::Mount { .. }, Errno::EPERM) => "in a user namespace this may take namespaces of the container's own",
         (Op::Mount { point, .. }, Errno::ENOTDIR | Errno::ELOOP) if point.kind == RealDirectory => {

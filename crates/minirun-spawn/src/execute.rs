@@ -47,8 +47,8 @@ pub(crate) struct Opened {
     pub(crate) console: Option<OwnedFd>,
     /// Does the parent want to hear of each step?
     pub(crate) watched: bool,
-    /// The startContainer hooks' vectors, and the file that each of them reads the state from.
-    pub(crate) hooks: Vec<(sys::Argv, sys::Argv)>,
+    /// The startContainer hooks' vectors, of which the second may be the program's, and the file that each of them reads the state from.
+    pub(crate) hooks: Vec<(sys::Argv, Option<sys::Argv>)>,
     pub(crate) state: Option<OwnedFd>,
     /// Argument vector of the program.
     pub(crate) argv: sys::Argv,
@@ -90,6 +90,8 @@ pub(crate) struct Executor<'a> {
     watched: bool,
     /// Are the signals as the program expects them?
     signals_reset: bool,
+    /// Does a seccomp filter judge init's system calls?
+    filtered: bool,
     /// Which option of the step is at fault, if one is.
     option: Option<usize>,
     /// What the kernel says about the failure at hand.
@@ -114,6 +116,7 @@ pub(crate) fn init(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>, ga
         started: false,
         watched,
         signals_reset: false,
+        filtered: false,
         option: None,
         detail: Detail::new(),
     };
@@ -220,6 +223,7 @@ impl<'a> Executor<'a> {
             Op::AwaitHooks { readable } => self.await_hooks(*readable),
             Op::RunHook(i) => self.run_hook(*i),
             Op::PivotRoot => self.pivot_root(),
+            Op::TakeAway(view) => self.take_away(view),
             Op::ChangeRoot { elsewhere } => self.change_root(*elsewhere),
             Op::Terminal { size, multiplexers, console, controls, uid } => {
                 self.terminal(*size, multiplexers, console.as_ref(), *controls, *uid)

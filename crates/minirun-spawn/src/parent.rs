@@ -440,9 +440,17 @@ fn await_execution(
     mut next: impl FnMut() -> sys::Result<Option<(Record, i32)>>,
     hand_over: HandOver<'_>,
 ) -> Result<(), StartError> {
+    let mut in_hooks = false;
     loop {
         match next().map_err(StartError::Unreachable)? {
+            None if in_hooks => {
+                let text =
+                    "hooks.startContainer: container init ended while they ran (linux.seccomp may have ended it)";
+                return Err(StartError::Hook(text.to_owned()));
+            }
             None => return Ok(()),
+            Some((Record { kind: Kind::Hooks, .. }, _)) => in_hooks = true,
+            Some((Record { kind: Kind::HooksDone, .. }, _)) => in_hooks = false,
             Some((Record { kind: Kind::Listener, step, .. }, _)) => {
                 hand_over(step as RawFd).map_err(StartError::Step)?;
                 sys::write(channel, &[GO]).map_err(StartError::Unreachable)?;
@@ -464,11 +472,8 @@ pub fn ask_to_start(connection: BorrowedFd<'_>, hand_over: HandOver<'_>) -> Resu
 }
 
 /// The vectors of the startContainer hooks. One without an environment gets the container's, as with runc.
-fn hook_vectors(plan: &Plan) -> Vec<(sys::Argv, sys::Argv)> {
-    let vectors = |hook: &minirun_plan::Hook| {
-        let env = if hook.env.is_empty() { &plan.payload.env } else { &hook.env };
-        (sys::Argv::new(hook.args.clone()), sys::Argv::new(env.clone()))
-    };
+fn hook_vectors(plan: &Plan) -> Vec<(sys::Argv, Option<sys::Argv>)> {
+    let vectors = |hook: &minirun_plan::Hook| (sys::Argv::new(hook.args.clone()), hook.env.clone().map(sys::Argv::new));
     plan.hooks.start_container.iter().map(vectors).collect()
 }
 

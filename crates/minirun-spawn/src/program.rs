@@ -78,17 +78,18 @@ impl Running {
     }
 }
 
-/// Starts a hook with these standard streams; it dies with this process, and so does whatever it has started.
+/// Starts a hook with these standard streams in this directory, the bundle; it dies with this process, and so does whatever it
+/// has started.
 ///
 /// # Errors
 /// It could not be executed.
 pub fn start_hook(
     hook: &Hook,
     place: Where<'_>,
-    stdin: BorrowedFd<'_>,
-    output: BorrowedFd<'_>,
+    directory: &CStr,
+    (stdin, output): (BorrowedFd<'_>, BorrowedFd<'_>),
 ) -> sys::Result<Running> {
-    let (argv, envp) = (Argv::new(hook.args.clone()), Argv::new(hook.env.clone()));
+    let (argv, envp) = (Argv::new(hook.args.clone()), Argv::new(hook.env.clone().unwrap_or_default()));
     let (others, subreaper) = (keeper::children()?, sys::is_subreaper()?);
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0)?;
     let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
@@ -115,7 +116,7 @@ pub fn start_hook(
             sys::clone3(Clone::default())
         };
         let failed = match born() {
-            Ok(Forked::Child) => become_hook(&hook.path, &argv, &envp, rest, stdin, output),
+            Ok(Forked::Child) => become_hook(&hook.path, &argv, &envp, (rest, directory), (stdin, output)),
             Ok(Forked::Parent { pid, pidfd }) => {
                 // accepts: any error; the lifeline's end of file tells of it.
                 let _unheard = keeper::keep(pid, pidfd.as_fd(), keepers.as_fd());
@@ -145,14 +146,20 @@ fn become_hook(
     path: &CStr,
     argv: &Argv,
     envp: &Argv,
-    place: Where<'_>,
-    stdin: BorrowedFd<'_>,
-    output: BorrowedFd<'_>,
+    (place, directory): (Where<'_>, &CStr),
+    (stdin, output): (BorrowedFd<'_>, BorrowedFd<'_>),
 ) -> sys::Result<()> {
     sys::setsid()?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
     if let Where::Container { init, kinds } = place {
         sys::setns(init, kinds as libc::c_int)?;
+    }
+    match sys::chdir(directory) {
+        Ok(()) => {}
+        // The bundle may be gone by the time of poststop, and need not let the container's user in: that is no reason not to
+        // run the hook.
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => sys::chdir(c"/")?,
+        Err(errno) => return Err(errno),
     }
     sys::become_fd(stdin, 0)?;
     sys::become_fd(output, 1)?;

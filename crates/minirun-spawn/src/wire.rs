@@ -37,6 +37,10 @@ pub(crate) enum Kind {
     Step = 6,
     /// A seccomp filter notifies on the descriptor whose number is in the place of the step; init waits for [`GO`].
     Listener = 7,
+    /// Init is about to run startContainer hooks under a seccomp filter.
+    Hooks = 8,
+    /// It has run them.
+    HooksDone = 9,
 }
 
 /// A message of init.
@@ -118,6 +122,8 @@ impl Record {
             5 => Kind::Kept,
             6 => Kind::Step,
             7 => Kind::Listener,
+            8 => Kind::Hooks,
+            9 => Kind::HooksDone,
             _ => return None,
         };
         let time = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));

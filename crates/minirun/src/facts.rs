@@ -97,6 +97,10 @@ pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFa
     let joined_setgroups_denied = joined.is_some_and(|path| joined_denies_setgroups(path).unwrap_or(false));
     let labelled = linux.and_then(|linux| linux.mount_label.as_ref()).is_some_and(|label| !label.is_empty());
     let selinux = labelled && has_file_system("selinuxfs")?;
+    let kernel_views = match call.has("no-pivot") {
+        true => minirun_cgroup::whole_mounts_of(&["proc", "sysfs"])?,
+        false => Vec::new(),
+    };
     Ok((
         HostFacts {
             cgroup_base,
@@ -105,6 +109,7 @@ pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFa
             resctrl: resctrl_for(spec)?,
             nodes: nodes_for(spec)?,
             selinux,
+            kernel_views,
             ..facts
         },
         mount,

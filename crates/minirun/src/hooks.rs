@@ -5,7 +5,10 @@
 //! waiting, and writes to a pipe that is read until the hook has ended, not until the pipe is closed: a grandchild may
 //! keep it open.
 
+use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::report::describe;
@@ -22,7 +25,7 @@ use serde::Serialize;
 use crate::cli::SPEC_VERSION;
 use crate::container::{Record, Status};
 use crate::run;
-use crate::trace::doing;
+use crate::trace::{self, doing};
 
 /// How much of a hook's output is kept for its error: the end, in bytes.
 const TAIL: usize = 4096;
@@ -57,32 +60,45 @@ pub fn state_of(record: &Record, status: Status, pid: i32) -> Result<Vec<u8>> {
 /// The hooks that run before the root is changed: two lists in the runtime's namespaces, one in the container's.
 pub fn before_pivot(hooks: &Hooks, record: &Record, pid: i32, init: BorrowedFd<'_>, kinds: u64) -> Result<()> {
     let state = state_of(record, Status::Creating, pid)?;
-    run_all(&hooks.prestart, Where::Runtime, &state)?;
-    run_all(&hooks.create_runtime, Where::Runtime, &state)?;
-    run_all(&hooks.create_container, Where::Container { init, kinds }, &state)
+    run_all(&hooks.prestart, Where::Runtime, &record.bundle, &state)?;
+    run_all(&hooks.create_runtime, Where::Runtime, &record.bundle, &state)?;
+    run_all(&hooks.create_container, Where::Container { init, kinds }, &record.bundle, &state)
 }
 
-/// Runs hooks one after the other; the first that fails ends it.
-pub fn run_all(hooks: &[Hook], place: Where<'_>, state: &[u8]) -> Result<()> {
-    hooks.iter().try_for_each(|hook| run(hook, place, state).with_context(|| hook.origin.to_string()))
+/// Runs hooks one after the other in the bundle; the first that fails ends it.
+pub fn run_all(hooks: &[Hook], place: Where<'_>, bundle: &Path, state: &[u8]) -> Result<()> {
+    hooks.iter().try_for_each(|hook| run(hook, place, bundle, state).with_context(|| hook.origin.to_string()))
 }
 
 /// Runs hooks one after the other; one that fails is only warned about (runtime-spec, "poststop").
-pub fn run_and_warn(hooks: &[Hook], state: &[u8]) {
+pub fn run_and_warn(hooks: &[Hook], bundle: &Path, state: &[u8]) {
     for hook in hooks {
-        if let Err(error) = run(hook, Where::Runtime, state) {
+        if let Err(error) = run(hook, Where::Runtime, bundle, state) {
             log::warn!("{}: {}", hook.origin, describe(&error));
         }
     }
 }
 
-fn run(hook: &Hook, place: Where<'_>, state: &[u8]) -> Result<()> {
+/// The environment of this process, which hooks without one of their own inherit.
+fn own_environment() -> Vec<CString> {
+    let entry = |(mut name, value): (OsString, OsString)| {
+        name.push("=");
+        name.push(value);
+        // What came by execve has no NUL in it.
+        CString::new(name.into_vec()).ok()
+    };
+    std::env::vars_os().filter(|(name, _)| name != trace::BEGAN).filter_map(entry).collect()
+}
+
+fn run(hook: &Hook, place: Where<'_>, bundle: &Path, state: &[u8]) -> Result<()> {
     let path = hook.path.to_string_lossy();
     let _running = doing("hook", || path.clone().into_owned(), hook.origin.as_str());
     let input = file_of(state)?;
     let (output, write_end) = nix::unistd::pipe2(OFlag::O_CLOEXEC).context("pipe2")?;
     nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("fcntl")?;
-    let running = start_hook(hook, place, input.as_fd(), write_end.as_fd())
+    let with_environment = Hook { env: Some(hook.env.clone().unwrap_or_else(own_environment)), ..hook.clone() };
+    let directory = CString::new(bundle.as_os_str().as_bytes()).context("the bundle's path")?;
+    let running = start_hook(&with_environment, place, &directory, (input.as_fd(), write_end.as_fd()))
         .map_err(|errno| anyhow!("run hook {path}: {}", errno.desc().to_lowercase()))?;
     drop(write_end);
     let mut tail = Vec::new();

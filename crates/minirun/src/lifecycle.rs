@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::{Cgroup, Mark, Place};
 use minirun_plan::{Hook, Knob, ResctrlPlan};
 use minirun_spawn::resctrl::MadeGroups;
-use minirun_spawn::{Attendant, Extras, Gate, Init, Part, SpawnError, Watcher, ask_to_start, spawn};
+use minirun_spawn::{Attendant, Extras, Gate, Init, Part, SpawnError, StartError, Watcher, ask_to_start, spawn};
 use minirun_sys as sys;
 use minirun_systemd::Manager;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
@@ -398,14 +398,30 @@ pub fn start(call: &Call) -> Result<()> {
     let init = found.init.context("container init has ended")?;
     let pid = found.record.init.map_or(0, |init| init.pid);
     let filtered = Filtered { entry: &entry, record: &found.record, status: Status::Created, pid, pidfd: init.as_fd() };
-    ask_to_start(gate.as_fd(), &mut |number| filtered.notify(number))?;
+    match ask_to_start(gate.as_fd(), &mut |number| filtered.notify(number)) {
+        Ok(()) => {}
+        // The life of a container whose hook fails ends here, with poststop (runtime-spec, "Lifecycle", steps 7, 12 and 13).
+        Err(error @ StartError::Hook(_)) => {
+            return Err(add_undo(error.into(), remove_traces(entry, &found.record, Some(init))));
+        }
+        Err(error) => return Err(error.into()),
+    }
     drop(starting);
     entry.remove_gate()?;
     let hooks = hooks_after_start(&entry, &found.record)?;
     // What comes may take long, and others, the hooks themselves among them, want to do something with the container.
     drop(entry);
-    after_start(&hooks, &found.record)?;
+    if let Err(error) = after_start(&hooks, &found.record) {
+        return Err(add_undo(error, delete_same(&store(call)?, &found.record)));
+    }
     notify.map_or(Ok(()), |notify| notify.wait(init.as_fd(), pid))
+}
+
+/// Deletes this container, unless it was deleted meanwhile, and perhaps another was made under its id.
+pub fn delete_same(store: &Store, record: &Record) -> Result<()> {
+    let Some(entry) = store.find(&record.id)? else { return Ok(()) };
+    let now = Record::parse(&entry.read_record()?.unwrap_or_default())?;
+    if now.init == record.init { remove_traces(entry, &now, None) } else { Ok(()) }
 }
 
 /// The poststart hooks.
@@ -418,7 +434,7 @@ pub fn hooks_after_start(entry: &Entry, record: &Record) -> Result<Vec<Hook>> {
 pub fn after_start(poststart: &[Hook], record: &Record) -> Result<()> {
     let Some(init) = record.init else { return Ok(()) };
     let state = hooks::state_of(record, Status::Running, init.pid)?;
-    let done = hooks::run_all(poststart, minirun_spawn::Where::Runtime, &state);
+    let done = hooks::run_all(poststart, minirun_spawn::Where::Runtime, &record.bundle, &state);
     // accepts: no error: it is returned below.
     if done.is_err()
         && let Some(process) = init.open()?

@@ -157,7 +157,7 @@ pub fn remove_traces(entry: Entry, record: &Record, init: Option<Process>) -> Re
     let hooks = record.hooks_after_create.then(|| entry.read_config().and_then(|text| hooks::of_config(&text)));
     entry.remove()?;
     if let Some(hooks) = hooks {
-        hooks::run_and_warn(&hooks?.poststop, &hooks::state_of(record, Status::Stopped, 0)?);
+        hooks::run_and_warn(&hooks?.poststop, &record.bundle, &hooks::state_of(record, Status::Stopped, 0)?);
     }
     Ok(())
 }

@@ -14,8 +14,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::agent::Filtered;
 use crate::cli::Call;
-use crate::container::{Record, Status};
-use crate::lifecycle::{Created, Starter, after_start, hooks_after_start, make, store};
+use crate::container::Status;
+use crate::lifecycle::{Created, Starter, after_start, delete_same, hooks_after_start, make, store};
 use crate::notify::Notify;
 use crate::removal::{add_undo, remove_traces};
 use crate::store::Entry;
@@ -56,7 +56,7 @@ pub fn run(call: &Call) -> Result<ExitCode> {
     drop(entry);
     if let Err(error) = after_start(&hooks, &container.record) {
         container.init.kill();
-        return Err(add_undo(error, delete_own(call, &id, &container)));
+        return Err(add_undo(error, delete_same(&store(call)?, &container.record)));
     }
     trace::executed();
     if detached {
@@ -76,7 +76,7 @@ pub fn run(call: &Call) -> Result<ExitCode> {
     // accepts: no error: it is returned below.
     report_oom(&container, ended.as_ref().is_ok_and(|status| libc::WIFSIGNALED(*status)));
     if !call.has("keep") {
-        delete_own(call, &id, &container)?;
+        delete_same(&store(call)?, &container.record)?;
     }
     Ok(ExitCode::from(status_code(ended?)))
 }
@@ -93,13 +93,6 @@ fn start(entry: &Entry, container: &mut Created, mut terminal: Option<&mut Atten
         terminal.drain();
     }
     Ok(started?)
-}
-
-/// Deletes the container, unless it was deleted meanwhile, and perhaps another was made under its id.
-fn delete_own(call: &Call, id: &str, container: &Created) -> Result<()> {
-    let Some(entry) = store(call)?.find(id)? else { return Ok(()) };
-    let now = Record::parse(&entry.read_record()?.unwrap_or_default())?;
-    if now.init == container.record.init { remove_traces(entry, &now, None) } else { Ok(()) }
 }
 
 /// An id that no other container has: time and pid never repeat together.

@@ -172,9 +172,10 @@ fn the_programs_are_the_hosts() {
     }
 }
 
+/// Without `env` a hook has the runtime's environment, in the container the program's; an empty list means none.
 #[test]
-fn the_environment_is_the_hooks_alone() {
-    let peers = [("runc", "1.1 gives them its own process's"), ("crun", "gives startContainer none")];
+fn the_environment_is_the_hooks_or_the_runtimes() {
+    let peers = [("runc", "1.1 takes an empty list for none"), ("crun", "1.8.1 gives startContainer none")];
     may_fail_on(&peers, || {
         let (mut bundle, directory) = shared();
         // The colon keeps the shell from becoming the last command, whose environment would be read instead.
@@ -183,23 +184,61 @@ fn the_environment_is_the_hooks_alone() {
         };
         for (point, _) in POINTS.iter().filter(|(point, _)| *point != "createContainer") {
             bundle = hooked(bundle, point, tell(&format!("{point}.none")));
-            let mut with = tell(&format!("{point}.some"));
-            with["env"] = json!(["A=b", "C="]);
-            bundle = hooked(bundle, point, with);
+            for (name, env) in [("some", json!(["A=b", "C="])), ("empty", json!([]))] {
+                let mut with = tell(&format!("{point}.{name}"));
+                with["env"] = env;
+                bundle = hooked(bundle, point, with);
+            }
         }
+        bundle = hooked(bundle, "createContainer", hook(&format!("echo $OF_CALLER > {}/inside", directory.display())));
         let bundle = bundle.with(|config| config["process"]["env"] = json!(["PATH=/bin", "OF=process"]));
         let mut command = bundle.command_for("run", &[]);
         bundle.finish(command.env("OF_CALLER", "1")).success();
         for (point, _) in POINTS.iter().filter(|(point, _)| *point != "createContainer") {
             let read = |name: &str| fs::read_to_string(directory.join(format!("{point}.{name}"))).unwrap();
-            assert_eq!(read("some"), "A=b\nC=\n", "{point}");
+            assert_eq!((read("some").as_str(), read("empty").as_str()), ("A=b\nC=\n", ""), "{point}");
             let none = read("none");
-            assert!(!none.contains("OF_CALLER"), "{point}: {none}");
-            let wanted = if *point == "startContainer" { "PATH=/bin\nOF=process\n" } else { "" };
-            let known = [("runc", "1.1 gives them its own process's"), ("crun", "as runc")];
-            may_fail_on(&known, || assert_eq!(none, wanted, "{point}"));
+            if *point == "startContainer" {
+                assert_eq!(none, "PATH=/bin\nOF=process\nHOME=/root\n");
+            } else {
+                assert!(none.lines().any(|line| line == "OF_CALLER=1"), "{point}: {none}");
+                assert!(!none.contains("OF=process"), "{point}: {none}");
+            }
+        }
+        assert_eq!(fs::read_to_string(directory.join("inside")).unwrap(), "1\n");
+    });
+}
+
+/// Hooks start in the bundle, as runc's and crun's do in `create`; startContainer in the program's working directory.
+#[test]
+fn hooks_start_in_the_bundle() {
+    let peers = [("runc", "1.1 runs createContainer in the root"), ("crun", "1.8.1 runs createContainer in the root")];
+    may_fail_on(&peers, || {
+        let (mut bundle, directory) = shared();
+        for (point, _) in POINTS {
+            bundle = hooked(bundle, point, hook(&format!("pwd > {}/{point}", directory.display())));
+        }
+        let bundle = bundle.with(|config| config["process"]["cwd"] = "/home".into());
+        bundle.run().success();
+        for (point, _) in POINTS {
+            let seen = fs::read_to_string(directory.join(point)).unwrap();
+            let wanted = if point == "startContainer" { "/home".into() } else { bundle.path().display().to_string() };
+            assert_eq!(seen.trim(), wanted, "{point}");
         }
     });
+}
+
+/// One of poststop runs although the bundle has gone.
+#[test]
+fn a_hook_runs_without_the_bundle() {
+    let (bundle, directory) = shared();
+    let bundle = hooked(bundle, "poststop", hook(&format!("pwd > {}/seen", directory.display()))).probe("pause");
+    bundle.try_create().success();
+    fs::rename(bundle.path(), bundle.home().join("moved")).unwrap();
+    let known = [("runc", "starts where delete was called")];
+    bundle.call(&["delete", "-f", bundle.id()]).success();
+    may_fail_on(&known, || assert_eq!(fs::read_to_string(directory.join("seen")).unwrap(), "/\n"));
+    fs::rename(bundle.home().join("moved"), bundle.path()).unwrap();
 }
 
 #[test]

@@ -279,6 +279,46 @@ fn no_pivot_leaves_the_callers_views_of_the_kernel_alone() {
     });
 }
 
+/// The kernel lets a user namespace mount procfs only if a whole one is visible in the mount namespace already, and without
+/// a pivot the host's are, wherever they are mounted. Another mount may cover them.
+#[test]
+fn no_pivot_leaves_no_procfs_that_lets_another_be_mounted() {
+    for cover in ["", "mount -t tmpfs none $H/second;", "mount -t tmpfs none $H/third;"] {
+        let bundle = Bundle::base().sh("/bin/busybox unshare -Umpr -f /bin/mount -t proc proc /mnt; echo status=$?");
+        for directory in ["second", "third/proc"] {
+            fs::create_dir_all(bundle.home().join(directory)).unwrap();
+        }
+        let call = bundle.command_for("run", &["--no-pivot"]);
+        let script =
+            format!("H=\"$1\"; shift; for d in second third/proc; do mount -t proc proc $H/$d; done; {cover} \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-euc", &script, "sh"]);
+        let output = bundle.finish(command.arg(bundle.home()).arg(call.get_program()).args(call.get_args()));
+        let known = [("runc", "1.1 takes the uppermost away"), ("crun", "1.8.1 takes /proc away alone")];
+        may_fail_on(&known, || match cover.contains("third") {
+            // One that a mount above it hides cannot be reached.
+            true => assert!(output.failure().contains("--no-pivot: take-away")),
+            false => assert_ne!(output.value("status"), "0"),
+        });
+    }
+}
+
+/// A new /proc where the visible one is masked, which the kernel refuses in a user namespace.
+#[test]
+fn a_new_proc_under_a_masked_one_is_refused_in_words() {
+    let bundle = Bundle::base().user_namespace(100_000, 65536);
+    let call = bundle.command_for("create", &[]);
+    let script = "mount -t tmpfs none /proc/irq; \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-euc", script, "sh"]);
+    let output = bundle.finish(command.arg(call.get_program()).args(call.get_args()));
+    let known = [("runc", "does not say why"), ("crun", "does not say why")];
+    may_fail_on(&known, || {
+        let message = output.failure();
+        assert!(message.contains("mounts[0]: ") && message.contains("bind /proc instead"), "{message}");
+    });
+}
+
 /// A volume as Kubernetes has them with `mountPropagation: Bidirectional`, on the mount at `/`.
 #[test]
 fn what_is_mounted_below_a_shared_volume_reaches_the_host() {

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use runtime_tests::{Bundle, Receiver, Runtime, fails_on};
+use runtime_tests::{Bundle, Receiver, Runtime, fails_on, may_fail_on};
 use serde_json::{Value, json};
 
 /// mkdir with a path that is not there to be read: a filter that lets it through shows as `EFAULT`.
@@ -357,4 +357,67 @@ fn features_are_those_that_work() {
 fn a_filter_that_denies_everything_ends_the_container() {
     let output = filtered(json!({"defaultAction": "SCMP_ACT_ERRNO"})).run();
     assert_ne!(output.status, 0, "{}", output.stderr);
+}
+
+/// The configuration with these words of the probe as a startContainer hook.
+fn with_hook(bundle: Bundle, words: &str) -> Bundle {
+    let args: Vec<_> = std::iter::once("probe").chain(words.split(' ')).collect();
+    bundle.with(|config| config["hooks"]["startContainer"] = json!([{"path": "/bin/probe", "args": args}]))
+}
+
+/// The hook's program comes from the container, so the filter is for it as well.
+#[test]
+fn start_container_hooks_run_under_the_filter() {
+    each_way(&mkdir("SCMP_ACT_ERRNO"), |bundle| {
+        let seen = with_hook(bundle, MKDIR).run();
+        may_fail_on(&[("runc", "1.1 throws the output away")], || assert_eq!(seen.value("errno"), "EPERM"));
+    });
+}
+
+/// Engines deny clone3, whose flags a filter cannot see.
+#[test]
+fn start_container_hooks_run_without_clone3() {
+    let profile = rule(json!({"names": ["clone3", "mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}));
+    each_way(&profile, |bundle| {
+        let seen = with_hook(bundle, MKDIR).run();
+        may_fail_on(&[("runc", "1.1 throws the output away")], || assert_eq!(seen.value("errno"), "ENOSYS"));
+    });
+    each_way(&default_profile(), |bundle| drop(with_hook(bundle, "status").run().success()));
+}
+
+#[test]
+fn a_filter_that_lets_no_hook_run_is_named() {
+    let known = [("runc", "1.1 reports success"), ("crun", "has words of its own")];
+    for (action, said) in [
+        ("SCMP_ACT_ERRNO", "linux.seccomp must allow what init does to run startContainer hooks"),
+        ("SCMP_ACT_KILL_PROCESS", "container init ended while they ran"),
+    ] {
+        let names = ["clone", "clone3", "fork", "vfork"];
+        let bundle = with_hook(filtered(rule(json!({"names": names, "action": action}))), "status");
+        may_fail_on(&known, || {
+            let message = bundle.run().failure();
+            assert!(message.contains("hooks.startContainer") && message.contains(said), "{message}");
+            bundle.assert_nothing_left();
+            let container = with_hook(filtered(rule(json!({"names": names, "action": action}))), "status").create();
+            let message = container.call(&["start"], &[]).failure();
+            assert!(message.contains("hooks.startContainer") && message.contains(said), "{message}");
+            container.bundle().assert_nothing_left();
+        });
+    }
+}
+
+/// What loading the filter took is given up before the hooks of the container run.
+#[test]
+fn init_gives_up_the_privilege_of_the_filter_before_hooks() {
+    let bundle = filtered(mkdir("SCMP_ACT_ERRNO")).with(|config| {
+        config["process"]["noNewPrivileges"] = false.into();
+        let script = "/bin/grep -E 'Cap(Eff|Prm)' /proc/1/status";
+        config["hooks"]["startContainer"] = json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]);
+    });
+    let seen = bundle.run().success();
+    let sets: Vec<_> = seen.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    let holds = |set: &&str| u64::from_str_radix(set, 16).unwrap() >> 21 & 1 == 1;
+    may_fail_on(&[("runc", "1.1 throws the output away")], || {
+        assert!(sets.len() == 2 && !sets.iter().any(holds), "{seen}");
+    });
 }

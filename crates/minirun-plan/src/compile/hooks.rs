@@ -68,7 +68,7 @@ fn one(problems: &mut Problems, hook: &oci_spec::runtime::Hook, origin: Origin) 
         texts.iter().enumerate().map(|(i, text)| c_string(problems, text, &list.index(i))).collect()
     };
     let args = strings(hook.args().as_deref().unwrap_or(&[]), "args");
-    let env = strings(hook.env().as_deref().unwrap_or(&[]), "env");
+    let env = hook.env().as_deref().map(|env| strings(env, "env"));
     let path = c_string(problems, &path, &origin.field("path"));
     let args = if args.is_empty() { vec![path.clone()] } else { args };
     Hook { path, args, env, timeout: timeout.map(|seconds| seconds.unsigned_abs()), origin }

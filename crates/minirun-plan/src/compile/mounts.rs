@@ -1,9 +1,10 @@
 //! The root file system, `mounts`, and the views of it that the container must not have.
 
 use std::ffi::{CStr, CString};
+use std::path::Path;
 
 use super::mount_options::{MountOptions, NODEV, NOEXEC, NOSUID, RDONLY};
-use super::{Draft, RootSource, labels, namespaces};
+use super::{Draft, RootSource, c_string, labels, namespaces};
 use crate::spec::{Linux, Mount, Spec};
 use crate::{Attributes, FsOption, IdMaps, InRoot, MountPoint, Op, Origin, PointKind, RootPlace, Source, Step};
 
@@ -435,10 +436,35 @@ pub(super) fn change_root(draft: &mut Draft<'_>) {
                 .problem(&Origin::of("--no-pivot"), "not possible with a user namespace: the host's mounts would stay");
         }
         true => {
+            take_views_away(draft);
             let over_slash = |step: &Step| matches!(step.op, Op::BindRoot(_, RootPlace::OverSlash));
             let elsewhere = !draft.init.iter().any(over_slash);
             draft.step(Op::ChangeRoot { elsewhere }, Origin::of("--no-pivot"));
         }
+    }
+}
+/// With the host's root beneath, the kernel finds the host's procfs and sysfs when the container wants to mount its own in a
+/// user namespace, and then lets it do so without the masks (`mount_too_revealing`).
+fn take_views_away(draft: &mut Draft<'_>) {
+    let origin = Origin::of("--no-pivot");
+    let under = |view: &Path| {
+        Path::new(draft.request.root_path).parent().is_some() && view.starts_with(draft.request.root_path)
+    };
+    // Where hooks look for the root it is mounted over its own path, and covers them.
+    let covered = draft.hooks.before_pivot();
+    // The last first: it lies on the others.
+    let views = &draft.facts.kernel_views;
+    for (i, view) in views.iter().enumerate().rev() {
+        if views[i + 1..].contains(view) {
+            // They lie on each other, and go together.
+            continue;
+        }
+        if covered && under(view) {
+            let text = format!("{} is mounted inside root.path (hint: unmount it)", view.display());
+            draft.problems.add(&origin, text);
+        }
+        let path = c_string(&mut draft.problems, &view.to_string_lossy(), &origin);
+        draft.init.push(Step { op: Op::TakeAway(path), origin: origin.clone() });
     }
 }
 

@@ -77,8 +77,11 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further
         draft.step(Op::EnterPidNamespace { terminal: process.terminal }, Origin::of("linux.namespaces (pid)"));
     }
     draft.step(Op::AwaitStart, Origin::of("start"));
+    let privileges = (kept != 0).then_some((effective | kept, with_kept, inheritable));
+    let hooked = !draft.hooks.start_container.is_empty();
+    let after = (kept != 0 && hooked).then_some((effective, permitted, inheritable));
+    seccomp::load(draft, filter, privileges, after);
     super::hooks::start_container(draft);
-    seccomp::load(draft, filter, (kept != 0).then_some((effective | kept, with_kept, inheritable)));
     draft.step(Op::Execute, Origin::of("process.args").index(0));
 }
 

@@ -1,6 +1,7 @@
 //! `linux.seccomp`: the filter, and the privilege that loading it takes.
 //!
-//! It is loaded last, before nothing but execve: a profile is made for the program, and need not allow what init does.
+//! It is loaded last, before nothing but execve: a profile is made for the program, and need not allow what init does. Where
+//! there are startContainer hooks it is loaded before them, because their programs come from the container as well.
 //! Without `noNewPrivileges` that takes CAP_SYS_ADMIN until then, which a container seldom has. So init keeps it among its
 //! permitted capabilities. The program does not get it: execve(2) makes the sets anew, from the bounding, the inheritable
 //! and the ambient one (capabilities(7)), which are without it.
@@ -99,8 +100,13 @@ pub(super) fn load_early(
 }
 
 /// Loads it: with these effective, permitted and inheritable capabilities, if it takes some.
-pub(super) fn load(draft: &mut Draft<'_>, filter: Option<Filter>, privileges: Option<(u64, u64, u64)>) {
+pub(super) fn load(
+    draft: &mut Draft<'_>,
+    filter: Option<Filter>,
+    privileges: Option<(u64, u64, u64)>,
+    after: Option<(u64, u64, u64)>,
+) {
     if let Some(Filter(filter)) = filter {
-        draft.step(Op::Seccomp { filter: Box::new(filter), privileges, after: None }, Origin::of(PLACE));
+        draft.step(Op::Seccomp { filter: Box::new(filter), privileges, after }, Origin::of(PLACE));
     }
 }

@@ -11,16 +11,29 @@ use crate::wire::{Call, Decimal, Fault, In};
 impl Executor<'_> {
     /// Runs it and waits for it: the state on its standard input, its output where the container's goes.
     pub(crate) fn run_hook(&mut self, i: usize) -> Result<(), Fault> {
+        let done = self.run_and_wait(i);
+        if let Err(fault) = &done
+            && self.filtered
+            && fault.errno != 0
+        {
+            self.detail.push(super::seccomp::BLAME);
+        }
+        done
+    }
+
+    fn run_and_wait(&mut self, i: usize) -> Result<(), Fault> {
         let Some((hook, (argv, envp))) = self.plan.hooks.start_container.get(i).zip(self.opened.hooks.get(i)) else {
             return Err(Fault::check("there is no such hook"));
         };
         let Some(state) = &self.opened.state else { return Err(Fault::check("there is no state for the hook")) };
         sys::rewind(state.as_fd()).in_call(Call::Seek)?;
-        let (pid, pidfd) = match sys::clone3(Clone::default()).in_call(Call::Clone)? {
+        // One without an environment has the program's, HOME included.
+        let envp = envp.as_ref().unwrap_or(&self.opened.envp);
+        let (pid, pidfd) = match fork().in_call(Call::Clone)? {
             Forked::Child => {
                 // 127 is what a shell says of a program that cannot be executed.
                 // accepts: any error; status 127 tells of it.
-                let _failed = become_program(&hook.path, argv, envp, state.as_fd());
+                let _failed = become_program(&hook.path, argv, envp, state.as_fd(), self.signals_reset);
                 sys::exit(127)
             }
             Forked::Parent { pid, pidfd } => (pid, pidfd),
@@ -59,11 +72,27 @@ impl Executor<'_> {
     }
 }
 
-fn become_program(path: &std::ffi::CStr, argv: &Argv, envp: &Argv, stdin: BorrowedFd<'_>) -> sys::Result<()> {
+/// Filters cannot look into what clone3(2) is asked for, so many deny it, and C libraries go on with clone(2).
+fn fork() -> sys::Result<Forked> {
+    match sys::clone3(Clone::default()) {
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) => sys::clone_plainly(),
+        answer => answer,
+    }
+}
+
+fn become_program(
+    path: &std::ffi::CStr,
+    argv: &Argv,
+    envp: &Argv,
+    stdin: BorrowedFd<'_>,
+    signals_reset: bool,
+) -> sys::Result<()> {
     sys::setsid()?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
     sys::become_fd(stdin, 0)?;
     sys::cloexec_from(3)?;
-    sys::reset_signals()?;
+    if !signals_reset {
+        sys::reset_signals()?;
+    }
     Err(sys::execve(path, argv, envp))
 }

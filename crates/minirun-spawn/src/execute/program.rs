@@ -7,7 +7,7 @@ use minirun_sys as sys;
 use minirun_sys::Errno;
 
 use super::Executor;
-use crate::wire::{Call, Fault, In};
+use crate::wire::{Call, Fault, In, Kind, Record};
 
 /// Writes a kernel parameter through the host's /proc: which namespace is meant is told from the writer, and the
 /// container's own /proc could be something else (CVE-2025-52881).
@@ -102,6 +102,9 @@ impl Executor<'_> {
             _ => None,
         });
         let Some(path) = candidates else { return Err(Fault::check("no program was looked for")) };
+        if self.filtered && !self.plan.hooks.start_container.is_empty() {
+            Record::of(Kind::HooksDone).send(self.audience()).in_call(Call::Write)?;
+        }
         let errno = sys::execve(path, &self.opened.argv, &self.opened.envp);
         self.detail.push(path.to_bytes());
         Err(Fault { call: Call::Execve, errno: errno as i32, text: "" })

@@ -86,10 +86,8 @@ impl Executor<'_> {
         sys::chdir(c"/").in_call(Call::Chdir)
     }
 
-    /// `--no-pivot`: the host's root stays beneath, so its views of the kernel are taken away first.
+    /// `--no-pivot`: the host's root stays beneath; its views of the kernel were taken away.
     pub(crate) fn change_root(&mut self, elsewhere: bool) -> Result<(), Fault> {
-        take_away(c"/proc")?;
-        take_away(c"/sys")?;
         if elsewhere {
             let top = open_place(&RootPlace::OverSlash)?;
             sys::move_mount(self.root()?, top.as_fd()).in_call(Call::MoveMount)?;
@@ -99,23 +97,38 @@ impl Executor<'_> {
         sys::chdir(c"/").in_call(Call::Chdir)
     }
 
+    /// Unmounts a view of the kernel with all that is mounted beneath it, which stays on the host, and whatever covers it.
+    pub(crate) fn take_away(&mut self, view: &CStr) -> Result<(), Fault> {
+        let mut found = false;
+        loop {
+            let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+            let opened = sys::open(view, flags).in_call(Call::Open)?;
+            let magic = sys::fstatfs(opened.as_fd()).in_call(Call::Statfs)?.magic;
+            let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
+            match sys::mount_setattr(opened.as_fd(), true, cut_off, None) {
+                // Nothing is mounted there any more.
+                Err(sys::Errno::EINVAL) if found => return Ok(()),
+                Err(sys::Errno::EINVAL) => return Err(Fault::check("another mount above it hides it")),
+                answer => answer.in_call(Call::MountSetattr)?,
+            }
+            found |= [libc::PROC_SUPER_MAGIC, libc::SYSFS_MAGIC].iter().any(|known| magic == *known as i64);
+            match sys::detach(view) {
+                Ok(()) => {}
+                // Locked by another user namespace (mount_namespaces(7)): a view that is covered does not count either.
+                Err(sys::Errno::EINVAL | sys::Errno::EPERM) if found => return self.cover(opened.as_fd()),
+                Err(errno) => return Err(errno).in_call(Call::Umount),
+            }
+        }
+    }
+
+    fn cover(&mut self, view: BorrowedFd<'_>) -> Result<(), Fault> {
+        let context = sys::fsopen(c"tmpfs").in_call(Call::Fsopen)?;
+        let empty = self.create(context.as_fd(), libc::MOUNT_ATTR_RDONLY as u64)?;
+        sys::move_mount(empty.as_fd(), view).in_call(Call::MoveMount)
+    }
+
     pub(crate) fn make_root_read_only(&mut self) -> Result<(), Fault> {
         let attr = sys::MountAttr { set: libc::MOUNT_ATTR_RDONLY as u64, ..Default::default() };
         sys::mount_setattr(self.root()?, false, attr, None).in_call(Call::MountSetattr)
     }
-}
-
-/// Unmounts a view of the kernel with all that is mounted beneath it, which stays on the host.
-fn take_away(view: &CStr) -> Result<(), Fault> {
-    let opened = match sys::open(view, libc::O_PATH | libc::O_DIRECTORY) {
-        Err(sys::Errno::ENOENT) => return Ok(()),
-        answer => answer.in_call(Call::Open)?,
-    };
-    let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
-    match sys::mount_setattr(opened.as_fd(), true, cut_off, None) {
-        // Nothing is mounted there.
-        Err(sys::Errno::EINVAL) => return Ok(()),
-        answer => answer.in_call(Call::MountSetattr)?,
-    }
-    sys::detach(view).in_call(Call::Umount)
 }

@@ -53,8 +53,12 @@ fn a_failure_of_start_container_fails_start_and_stops() {
     fails_on(&[("crun", "1.8.1 reports success"), ("runc", "1.1 reports success")], || {
         assert!(output.status != 0 && output.stderr.contains("hooks.startContainer[0]"), "{output:?}");
     });
-    container.wait_for("stopped");
-    container.delete();
+    fails_on(&[("crun", "waits for delete"), ("runc", "waits for delete")], || {
+        // The life goes on with the destruction and poststop (runtime-spec, "Lifecycle", step 7).
+        container.bundle().assert_nothing_left();
+        assert!(directory.join("poststop").exists());
+    });
+    container.call(&["delete", "-f"], &[]).success();
     container.bundle().assert_nothing_left();
     assert!(!directory.join("program").exists() && directory.join("poststop").exists());
     may_fail_on(&[("crun", "goes on"), ("runc", "goes on")], || assert!(!directory.join("poststart").exists()));
@@ -64,13 +68,18 @@ fn a_failure_of_start_container_fails_start_and_stops() {
 fn a_failure_of_poststart_ends_the_container() {
     let peers = [("runc", "1.1 runs poststart in create"), ("crun", "only warns")];
     may_fail_on(&peers, || {
-        let bundle = hooked(Bundle::base(), "poststart", hook("echo spoken; exit 3")).probe("pause");
+        let (bundle, directory) = shared();
+        let bundle = hooked(bundle, "poststart", hook("echo spoken; exit 3")).probe("pause");
+        let bundle = hooked(bundle, "poststop", hook(&format!("cat > {}/poststop", directory.display())));
         let container = bundle.create();
         let output = container.call(&["start"], &[]);
         let known = [("crun", "only warns, as the older specification had it")];
         may_fail_on(&known, || {
             assert!(output.status != 0 && output.stderr.contains("spoken"), "{output:?}");
-            container.wait_for("stopped");
+            // It is destroyed, and poststop runs then (runtime-spec, "Lifecycle", steps 9, 12 and 13).
+            container.bundle().assert_nothing_left();
+            let state: Value = serde_json::from_slice(&fs::read(directory.join("poststop")).unwrap()).unwrap();
+            assert_eq!(state["status"], "stopped");
         });
         let bundle = hooked(Bundle::base(), "poststart", hook("exit 3")).probe("pause");
         may_fail_on(&known, || {

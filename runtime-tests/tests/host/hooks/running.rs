@@ -77,7 +77,7 @@ fn one_that_takes_too_long_in_the_container_fails_start() {
             may_fail_on(&[("runc", "1.1 reports success"), ("crun", "1.8.1 reports success")], || {
                 assert!(output.status != 0, "{output:?}");
                 assert!(time < Duration::from_secs(2), "{script}: {time:?}");
-                container.wait_for("stopped");
+                container.bundle().assert_nothing_left();
             });
             container.call(&["delete", "-f"], &[]).success();
             container.bundle().assert_nothing_left();

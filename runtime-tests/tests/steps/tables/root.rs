@@ -75,6 +75,12 @@ pub const ROWS: &[Row] = &[
          use --no-pivot)",
     ),
     row(
+        "TakeAway",
+        After(|| Ok(()), &["--no-pivot"]),
+        |bundle| hook(bundle, "createContainer", "/bin/busybox umount -l /sys"),
+        "--no-pivot: take-away /sys: another mount above it hides it",
+    ),
+    row(
         "ChangeRoot",
         After(|| without(CAP_SYS_CHROOT), &["--no-pivot"]),
         same,

@@ -134,6 +134,7 @@ impl Walk<'_, '_> {
             | Op::OverlayStage { .. }
             | Op::AwaitHooks { .. }
             | Op::Symlink { .. }
+            | Op::TakeAway(_)
             | Op::ChangeRoot { .. }
             | Op::MaskedPath { .. }
             | Op::ReadonlyPath { .. }
