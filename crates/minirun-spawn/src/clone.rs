@@ -15,6 +15,7 @@ use crate::error::{Doing, LIMIT_ON_PROCESSES};
 use crate::execute::{Opened, init, make_unreadable};
 use crate::host::OOM_SCORE_HINT;
 use crate::parent::Gate;
+use crate::procfs::ProcfsMaker;
 use crate::wire::{Call, Fault, In, Kind, Record};
 
 /// Namespaces that the parent may enter and leave again.
@@ -200,7 +201,7 @@ pub(crate) fn not_entered(plan: &Plan, record: Option<&Record>) -> SpawnError {
 }
 
 /// Enters the namespaces that the parent cannot enter for init, and ends with a message where that fails.
-fn enter_namespaces(plan: &Plan, opened: &Opened, channel: BorrowedFd<'_>) {
+fn enter_namespaces(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>) {
     let mut record = Record::of(Kind::Failed);
     if let Err(fault) = try_to_enter(plan, opened, &mut record) {
         (record.call, record.errno) = (fault.call as u32, fault.errno);
@@ -213,8 +214,10 @@ fn enter_namespaces(plan: &Plan, opened: &Opened, channel: BorrowedFd<'_>) {
 /// New namespaces shall belong to the joined user namespace, but whoever enters one cannot return; nor can root of a user
 /// namespace return to what belongs to the host. So a child enters them, and makes init there as its sibling. Where a pid
 /// namespace is joined this process is init until [`Op::EnterPidNamespace`], and makes the new namespaces itself.
-fn try_to_enter(plan: &Plan, opened: &Opened, record: &mut Record) -> Result<(), Fault> {
+fn try_to_enter(plan: &Plan, opened: &mut Opened, record: &mut Record) -> Result<(), Fault> {
     let namespaces = &plan.namespaces;
+    opened.procfs = start_procfs_maker(plan, opened)?;
+    let opened = &*opened;
     let enter = |kind: libc::c_int| match namespaces.join.iter().position(|joined| joined.kind == kind as u64) {
         Some(i) if !init_enters(plan, i) => sys::setns(opened.namespaces[i].as_fd(), kind).in_call(Call::Setns),
         _ => Ok(()),
@@ -238,6 +241,19 @@ fn try_to_enter(plan: &Plan, opened: &Opened, record: &mut Record) -> Result<(),
         return sys::unshare(new_flags(plan) as libc::c_int).in_call(Call::Unshare);
     }
     if sys::clone_sibling(new_flags(plan)).in_call(Call::Clone)? { Ok(()) } else { sys::exit(0) }
+}
+
+/// Before the pid namespace is entered, because every child is born there afterwards.
+fn start_procfs_maker(plan: &Plan, opened: &Opened) -> Result<Option<ProcfsMaker>, Fault> {
+    if !plan.init.iter().any(|step| matches!(step.op, Op::Mount { pid_namespace: Some(_), .. })) {
+        return Ok(None);
+    }
+    let joined = |kind: libc::c_int| {
+        let i = plan.namespaces.join.iter().position(|joined| joined.kind == kind as u64)?;
+        Some((opened.namespaces[i].as_fd(), kind))
+    };
+    let user = if plan.namespaces.by_go_between { joined(libc::CLONE_NEWUSER) } else { None };
+    ProcfsMaker::start([user, joined(libc::CLONE_NEWPID)]).map(Some)
 }
 
 /// A new time namespace is for the children of who makes it, as with the parent.

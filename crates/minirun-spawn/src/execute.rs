@@ -18,6 +18,8 @@ mod verify;
 mod views;
 mod way;
 
+pub(crate) use root::enter_empty_root;
+
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use minirun_plan::{Op, Plan};
@@ -25,6 +27,7 @@ use minirun_sys as sys;
 use minirun_sys::Errno;
 
 use crate::parent::Gate;
+use crate::procfs::ProcfsMaker;
 use crate::wire::{COMMIT, Call, Detail, Fault, GO, In, Kind, Record, START, await_word};
 
 /// What the parent opened for init before the clone.
@@ -43,6 +46,8 @@ pub(crate) struct Opened {
     pub(crate) idmaps: Vec<OwnedFd>,
     /// The running container that init enters, if it does.
     pub(crate) container: Option<Container>,
+    /// Makes a procfs of a joined pid namespace where the kernel cannot otherwise.
+    pub(crate) procfs: Option<ProcfsMaker>,
     /// Where the terminal's master goes.
     pub(crate) console: Option<OwnedFd>,
     /// Does the parent want to hear of each step?
@@ -319,6 +324,9 @@ impl<'a> Executor<'a> {
     /// Closes everything of the host, now and not only at execve: until then a path of the container could lead through
     /// /proc/self/fd (CVE-2024-21626), for the program, its interpreter, or a hook.
     fn close_descriptors(&mut self, from: RawFd) -> Result<(), Fault> {
+        if let Some(maker) = self.opened.procfs.take() {
+            maker.end()?;
+        }
         let gate = match self.gate {
             Gate::Listener(gate) => gate.as_raw_fd(),
             Gate::Parent => -1,

@@ -26,6 +26,7 @@ mod net_device;
 mod netlink;
 mod node;
 mod parent;
+mod procfs;
 mod program;
 pub mod resctrl;
 mod wire;

@@ -188,6 +188,7 @@ fn give_birth(
         watched: attendant.watches(),
         hooks: hook_vectors(plan),
         state: None,
+        procfs: None,
         argv: sys::Argv::new(plan.payload.args.clone()),
         envp: sys::Argv::new(plan.payload.env.clone()),
     };

@@ -107,6 +107,31 @@ fn containers_share_what_they_join() {
     }
 }
 
+/// Also on a kernel whose procfs cannot be told which one it shows: there the first fsconfig(2) for it fails.
+#[test]
+fn proc_shows_a_joined_pid_namespace() {
+    let first = Bundle::base().probe("pause").create();
+    let path = format!("/proc/{}/ns/pid", first.pid());
+    let run = |failing: u64| {
+        let bundle = Bundle::base().namespace("pid", Some(json!({"type": "pid", "path": path})));
+        let bundle = bundle.sh("read self rest < /proc/self/stat; echo $self $$");
+        let output = bundle.home().join("shown");
+        let mut command = bundle.command_for("run", &[]);
+        command.stdout(fs::File::create(&output).unwrap()).stderr(Stdio::null());
+        let call = runtime_tests::errat(command, failing, nix::errno::Errno::EINVAL, &[libc::SYS_fsconfig]);
+        let shown = fs::read_to_string(output).unwrap();
+        if call.status == 0 {
+            let (of_proc, own) = shown.trim().split_once(' ').unwrap();
+            assert_eq!(of_proc, own);
+        }
+        call.status == 0 && call.calls >= failing
+    };
+    assert!(run(0));
+    fails_on(&[("runc", "is not there outside of it"), ("crun", "is not there outside of it")], || {
+        assert!((1..20).any(run));
+    });
+}
+
 #[test]
 fn the_end_of_a_container_in_a_joined_pid_namespace_leaves_the_other() {
     let first = Bundle::base().probe("pause").create();

@@ -42,6 +42,19 @@ pub(crate) fn open_place(place: &RootPlace) -> Result<OwnedFd, Fault> {
     sys::open(path, libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)
 }
 
+/// Makes an empty, detached file system the root of this mount namespace, which has no other mounts then.
+pub(crate) fn enter_empty_root() -> Result<(), Fault> {
+    set_propagation(libc::MS_PRIVATE | libc::MS_REC)?;
+    let context = sys::fsopen(c"tmpfs").in_call(Call::Fsopen)?;
+    sys::fsconfig_create(context.as_fd()).in_call(Call::Fsconfig)?;
+    let empty = sys::fsmount(context.as_fd(), 0).in_call(Call::Fsmount)?;
+    sys::move_mount(empty.as_fd(), open_place(&RootPlace::OverSlash)?.as_fd()).in_call(Call::MoveMount)?;
+    sys::fchdir(empty.as_fd()).in_call(Call::Fchdir)?;
+    sys::pivot_root_here().in_call(Call::PivotRoot)?;
+    sys::detach(c".").in_call(Call::Umount)?;
+    sys::chdir(c"/").in_call(Call::Chdir)
+}
+
 impl Executor<'_> {
     /// Mounts the root directory: over `/`, so that its own path need not be within reach of a user namespace, or at its
     /// own path, where hooks look for it.

@@ -1,7 +1,7 @@
 //! Sockets: what arrives at them and goes through them, and the network interface that a new namespace has.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use super::{check, check_fd, syscall};
 use crate::Result;
@@ -38,6 +38,33 @@ pub fn send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>, text: &[u8]) -> Resul
     message.msg_control = (&raw const control).cast_mut().cast();
     message.msg_controllen = size_of::<Control>() as _;
     check(syscall!(SYS_sendmsg, socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL)).map(drop)
+}
+
+/// recvmsg(2) of a message with one descriptor, as [`send_fd`] sends it; none at the end of file, or without a descriptor.
+pub fn receive_fd(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>> {
+    /// As in [`send_fd`].
+    #[repr(C)]
+    struct Control {
+        length: usize,
+        level: libc::c_int,
+        kind: libc::c_int,
+        fd: libc::c_int,
+        padding: u32,
+    }
+    let mut control = Control { length: 0, level: 0, kind: 0, fd: -1, padding: 0 };
+    let mut text = [0u8; 16];
+    let part = libc::iovec { iov_base: text.as_mut_ptr().cast(), iov_len: text.len() };
+    // SAFETY: all-zero is a valid msghdr.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = (&raw const part).cast_mut();
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control).cast();
+    message.msg_controllen = size_of::<Control>() as _;
+    check(syscall!(SYS_recvmsg, socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC))?;
+    let is_fd = control.length == std::mem::offset_of!(Control, padding)
+        && (control.level, control.kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS);
+    // SAFETY: the kernel has just made it for this process.
+    Ok(is_fd.then(|| unsafe { OwnedFd::from_raw_fd(control.fd) }))
 }
 
 /// Brings a network interface up (`SIOCSIFFLAGS`, netdevice(7)).
