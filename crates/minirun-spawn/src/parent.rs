@@ -1,5 +1,6 @@
 //! The parent's half of making a container: what it opens, what it does to the newborn, and what it waits for.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -119,6 +120,9 @@ pub struct Init {
     /// A descriptor that refers to it whatever becomes of its pid.
     pub pidfd: OwnedFd,
     channel: OwnedFd,
+    /// The process that has made this one in its place and ends, until it is waited for: not at once, because that takes as
+    /// long as the rest.
+    former: Cell<Option<i32>>,
     /// What startContainer hooks read; none without such hooks.
     state: Option<OwnedFd>,
 }
@@ -210,7 +214,7 @@ fn give_birth(
         host_step(plan, step, MYSELF, &mut moved)?;
     }
     let born = clone_init(plan, &mut opened, cgroup, (&ours, theirs), gate)?;
-    let mut init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours, state };
+    let mut init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours, former: Cell::new(None), state };
     match init.raise(plan, attendant, &mut moved) {
         Ok(()) => Ok(init),
         Err(error) => {
@@ -300,8 +304,7 @@ impl Init {
         if !sys::is_child(pidfd.as_fd()).map_err(|errno| doing.failed("waitid", errno))? {
             return Err(doing.refused("somebody else has answered in its place"));
         }
-        // The former one ends as soon as it has made its successor.
-        self.reap();
+        self.former = Cell::new(Some(self.pid));
         (self.pid, self.pidfd) = (sender, pidfd);
         Ok(true)
     }
@@ -329,6 +332,7 @@ impl Init {
     /// Init died meanwhile.
     pub fn commit(&self, watcher: &mut dyn Watcher) -> Result<(), SpawnError> {
         self.send(COMMIT)?;
+        self.reap_former();
         match self.receive(watcher)? {
             Some((Record { kind: Kind::Kept, .. }, _)) => Ok(()),
             _ => Err(SpawnError::Died { status: self.reap() }),
@@ -345,6 +349,7 @@ impl Init {
         for word in [COMMIT, START] {
             sys::write(self.channel.as_fd(), &[word]).map_err(StartError::Unreachable)?;
         }
+        self.reap_former();
         let mut next = || receive_news(self.channel.as_fd(), watcher);
         match next().map_err(StartError::Unreachable)? {
             Some((Record { kind: Kind::Kept, .. }, _)) => await_execution(self.channel.as_fd(), next, hand_over),
@@ -359,6 +364,14 @@ impl Init {
         // accepts: ESRCH; it has ended by itself.
         let _gone = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
         self.reap();
+        self.reap_former();
+    }
+
+    fn reap_former(&self) {
+        if let Some(pid) = self.former.take() {
+            // It could not be waited for if somebody else had, and then it is gone.
+            let _gone = sys::wait(pid);
+        }
     }
 
     /// Waits for init to end: its exit status, or the signal that ended it.
