@@ -10,8 +10,10 @@ mod ancestry;
 mod claim;
 mod create;
 mod delegation;
+mod devices;
 mod error;
 mod files;
+mod former;
 mod hierarchy;
 mod knobs;
 mod leaf;
@@ -25,12 +27,11 @@ pub mod stats;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use minirun_plan::{DeviceFilter, Origin};
-use minirun_sys::{Errno, bpf_attach_device_filter, bpf_load_device_filter};
-
 pub use claim::{Mark, random_token};
 pub use delegation::{Verdict, delegated, own, usable};
+pub use devices::FormerDevices;
 pub use error::{Cause, CgroupError};
+pub use former::Former;
 pub use hierarchy::{Hierarchy, Place};
 pub use mount::{CgroupMount, controllers, locate, mount_of, v1_controllers, whole_mounts_of};
 pub use oom::OomWatch;
@@ -134,27 +135,6 @@ impl Cgroup {
     pub fn write(&self, file: &str, value: &str) -> Result<()> {
         files::write_file(self.dir.as_fd(), file, value)
             .map_err(|errno| CgroupError::new(format!("write {value:?} to"), self.path().join(file), errno))
-    }
-
-    /// Loads the filter of devices and attaches it, beside those that are there: each of them must allow an access.
-    ///
-    /// # Errors
-    ///
-    /// bpf(2) fails, for want of privileges or of `CONFIG_CGROUP_BPF`.
-    pub fn attach_devices(&self, filter: &DeviceFilter) -> Result<()> {
-        let failed = |operation: &'static str| {
-            move |errno: Errno| {
-                let hint = match errno {
-                    Errno::EPERM => "it takes root in the first user namespace",
-                    Errno::EINVAL | Errno::ENOSYS => "the kernel needs CONFIG_CGROUP_BPF",
-                    _ => "",
-                };
-                let error = CgroupError::new(operation, self.path(), errno).hint(hint);
-                error.origin(&Origin::of("linux.resources.devices"))
-            }
-        };
-        let program = bpf_load_device_filter(&filter.program).map_err(failed("load the device filter for"))?;
-        bpf_attach_device_filter(self.dir.as_fd(), program.as_fd()).map_err(failed("attach the device filter to"))
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use minirun_plan::{CgroupPlan, Expect, Knob};
+use minirun_plan::{CgroupPlan, DeviceFilter, Expect, Knob, Origin};
 
 use super::*;
 

@@ -298,11 +298,13 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
     draft.finish()
 }
 
-/// Other limits for a container, as a plan of knobs and nothing else. Device rules are never changed.
+/// Other limits for a container.
 #[derive(Debug)]
 pub struct Limits {
-    /// The knobs, and the controllers that they need.
+    /// The knobs, the controllers that they need, and the device filter.
     pub cgroup: CgroupPlan,
+    /// Whether the filter takes the place of the one that is there.
+    pub changes_devices: bool,
     /// As those of a [`Plan`].
     pub warnings: Vec<String>,
 }
@@ -314,8 +316,9 @@ pub struct Limits {
 pub fn compile_resources(asked: &crate::spec::Resources, facts: &HostFacts) -> Result<Limits, Problems> {
     let (mut cgroup, mut problems, mut warnings) = (CgroupPlan::default(), Problems::new(), Vec::new());
     resources::resources(asked, facts, &mut cgroup, &mut problems, &mut warnings);
-    cgroup.devices = None;
-    if problems.is_empty() { Ok(Limits { cgroup, warnings }) } else { Err(problems) }
+    // Without the rights to load one there was none, and is none now; there is a warning of that.
+    let changes_devices = asked.devices.is_some() && !facts.rootless();
+    if problems.is_empty() { Ok(Limits { cgroup, changes_devices, warnings }) } else { Err(problems) }
 }
 
 /// The text as a C string; a NUL inside is a problem.
@@ -339,4 +342,4 @@ pub use mounts::is_overlay_root;
 pub(crate) use namespaces::name_of as namespaces_name;
 pub use process::limit_name;
 pub use resctrl::compile_schemata;
-pub use unit::{knobs_of, unit_description, unit_properties};
+pub use unit::{knobs_of, unit_description, unit_devices, unit_properties};

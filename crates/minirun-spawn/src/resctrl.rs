@@ -162,13 +162,14 @@ pub struct Former {
 }
 
 impl Former {
-    /// Gives them back.
+    /// Gives them back: each line, whatever becomes of the others.
     ///
     /// # Errors
     /// The kernel refused.
     pub fn restore(&self) -> io::Result<()> {
         let file = self.group.join("schemata");
-        self.lines.lines().try_for_each(|line| write_line(&file, line.trim()).map_err(|(_, error)| error))
+        let restore = |line: &str| write_line(&file, line.trim()).map_err(|(_, error)| error);
+        self.lines.lines().map(restore).fold(Ok(()), io::Result::and)
     }
 }
 

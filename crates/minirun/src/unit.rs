@@ -11,7 +11,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::{Cgroup, Hierarchy, Mark};
-use minirun_plan::{CgroupPlan, Knob, Origin, Property, UnitPlan, Value, knobs_of, unit_description, unit_properties};
+use minirun_plan::{
+    CgroupPlan, DeviceFilter, Knob, Origin, Property, UnitPlan, Value, knobs_of, unit_description, unit_devices,
+    unit_properties,
+};
 use minirun_sys as sys;
 use minirun_sys::Forked;
 use minirun_systemd::{Cause, Manager};
@@ -21,7 +24,6 @@ use nix::unistd::pipe2;
 use crate::cli::Call;
 use crate::container::{CgroupRecord, Record, UnitRecord, elsewhere};
 use crate::facts;
-use crate::removal::add_undo;
 use crate::trace::doing;
 
 /// From this version on a scope has the property `OOMPolicy`.
@@ -188,55 +190,75 @@ pub fn remove(record: &Record, unit: &UnitRecord, known: &CgroupRecord, deadline
     Ok(cgroup.map_or(Ok(()), |cgroup| cgroup.remove(None))?)
 }
 
-/// Sets the properties that say what these knobs say, and answers with what takes that back.
-pub fn update(unit: &UnitRecord, cgroup: &Cgroup, knobs: &[Knob]) -> Result<Former> {
-    let (mut before, mut files) = (Vec::new(), Vec::new());
-    let origin = Origin::of("linux.resources");
-    let mut said = Vec::new();
-    for knob in knobs {
-        let mut remember = |file: &str| -> Result<String> {
-            let text = cgroup.read(file)?.unwrap_or_default();
-            if !text.is_empty() {
-                before.extend(knobs_of(file, &text, &origin));
-                files.push((file.to_owned(), text.clone()));
-            }
-            Ok(text)
-        };
-        let now = remember(&knob.file)?;
-        // To be idle is a weight in systemd's words, and a cgroup that is not idle keeps the weight that it has.
-        if knob.file == "cpu.idle" && now.trim() == "0" {
-            remember("cpu.weight")?;
-            if knob.value == "0" {
-                continue;
-            }
-        }
-        said.push(knob.clone());
-    }
-    // systemd writes it with every other property of the cpu controller, and rounds (unit_properties).
-    let bandwidth = cgroup.read("cpu.max")?;
-    files.extend(bandwidth.clone().map(|text| ("cpu.max".to_owned(), text)));
-    let former = Former { unit: unit.clone(), properties: unit_properties(&before), files };
-    set(unit, &unit_properties(&said))?;
-    match bandwidth.map_or(Ok(()), |text| cgroup.write("cpu.max", text.trim())) {
-        Ok(()) => Ok(former),
-        Err(error) => Err(add_undo(error.into(), former.restore(cgroup))),
-    }
-}
+/// The files that systemd may write when a property of their controllers is set.
+pub const FILES: [&str; 15] = [
+    "memory.min",
+    "memory.low",
+    "memory.high",
+    "memory.max",
+    "memory.swap.max",
+    "memory.zswap.max",
+    "pids.max",
+    "cpu.weight",
+    "cpu.idle",
+    "cpu.max",
+    "cpuset.cpus",
+    "cpuset.mems",
+    "io.weight",
+    "io.bfq.weight",
+    "io.max",
+];
 
-/// What the properties and the files were before an update.
-pub struct Former {
+/// The properties that say what some knobs say, and those that said the same before.
+pub struct Change {
     unit: UnitRecord,
-    properties: Vec<Property>,
-    files: Vec<(String, String)>,
+    new: Vec<Property>,
+    former: Vec<Property>,
 }
 
-impl Former {
-    /// Sets them again. systemd writes files that were not reached, and rounds, so that all are written again.
-    pub fn restore(&self, cgroup: &Cgroup) -> Result<()> {
-        set(&self.unit, &self.properties)?;
-        let lines = self.files.iter().rev().flat_map(|(file, text)| text.lines().map(move |line| (file, line)));
-        lines.into_iter().try_for_each(|(file, line)| Ok(cgroup.write(file, line)?))
+impl Change {
+    /// Reads the former values from the files.
+    pub fn of(unit: &UnitRecord, cgroup: &Cgroup, knobs: &[Knob]) -> Result<Change> {
+        let origin = Origin::of("linux.resources");
+        let (mut former, mut said) = (Vec::new(), Vec::new());
+        for knob in knobs {
+            let mut remember = |file: &str| -> Result<String> {
+                let text = cgroup.read(file)?.unwrap_or_default();
+                if !text.is_empty() {
+                    former.extend(knobs_of(file, &text, &origin));
+                }
+                Ok(text)
+            };
+            let now = remember(&knob.file)?;
+            // To be idle is a weight in systemd's words, and a cgroup that is not idle keeps the weight that it has.
+            if knob.file == "cpu.idle" && now.trim() == "0" {
+                remember("cpu.weight")?;
+                if knob.value == "0" {
+                    continue;
+                }
+            }
+            said.push(knob.clone());
+        }
+        Ok(Change { unit: unit.clone(), new: unit_properties(&said), former: unit_properties(&former) })
     }
+
+    /// Sets the new ones.
+    pub fn make(&self, cgroup: &Cgroup) -> Result<()> {
+        // systemd writes it with every other property of the cpu controller, and rounds (unit_properties).
+        let bandwidth = cgroup.read("cpu.max")?;
+        set(&self.unit, &self.new)?;
+        Ok(bandwidth.map_or(Ok(()), |text| cgroup.write("cpu.max", text.trim()))?)
+    }
+
+    /// Sets the former ones. systemd rounds, so that the files have to be restored afterwards.
+    pub fn undo(&self) -> Result<()> {
+        set(&self.unit, &self.former)
+    }
+}
+
+/// Sets the properties that say what this filter does.
+pub fn replace_devices(unit: &UnitRecord, filter: Option<&DeviceFilter>) -> Result<()> {
+    set(unit, &unit_devices(filter))
 }
 
 fn set(unit: &UnitRecord, properties: &[Property]) -> Result<()> {

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_cgroup::{Cgroup, locate};
 use minirun_plan::spec::{Objects, Resources};
-use minirun_plan::{Knob, compile_resources, compile_schemata};
+use minirun_plan::{DeviceFilter, Knob, compile_resources, compile_schemata};
 use minirun_spawn::resctrl::{self, Former};
 use serde_json::{Map, Value, json};
 
@@ -13,6 +13,7 @@ use crate::cli::Call;
 use crate::container::{Found, ResctrlRecord, Status, UnitRecord};
 use crate::facts;
 use crate::lifecycle::find;
+use crate::report::describe;
 use crate::unit;
 
 /// Carries out `minirun update`: all of the limits, or none.
@@ -34,15 +35,17 @@ pub fn update(call: &Call) -> Result<()> {
     let resources: Resources = serde_path_to_error::deserialize(Objects(&asked))
         .map_err(|error| anyhow!("{}: {}", error.path(), error.inner()))?;
     check_usage(&resources, &cgroup)?;
+    check_idle(&resources, &cgroup)?;
     let groups = found.record.resctrl;
     let rootless = facts::rootless()?;
     let base = found.record.cgroup.filter(|_| rootless).map(|cgroup| cgroup.path).unwrap_or_default();
     let facts = facts::of_limits(Some(&resources), locate()?.as_ref(), &base, false)?;
-    let plan = compile_resources(&resources, &facts).map_err(anyhow::Error::new)?;
+    let mut plan = compile_resources(&resources, &facts).map_err(anyhow::Error::new)?;
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    let knobs = in_order(plan.cgroup.knobs, &cgroup)?;
+    let knobs = in_order(std::mem::take(&mut plan.cgroup.knobs), &cgroup)?;
+    let devices = if plan.changes_devices { Devices::Replaced(plan.cgroup.devices.as_ref()) } else { Devices::Kept };
     let former = change_schemata(call, groups.as_ref())?;
-    change_limits(&cgroup, found.record.unit.as_ref(), &knobs).map_err(|error| {
+    change_limits(&cgroup, found.record.unit.as_ref(), &knobs, devices).map_err(|error| {
         match former.map_or(Ok(()), |former| former.restore()) {
             Ok(()) => error,
             Err(undo) => anyhow!("{error:#}; and restoring the former schemata: {undo}"),
@@ -50,12 +53,51 @@ pub fn update(call: &Call) -> Result<()> {
     })
 }
 
-/// Writes the knobs, and the properties that say the same where systemd has made the cgroup.
-fn change_limits(cgroup: &Cgroup, unit: Option<&UnitRecord>, knobs: &[Knob]) -> Result<()> {
-    let Some(unit) = unit else { return apply_or_restore(cgroup, knobs, None) };
+/// Writes the limits, and the properties that say the same where systemd has made the cgroup; all of them, or none.
+fn change_limits(cgroup: &Cgroup, unit: Option<&UnitRecord>, knobs: &[Knob], devices: Devices<'_>) -> Result<()> {
+    let names = knobs.iter().flat_map(|knob| files_of(&knob.file)).chain(unit.iter().flat_map(|_| unit::FILES));
+    let files = cgroup.remember(names)?;
+    let properties = unit.map(|unit| unit::Change::of(unit, cgroup, knobs)).transpose()?;
+    let mut former_devices = None;
+    let done = write_limits(cgroup, properties.as_ref(), knobs).and_then(|()| {
+        // The last, because it happens in one step: what follows is systemd's view of it.
+        if let Devices::Replaced(filter) = devices {
+            former_devices = Some(cgroup.replace_devices(filter)?);
+            unit.map_or(Ok(()), |unit| unit::replace_devices(unit, filter))?;
+        }
+        Ok(())
+    });
+    let Err(error) = done else { return Ok(()) };
+    // Each of them, whatever becomes of the others. systemd rounds, so that the files come after its properties.
+    let undone = [
+        former_devices.map_or(Ok(()), |former| cgroup.restore_devices(&former)).map_err(anyhow::Error::from),
+        properties.map_or(Ok(()), |properties| properties.undo()),
+        cgroup.restore(&files).map_err(anyhow::Error::from),
+    ];
+    let failed: Vec<String> = undone.into_iter().filter_map(|answer| Some(describe(&answer.err()?))).collect();
+    Err(match failed.is_empty() {
+        true => error,
+        false => anyhow!("{}; and restoring the former limits: {}", describe(&error), failed.join("; ")),
+    })
+}
+
+/// What becomes of the device filter.
+#[derive(Debug, Clone, Copy)]
+enum Devices<'a> {
+    Kept,
+    Replaced(Option<&'a DeviceFilter>),
+}
+
+fn write_limits(cgroup: &Cgroup, properties: Option<&unit::Change>, knobs: &[Knob]) -> Result<()> {
     // systemd first: it writes its files itself, and rounds what the knobs then say exactly.
-    let former = unit::update(unit, cgroup, knobs)?;
-    apply_or_restore(cgroup, knobs, Some(&former))
+    properties.map_or(Ok(()), |properties| properties.make(cgroup))?;
+    knobs.iter().try_for_each(|knob| Ok(cgroup.apply(std::slice::from_ref(knob))?))
+}
+
+/// The files that change when this one is written. A cgroup that becomes idle, or is no longer, loses its weight; to be
+/// restored after that, the weight is named before.
+fn files_of(file: &str) -> impl Iterator<Item = &str> {
+    (file == "cpu.idle").then_some("cpu.weight").into_iter().chain([file])
 }
 
 /// Gives the container's resctrl group the schemata of the command line, if there are some.
@@ -202,6 +244,18 @@ fn in_order(mut knobs: Vec<Knob>, cgroup: &Cgroup) -> Result<Vec<Knob>> {
     Ok(knobs)
 }
 
+/// An idle cgroup has no weight: shares alone would fail half way.
+fn check_idle(resources: &Resources, cgroup: &Cgroup) -> Result<()> {
+    let Some(cpu) = &resources.cpu else { return Ok(()) };
+    if cpu.idle().is_none()
+        && cpu.shares().is_some_and(|shares| shares != 0)
+        && number_in(cgroup, "cpu.idle")? == Some(1)
+    {
+        bail!("linux.resources.cpu.shares: the container is idle and cannot have shares (hint: set idle to 0 as well)");
+    }
+    Ok(())
+}
+
 /// `checkBeforeUpdate`: a limit below the present usage is refused instead of killing.
 fn check_usage(resources: &Resources, cgroup: &Cgroup) -> Result<()> {
     let Some(memory) = &resources.memory else { return Ok(()) };
@@ -211,32 +265,6 @@ fn check_usage(resources: &Resources, cgroup: &Cgroup) -> Result<()> {
     }
     let usage: i64 = cgroup.read("memory.current")?.unwrap_or_default().trim_end().parse().unwrap_or(0);
     if usage >= limit { Err(anyhow!("rejecting memory limit {limit} <= usage {usage}")) } else { Ok(()) }
-}
-
-/// Writes the knobs; if one fails, those before it get their old values back. Where systemd has written all of them, what
-/// was before that counts.
-fn apply_or_restore(cgroup: &Cgroup, knobs: &[Knob], former: Option<&unit::Former>) -> Result<()> {
-    let mut before = Vec::new();
-    for knob in knobs {
-        before.push((knob.file.clone(), cgroup.read(&knob.file)?));
-        if let Err(error) = cgroup.apply(std::slice::from_ref(knob)) {
-            let restored = former.map_or_else(|| restore(cgroup, &before), |former| former.restore(cgroup));
-            return Err(match restored {
-                Ok(()) => error.into(),
-                Err(undo) => anyhow!("{error}; and restoring the former limits: {undo:#}"),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn restore(cgroup: &Cgroup, before: &[(String, Option<String>)]) -> Result<()> {
-    for (file, text) in before.iter().rev() {
-        for line in text.iter().flat_map(|text| text.lines()) {
-            cgroup.write(file, line)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Devices: those that every container has, and those of the configuration.
 
-use runtime_tests::{Bundle, fails_on};
+use std::process::Stdio;
+
+use runtime_tests::{Bundle, Container, Running, fails_on};
 use serde_json::{Value, json};
 
 #[test]
@@ -214,5 +216,47 @@ fn another_kind_of_device_is_not_taken_for_it() {
     let entry = json!({"path": "/dev/full", "type": "b", "major": 1, "minor": 7});
     fails_on(&AS_THE_HOST_HAS_IT, || {
         assert_eq!(in_user_namespace(&entry).probe("stat /dev/full").run().value("type"), "block");
+    });
+}
+/// Changes the resources of a container.
+fn update(container: &Container, resources: &Value) -> runtime_tests::Output {
+    let bundle = container.bundle();
+    let file = bundle.home().join("resources.json");
+    std::fs::write(&file, resources.to_string()).unwrap();
+    let mut command = bundle.command(&["update", "-r", file.to_str().unwrap(), bundle.id()]);
+    Running::start(command.stdin(Stdio::null()), bundle.home()).finish()
+}
+
+/// The rules that `update` is given hold instead of those that held before, and a failure leaves those.
+#[test]
+fn update_replaces_the_device_rules() {
+    fails_on(&[("runc", "drops them"), ("crun", "drops them")], || {
+        let none = json!({"path": "/dev/none", "type": "c", "major": 1, "minor": 14, "fileMode": 0o666});
+        let container = device(none).probe("pause").create();
+        container.start();
+        // The kernel has no such device, which it says only where the rules allow one.
+        let may_read = || container.exec(&[], &["/bin/probe", "open", "/dev/none"]).value("read") != "EPERM";
+        assert!(!may_read());
+        let rule = |access: &str| json!([{"allow": true, "type": "c", "major": 1, "minor": 14, "access": access}]);
+        update(&container, &json!({"devices": rule("r")})).success();
+        assert!(may_read());
+        // Nothing is said of them.
+        update(&container, &json!({"unified": {"cgroup.max.depth": "9"}})).success();
+        assert!(may_read());
+        update(&container, &json!({"devices": rule("w")})).success();
+        assert!(!may_read());
+        // Every device, which takes no filter at all, and back.
+        update(&container, &json!({"devices": [{"allow": true, "access": "rwm"}]})).success();
+        assert!(may_read());
+        update(&container, &json!({"devices": []})).success();
+        assert!(!may_read());
+        for wrong in [json!({"unified": {"cgroup.nosuch": "9"}}), json!({"devices": [{"allow": true, "type": "x"}]})] {
+            let mut resources = wrong;
+            if resources.get("devices").is_none() {
+                resources["devices"] = rule("r");
+            }
+            update(&container, &resources).failure();
+            assert!(!may_read(), "{resources}");
+        }
     });
 }

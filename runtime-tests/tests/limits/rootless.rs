@@ -13,7 +13,7 @@ fn limits_are_written_below_a_delegated_cgroup() {
     let container = bundle.create();
     container.start();
     let knob = |name: &str| std::fs::read_to_string(container.cgroup().join(name)).unwrap().trim().to_owned();
-    assert_eq!(container.cgroup().parent(), Some(delegated.path()));
+    assert_eq!(container.cgroup().parent().unwrap().parent(), Some(delegated.path()));
     assert_eq!((knob("memory.max").as_str(), knob("pids.max").as_str()), ("67108864", "20"));
     container.call(&["update", "--pids-limit", "30"], &[]).success();
     assert_eq!(knob("pids.max"), "30");

@@ -1,11 +1,16 @@
 //! `update`: all of the limits that are given, or none.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::Stdio;
 
-use runtime_tests::{Container, Output, Running, fails_on, may_fail_on};
+use nix::errno::Errno;
+use runtime_tests::{Container, Output, Running, errat, fails_on, may_fail_on};
 use serde_json::{Value, json};
 
-use super::{MIB, OLD_CRUN, OLD_RUNC, created, limited, read};
+use super::{MIB, OLD_CRUN, OLD_RUNC, created, disk, limited, read};
 
 /// `update` with these options, which must succeed.
 #[track_caller]
@@ -127,6 +132,133 @@ fn an_update_that_fails_changes_nothing() {
     }
 }
 
+/// Every file of a container's cgroups that can be written, but for those that say what happens to be there.
+fn whole(container: &Container) -> BTreeMap<PathBuf, String> {
+    let leaf = container.cgroup();
+    let mut found = BTreeMap::new();
+    for directory in [leaf.parent().unwrap(), &leaf] {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let writable = fs::metadata(&path).unwrap().permissions().mode() & 0o200 != 0;
+            let moves = ["cgroup.procs", "cgroup.threads", "memory.reclaim", "memory.peak"].contains(&name.as_str());
+            if path.is_file() && writable && !moves && !name.contains("pressure") {
+                // Some can only be written.
+                found.extend(fs::read_to_string(&path).ok().map(|text| (path, text)));
+            }
+        }
+    }
+    found
+}
+
+/// Resources of which each is another knob, or two.
+fn different() -> Value {
+    let (major, minor) = disk();
+    json!({
+        "memory": {"limit": 128 * MIB, "swap": 192 * MIB, "reservation": 32 * MIB},
+        "cpu": {"shares": 512, "quota": 20_000, "period": 50_000, "burst": 5_000, "cpus": "1", "mems": "0", "idle": 0},
+        "pids": {"limit": 50},
+        "blockIO": {"throttleReadBpsDevice": [{"major": major, "minor": minor, "rate": 1 << 20}]},
+        "hugepageLimits": [{"pageSize": "2MB", "limit": 4 * MIB}],
+        "unified": {"memory.high": "100M", "memory.min": "1M", "cgroup.max.depth": "5"},
+        "devices": [{"allow": true, "type": "c", "major": 1, "minor": 11, "access": "rwm"}],
+    })
+}
+
+/// A container that is ready for all of them.
+fn with_everything() -> Container {
+    let container = created(json!({
+        "memory": {"limit": 256 * MIB, "swap": 512 * MIB},
+        "cpu": {"shares": 1024, "quota": 50_000, "period": 100_000, "burst": 10_000, "cpus": "0-1", "mems": "0"},
+        "pids": {"limit": 100},
+        "hugepageLimits": [{"pageSize": "2MB", "limit": 8 * MIB}],
+    }));
+    container.start();
+    container
+}
+
+/// Whichever call to the kernel fails, all of the limits are the new ones or all are the former ones.
+#[test]
+fn a_failure_at_any_call_changes_nothing() {
+    let container = with_everything();
+    if !container.bundle().runtime().is_minirun() {
+        return;
+    }
+    let before = whole(&container);
+    let bundle = container.bundle();
+    let file = bundle.home().join("different.json");
+    fs::write(&file, different().to_string()).unwrap();
+    let update = || {
+        let mut command = bundle.command(&["update", "-r", file.to_str().unwrap(), bundle.id()]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    for (errno, calls) in
+        [(Errno::EINVAL, &[libc::SYS_write][..]), (Errno::ENODEV, &[libc::SYS_write, libc::SYS_pread64, libc::SYS_bpf])]
+    {
+        let whole_run = errat(update(), 0, errno, calls);
+        assert_eq!(whole_run.status, 0);
+        let after = whole(&container);
+        assert!(after.iter().filter(|(path, text)| before[*path] != **text).count() > 15, "{after:?}");
+        let mut refused = 0;
+        for point in 1..=whole_run.calls {
+            // Back to where it was, by writing what was there; twice, for files that bound each other.
+            for (path, text) in before.iter().chain(&before) {
+                for line in text.lines() {
+                    let _bounded = fs::write(path, line);
+                }
+            }
+            let (major, minor) = disk();
+            fs::write(container.cgroup().parent().unwrap().join("io.max"), format!("{major}:{minor} rbps=max"))
+                .unwrap();
+            fs::write(container.cgroup().join("io.max"), format!("{major}:{minor} rbps=max")).unwrap();
+            assert_eq!(whole(&container), before);
+            let status = errat(update(), point, errno, calls).status;
+            let now = whole(&container);
+            if status == 0 {
+                assert_eq!(now, after, "call {point} fails with {errno} and the update succeeds");
+            } else {
+                assert_eq!(now, before, "call {point} fails with {errno}");
+                refused += 1;
+            }
+        }
+        assert!(refused > 15, "{refused}");
+    }
+}
+
+/// What the kernel refuses of one knob, beside others that it does not.
+#[test]
+fn a_refusal_by_the_kernel_changes_nothing() {
+    let container = with_everything();
+    let rows = [
+        json!({"cpu": {"idle": 1}, "unified": {"memory.nosuch": "1"}}),
+        json!({"cpu": {"burst": 40_000, "cpus": "0-99"}, "memory": {"limit": 128 * MIB}}),
+        json!({"cpu": {"mems": "63"}, "pids": {"limit": 5}, "unified": {"memory.high": "90M"}}),
+        json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 2 * MIB}], "unified": {"cgroup.max.depth": "-7"}}),
+        json!({"blockIO": {"throttleReadBpsDevice": [{"major": 7, "minor": 99, "rate": 5}]}, "pids": {"limit": 5}}),
+        json!({"rdma": {"nosuch": {"hcaHandles": 3}}, "memory": {"reservation": 5 * MIB}}),
+    ];
+    fails_on(&[("runc", "keeps what came before the failure"), ("crun", "as runc")], || {
+        let before = whole(&container);
+        for resources in rows {
+            update_with(&container, &resources).failure();
+            assert_eq!(whole(&container), before, "{resources}");
+        }
+    });
+    if !container.bundle().runtime().is_minirun() {
+        return;
+    }
+    // A weight is nothing that an idle cgroup has; it is asked for before anything is written, and said by name.
+    update(&container, &["--cpu-idle", "1"]);
+    let before = whole(&container);
+    let resources = json!({"memory": {"limit": 128 * MIB}, "cpu": {"shares": 512}});
+    let message = update_with(&container, &resources).failure();
+    assert!(message.contains("linux.resources.cpu.shares"), "{message}");
+    assert_eq!(whole(&container), before);
+    update_with(&container, &json!({"memory": {"limit": 128 * MIB}, "cpu": {"shares": 512, "idle": 0}})).success();
+    assert_eq!((read(&container, "cpu.weight").as_str(), read(&container, "cpu.idle").as_str()), ("59", "0"));
+}
+
 #[test]
 fn resources_are_read_from_standard_input_and_from_a_file() {
     let container = updatable();
@@ -139,9 +271,6 @@ fn resources_are_read_from_standard_input_and_from_a_file() {
         assert_eq!(read(&container, "cpu.max"), "25000 100000");
         assert_eq!(read(&container, "memory.high"), "104857600");
     });
-    // The device rules of a container are not resources that change.
-    update_with(&container, &json!({"devices": [{"allow": true, "access": "rwm"}], "pids": {"limit": 34}})).success();
-    assert_eq!(read(&container, "pids.max"), "34");
 }
 
 #[test]

@@ -189,6 +189,29 @@ fn updates_go_to_both_and_are_taken_back_from_both() {
     }
 }
 
+/// systemd's filter is asked beside ours: it must not be stricter.
+#[test]
+fn updated_device_rules_go_to_both() {
+    let none = json!([{"path": "/dev/none", "type": "c", "major": 1, "minor": 14, "fileMode": 0o666}]);
+    let container = started(scope().with(|config| config["linux"]["devices"] = none));
+    let unit = unit_of(container.bundle());
+    // The kernel has no such device, which it says only where the rules allow one.
+    let may_read = || container.exec(&[], &["/bin/probe", "open", "/dev/none"]).value("read") != "EPERM";
+    let file = container.bundle().home().join("resources.json");
+    for access in ["r", "w", "rwm"] {
+        assert!(!may_read());
+        for access in [access, ""] {
+            let rules = json!([{"allow": !access.is_empty(), "type": "c", "major": 1, "minor": 14, "access": access}]);
+            let rules = if access.is_empty() { json!([]) } else { rules };
+            std::fs::write(&file, json!({"devices": rules}).to_string()).unwrap();
+            container.call(&["update", "-r", file.to_str().unwrap()], &[]).success();
+            assert_eq!(property(&unit, "DeviceAllow").contains("/dev/char/1:14"), !access.is_empty(), "{access}");
+            systemctl(&["daemon-reload"]);
+            assert_eq!(may_read(), access.contains('r'), "{access}");
+        }
+    }
+}
+
 #[test]
 fn idle_comes_and_goes() {
     let container = started(limited(json!({"cpu": {"shares": 512}})));

@@ -67,7 +67,7 @@ fn a_user_has_scopes_with_limits() {
     container.call(&["update", "--pids-limit", "33"], &[]).success();
     assert_eq!((property(&unit, "TasksMax"), read(&cgroup, "pids.max")), ("33".into(), "33".into()));
     let seen = container.exec(&[], &["/bin/cat", "/proc/self/cgroup"]).success();
-    assert!(seen.trim().ends_with(&unit), "{seen}");
+    assert!(seen.trim().ends_with(&format!("{unit}/container")), "{seen}");
     container.call(&["pause"], &[]).success();
     assert_eq!(container.status(), "paused");
     container.call(&["resume"], &[]).success();

@@ -248,6 +248,13 @@ fn io_weight_of_bfq(weight: u64) -> u64 {
     if weight <= 100 { weight } else { 100 + (weight - 100) * 11 }
 }
 
+/// The properties that put these rules in the place of others: systemd adds to a list that is not emptied first.
+pub fn unit_devices(filter: Option<&DeviceFilter>) -> Vec<Property> {
+    let [policy, allowed] = devices(filter);
+    let emptied = Property { value: Value::Array("(ss)".to_owned(), Vec::new()), ..allowed.clone() };
+    vec![policy, emptied, allowed]
+}
+
 /// The rules of the devices in systemd's words. It has no rules that deny and fewer patterns, and the kernel asks
 /// systemd's filter and ours: systemd's may allow more than the rules, never less.
 fn devices(filter: Option<&DeviceFilter>) -> [Property; 2] {

@@ -145,8 +145,8 @@ pub const UPDATE: Command = Command {
     arguments: (1, 1),
     takes: &[Kind::Container],
     help: "Change the limits of a container: all that are given, or none. Sizes take k, m, g, t; -1 means no limit.",
-    details: "With --resources the other options are not looked at. Limits that are not named stay as they are. If \
-             one cannot be set, those that were set are taken back.",
+    details: "With --resources the other options are not looked at. Limits that are not named stay as they are; \
+             device rules, if there are some, replace the former ones. If one cannot be set, all are put back.",
     exit: ORDINARY,
     example: "sudo minirun update --memory 256m --pids-limit 64 web",
     options: &[
