@@ -40,6 +40,15 @@ pub use images::StoredImage;
 pub use removal::Removed;
 pub(crate) use staging::{Draft, Staging};
 
+/// Fails unless only root and the user of this process can write this directory.
+fn trust(directory: &OwnedFd, path: &Path) -> Result<()> {
+    let stat = sys::fstat(directory.as_fd()).doing(|| format!("stat {}", path.display()))?;
+    match minirun_plan::distrust(stat.st_uid, stat.st_mode, nix::unistd::geteuid().as_raw()) {
+        Some(why) => Err(ImageError::new(format!("store {}: {why}", path.display()))),
+        None => Ok(()),
+    }
+}
+
 /// What is known of a layer.
 const LAYER: &std::ffi::CStr = c"layer.json";
 /// What was kept of a layer's archive.
@@ -113,15 +122,18 @@ impl Store {
     /// programs with the rights of root.
     ///
     /// # Errors
-    /// It cannot be made, or opened.
+    /// It cannot be made, or opened, or others could have written it: they would decide what containers execute.
     pub fn open(path: &Path, workers: Workers) -> Result<Store> {
         let doing = || format!("open the store {}", path.display());
         DirBuilder::new().recursive(true).mode(0o700).create(path).doing(doing)?;
         let path = path.canonicalize().doing(doing)?;
         let root = sys::open(&c_string(path.as_os_str().as_encoded_bytes())?, libc::O_DIRECTORY).doing(doing)?;
+        trust(&root, &path)?;
         let part = |name: &str| {
-            let name = c_string(name.as_bytes())?;
-            make_directory(&root, &name, 0o700).and_then(|()| open_directory(&root, &name)).doing(doing)
+            let c_name = c_string(name.as_bytes())?;
+            let part =
+                make_directory(&root, &c_name, 0o700).and_then(|()| open_directory(&root, &c_name)).doing(doing)?;
+            trust(&part, &path.join(name)).map(|()| part)
         };
         let (layers, staging, images, bundles) = (part("layers")?, part("staging")?, part("images")?, part("bundles")?);
         Ok(Store { path, layers, staging, images, bundles, workers })

@@ -134,6 +134,26 @@ fn another_cgroup_namespace_is_an_error_while_processes_may_live() {
     });
 }
 
+/// That a process is not in a /proc that shows others says nothing of the process.
+#[test]
+fn a_hidden_proc_is_an_error_while_processes_may_live() {
+    may_fail_on(&[RUNC, CRUN], || {
+        let hide =
+            "mkdir $HOME/proc; mount -t tmpfs none $HOME/proc; mkdir -p $HOME/proc/self $HOME/proc/sys/kernel/random";
+        let copy = "for file in self/uid_map self/mountinfo sys/kernel/random/boot_id; do cat /proc/$file >$HOME/proc/$file; done";
+        let partial = format!("{hide}; {copy}; mount --bind $HOME/proc /proc");
+        for script in ["mount -t tmpfs none /proc", &partial] {
+            let container = Bundle::base().globals(&["--cgroup-manager", "disabled"]).probe("pause").create();
+            container.start();
+            let bundle = container.bundle();
+            delete_in_view(bundle, &[], script).failure();
+            assert!(bundle.state_root().join(bundle.id()).exists(), "the record was lost");
+            bundle.call(&["delete", "-f", bundle.id()]).success();
+            bundle.assert_nothing_left();
+        }
+    });
+}
+
 /// An extended attribute of a cgroup; none removes it.
 fn set_mark(cgroup: &Path, value: Option<&[u8]>) {
     let path = CString::new(cgroup.to_str().unwrap()).unwrap();

@@ -27,6 +27,33 @@ fn image_call(home: &Home, words: &[&str]) -> crate::home::Answer {
     home.call(&[&["image", "--store", "store"], words].concat())
 }
 
+/// Who can write the store decides what root executes in containers.
+#[test]
+fn a_store_that_others_can_write_is_refused() {
+    let home = Home::new();
+    image(&home);
+    home.bundle("docker-archive:image.tar", "one", &[]).success();
+    for part in ["store", "store/layers", "store/images", "store/staging", "store/bundles"] {
+        let path = home.path(part);
+        let refused = |text: &str| {
+            for words in [&["ls"][..], &["verify"], &["prune"]] {
+                let said = image_call(&home, words).failure();
+                assert!(said.contains(text) && said.contains(part), "{part} {words:?}: {said}");
+            }
+            home.bundle("docker-archive:image.tar", "two", &[]).failure();
+        };
+        for mode in [0o777, 0o1777, 0o770] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            refused(&format!("its mode {mode:04o} lets other users write"));
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(&path, Some(54_321), None).unwrap();
+        refused("it belongs to user 54321");
+        std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+    }
+    image_call(&home, &["verify"]).success();
+}
+
 #[test]
 fn layers_are_kept_as_long_as_somebody_uses_them() {
     let home = Home::new();
