@@ -217,7 +217,6 @@ mod tests {
                 "process.args[1]: invalid type: integer \"5\", expected a string",
                 "process.args[3]: invalid type: integer \"6\", expected a string",
                 "process.user.uid: invalid type: string \"root\", expected u32",
-                "process.user.gid: is required",
             ]
         );
     }
