@@ -15,6 +15,7 @@
 
 mod bundle;
 mod canary;
+mod effort;
 pub mod engine;
 mod fixtures;
 mod host;
@@ -30,6 +31,7 @@ mod user;
 
 pub use bundle::{Bundle, Container};
 pub use canary::Canary;
+pub use effort::cpu_time_of;
 pub use fixtures::debian_images;
 pub use host::{patience, require_cgroup2, require_controllers, wait_until};
 pub use injection::{Injected, Point, inject, survey};

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
 
+#[path = "fields/growth.rs"]
+mod growth;
 #[path = "fields/plans.rs"]
 mod plans;
 mod schema;

@@ -20,12 +20,11 @@ pub enum RootPlace {
     At(CString),
 }
 
-/// A path inside the container's root, without a leading slash, with the ends of its components.
+/// A path inside the container's root, without a leading slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InRoot {
     path: CString,
-    /// The path up to its first, second, … component; the last one is the path itself.
-    prefixes: Vec<CString>,
+    parent: CString,
     /// The mount that it lies on.
     base: Option<Base>,
 }
@@ -35,29 +34,27 @@ pub struct InRoot {
 struct Base {
     /// The number of the mount: see [`MountPoint::number`].
     mount: usize,
-    /// How many components lead to it.
-    depth: usize,
+    /// Where the path goes on behind it, in bytes.
+    start: usize,
 }
 
 impl InRoot {
-    /// Splits an absolute or relative path; empty components and `.` vanish, and `..` takes its predecessor away, as
+    /// Cleans an absolute or relative path; empty components and `.` vanish, and `..` takes its predecessor away, as
     /// runc has it. None when it holds a NUL.
     pub fn new(path: &str) -> Option<InRoot> {
-        let mut prefixes: Vec<CString> = Vec::new();
-        for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
-            if part == ".." {
-                prefixes.pop();
-                continue;
-            }
-            let mut so_far = prefixes.last().map_or(Vec::new(), |prefix| prefix.to_bytes().to_vec());
-            if !so_far.is_empty() {
-                so_far.push(b'/');
-            }
-            so_far.extend_from_slice(part.as_bytes());
-            prefixes.push(CString::new(so_far).ok()?);
+        if path.contains('\0') {
+            return None;
         }
-        let path = prefixes.last().cloned().unwrap_or_default();
-        Some(InRoot { path, prefixes, base: None })
+        let mut parts: Vec<&str> = Vec::new();
+        for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            match part {
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        let path = CString::new(parts.join("/")).ok()?;
+        parts.pop();
+        Some(InRoot { path, parent: CString::new(parts.join("/")).ok()?, base: None })
     }
 
     /// The whole path; empty for the root itself.
@@ -66,8 +63,10 @@ impl InRoot {
     }
 
     /// The path of each ancestor below the root, outermost first, and then the path itself.
-    pub fn prefixes(&self) -> &[CString] {
-        &self.prefixes
+    pub fn prefixes(&self) -> impl Iterator<Item = &[u8]> {
+        let bytes = self.path.to_bytes();
+        let slashes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        slashes.chain((!bytes.is_empty()).then_some(bytes.len())).map(|end| &bytes[..end])
     }
 
     /// The number of the mount that the path lies on, which is an earlier step's; none for the root's own.
@@ -85,21 +84,20 @@ impl InRoot {
 
     /// The same of its parent directory.
     pub fn parent_below_mount(&self) -> &CStr {
-        let parent = self.prefixes.len().checked_sub(2).and_then(|last| self.prefixes.get(last));
-        parent.map_or(c"", |parent| self.rest_of(parent))
+        self.rest_of(&self.parent)
     }
 
     /// A prefix without the part that leads to the mount.
     fn rest_of<'p>(&self, prefix: &'p CStr) -> &'p CStr {
-        let start = self.base.map_or(0, |base| self.prefixes[base.depth - 1].as_bytes().len() + 1);
+        let start = self.base.map_or(0, |base| base.start);
         // A prefix that is the mount's own path, or one above it, leaves nothing.
         prefix.to_bytes_with_nul().get(start..).and_then(|rest| CStr::from_bytes_with_nul(rest).ok()).unwrap_or(c"")
     }
 
-    /// Says that the path lies on the mount of this number, to which so many of its components lead.
-    pub(crate) fn set_mount(&mut self, mount: usize, depth: usize) {
-        debug_assert!((1..self.prefixes.len()).contains(&depth), "a mount is above what lies on it");
-        self.base = Some(Base { mount, depth });
+    /// Says that the path lies on the mount of this number, whose own path is the first so many bytes.
+    pub(crate) fn set_mount(&mut self, mount: usize, length: usize) {
+        debug_assert!((1..self.path.as_bytes().len()).contains(&length), "a mount is above what lies on it");
+        self.base = Some(Base { mount, start: length + 1 });
     }
 
     /// The last component.

@@ -1,9 +1,12 @@
 //! From a profile to the answers for each architecture.
 
+use std::collections::BTreeSet;
+
 use crate::action::{self, Wrong, answer};
 use crate::architecture::{ARCHITECTURES, Architecture, Machine, X32_BIT};
 use crate::multiplexed::{self, Multiplexed};
 use crate::profile::{Argument, Profile, Syscall};
+use crate::program::MOST;
 use crate::syscalls::Call;
 use crate::tree::{Condition, Leaf, Rule, Table, Test, assemble};
 use crate::{Compiled, FLAGS, Filter, Listener, NEW_LISTENER, Remark};
@@ -129,7 +132,7 @@ fn flags(profile: &Profile, listens: bool, found: &mut Findings) -> u32 {
 fn resolve(syscalls: &[Syscall], found: &mut Findings) -> (Vec<Entry>, Vec<Named>) {
     let mut entries = Vec::with_capacity(syscalls.len());
     let mut calls = Vec::with_capacity(512);
-    let mut unknown: Vec<&str> = Vec::new();
+    let (mut unknown, mut seen) = (Vec::new(), BTreeSet::new());
     for (i, syscall) in syscalls.iter().enumerate() {
         let place = |field: &str| format!("syscalls[{i}]{field}");
         if syscall.names.is_empty() {
@@ -154,8 +157,11 @@ fn resolve(syscalls: &[Syscall], found: &mut Findings) -> (Vec<Entry>, Vec<Named
                     calls.push(Named { call, multiplexed: multiplexed::find(name), entry: entries.len() as u32 });
                 }
                 None if name.is_empty() => found.problem(place(&format!(".names[{j}]")), "must not be empty"),
-                None if unknown.contains(&name.as_str()) => {}
-                None => unknown.push(name),
+                None => {
+                    if seen.insert(name.as_str()) {
+                        unknown.push(name.as_str());
+                    }
+                }
             }
         }
         entries.push(Entry { answer, alternatives: alternatives(conditions) });
@@ -168,7 +174,12 @@ fn resolve(syscalls: &[Syscall], found: &mut Findings) -> (Vec<Entry>, Vec<Named
 
 /// Conditions hold together; but where two are about the same argument, each is a rule by itself, as with runc.
 fn alternatives(conditions: Vec<Condition>) -> Vec<Vec<Condition>> {
-    let twice = conditions.iter().enumerate().any(|(i, one)| conditions[..i].iter().any(|c| c.index == one.index));
+    let mut indices = 0u32;
+    let twice = conditions.iter().any(|condition| {
+        let before = indices;
+        indices |= 1 << condition.index;
+        indices == before
+    });
     match conditions.as_slice() {
         [] => Vec::new(),
         _ if twice => conditions.into_iter().map(|condition| vec![condition]).collect(),
@@ -213,6 +224,8 @@ fn table(architecture: Architecture, entries: &[Entry], calls: &[Named], default
         }
     }
     about.sort_unstable();
+    // The same rule again says nothing new.
+    about.dedup();
     let mut leaves: Vec<(u32, Leaf)> = Vec::with_capacity(about.len());
     for same in about.chunk_by(|one, other| one.0 == other.0) {
         leaves.push((same[0].0, leaf(same.iter().map(|(_, entry)| &entries[*entry as usize]))));
@@ -235,7 +248,8 @@ fn table(architecture: Architecture, entries: &[Entry], calls: &[Named], default
     table
 }
 
-/// The answer of several rules about one call.
+/// The answer of several rules about one call. With more conditions than a program has instructions it is too long however
+/// many more there are.
 fn leaf<'e>(entries: impl Iterator<Item = &'e Entry> + Clone) -> Leaf {
     if let Some(first) = entries.clone().find(|entry| entry.alternatives.is_empty()) {
         return Leaf::Answer(first.answer);
@@ -244,7 +258,13 @@ fn leaf<'e>(entries: impl Iterator<Item = &'e Entry> + Clone) -> Leaf {
         let rule = |conditions: &Vec<Condition>| Rule { conditions: conditions.clone(), answer: entry.answer };
         entry.alternatives.iter().map(rule)
     });
-    Leaf::Rules(rules.collect())
+    let mut conditions = 0;
+    let fits = |rule: &Rule| {
+        let before = conditions;
+        conditions += rule.conditions.len();
+        before <= MOST
+    };
+    Leaf::Rules(rules.take_while(fits).collect())
 }
 
 /// Adds what the rules say about calls behind `socketcall` and `ipc`.
@@ -261,6 +281,7 @@ fn multiplex(
         .filter_map(|named| Some((named.multiplexed?, named.entry)))
         .collect();
     about.sort_unstable();
+    about.dedup();
     for same in about.chunk_by(|one, other| one.0 == other.0) {
         let Multiplexed { call, mask, .. } = same[0].0;
         let rules = same.iter().map(|(_, entry)| &entries[*entry as usize]);

@@ -35,7 +35,7 @@ fn table() -> Vec<Row> {
     [top::rows(), process::rows(), linux::rows(), resources::rows(), seccomp::rows()].into_iter().flatten().collect()
 }
 
-fn base() -> Value {
+pub fn base() -> Value {
     json!({
         "ociVersion": "1.3.0",
         "process": {
@@ -51,7 +51,7 @@ fn base() -> Value {
 }
 
 /// A host with every controller, every capability, and a scheduler that knows weights.
-fn facts() -> HostFacts {
+pub fn facts() -> HostFacts {
     HostFacts {
         cgroup_mount: Some("/sys/fs/cgroup".into()),
         controllers: ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"].map(str::to_owned).to_vec(),

@@ -5,9 +5,11 @@
 //! masks and the like depend on a mount, init sees in the end that it still is where it was made.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::CString;
 
 use crate::{InRoot, MountPoint, Op, PointKind, Step};
+
+/// The kernel takes no longer path (`PATH_MAX`): the step fails, and where it starts from does not matter.
+const LONGEST: usize = 4096;
 
 /// Tells the mount of each path in these steps, and adds the steps that verify mounts; returns how many mounts are made.
 pub(super) fn anchors(steps: &mut Vec<Step>) -> usize {
@@ -46,7 +48,7 @@ fn made_by(op: &mut Op) -> Option<&mut MountPoint> {
 #[derive(Default)]
 struct Mounts {
     /// The number of the last one at each path.
-    last: HashMap<CString, usize>,
+    last: HashMap<Vec<u8>, usize>,
     count: usize,
     /// The ones that later steps start from.
     used: HashSet<usize>,
@@ -61,7 +63,7 @@ impl Mounts {
         if let Some(point) = made_by(op) {
             self.anchor(&mut point.target);
             point.number = Some(self.count);
-            self.last.insert(point.target.path().to_owned(), self.count);
+            self.last.insert(point.target.path().to_bytes().to_vec(), self.count);
             self.count += 1;
             return;
         }
@@ -98,18 +100,20 @@ impl Mounts {
     /// Finds the mount that a path lies on: of those above it the one that was made last, which covers the others or lies
     /// on them.
     fn anchor(&mut self, path: &mut InRoot) {
-        let above = path.prefixes().split_last().map_or(&[][..], |(_, above)| above);
-        let found = above.iter().enumerate().filter_map(|(i, prefix)| Some((*self.last.get(prefix)?, i + 1))).max();
-        if let Some((mount, depth)) = found {
+        let length = path.path().to_bytes().len();
+        let above = path.prefixes().take_while(|prefix| prefix.len() < length.min(LONGEST));
+        let found = above.filter_map(|prefix| Some((*self.last.get(prefix)?, prefix.len()))).max();
+        if let Some((mount, length)) = found {
             self.used.insert(mount);
-            path.set_mount(mount, depth);
+            path.set_mount(mount, length);
         }
     }
 
     /// The mount whose mount point this path is, unless one above it has covered that since.
     fn at(&self, path: &InRoot) -> Option<usize> {
-        let number = *self.last.get(path.path())?;
-        let above = path.prefixes().iter().filter_map(|prefix| self.last.get(prefix)).max();
+        let number = *self.last.get(path.path().to_bytes())?;
+        let above = path.prefixes().take_while(|prefix| prefix.len() < LONGEST);
+        let above = above.filter_map(|prefix| self.last.get(prefix)).max();
         (above == Some(&number)).then_some(number)
     }
 

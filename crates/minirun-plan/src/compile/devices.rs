@@ -6,8 +6,11 @@
 //! bits part ways, minirun does not need to. What no rule is about is denied.
 
 mod program;
+mod sets;
 
 use std::fmt;
+
+pub(crate) use sets::Wider;
 
 use crate::spec::{DeviceAccess, LinuxDeviceType};
 use crate::{Origin, Problems};
@@ -70,31 +73,10 @@ const fn allow(kinds: u8, major: Option<u32>, minor: Option<u32>, access: u8) ->
 }
 
 impl DeviceRule {
-    /// Is this about every device that the other is about?
-    fn covers(&self, other: &DeviceRule) -> bool {
-        self.kinds & other.kinds == other.kinds
-            && (self.major.is_none() || self.major == other.major)
-            && (self.minor.is_none() || self.minor == other.minor)
-    }
-
-    /// Does this take back all that the other, an earlier one, has said?
-    pub(crate) fn undoes(&self, other: &DeviceRule) -> bool {
-        self.covers(other) && self.access & other.access == other.access
-    }
-
     /// The letters of this access: `rwm`.
     pub(crate) fn letters(access: u8) -> String {
         let letters = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')].into_iter();
         letters.filter(|(bit, _)| access & bit != 0).map(|(_, letter)| letter).collect()
-    }
-
-    /// Is there a device and an access that both are about?
-    fn meets(&self, other: &DeviceRule) -> bool {
-        let meet = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
-        self.kinds & other.kinds != 0
-            && self.access & other.access != 0
-            && meet(self.major, other.major)
-            && meet(self.minor, other.minor)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `linux.namespaces`, the id maps and clocks that belong to new ones, and the names in the UTS namespace.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -160,24 +161,39 @@ fn map_ops(draft: &Draft<'_>, file: &'static str, mappings: &[IdMapping], value:
 pub(super) fn map_lines(draft: &mut Draft<'_>, mappings: &[IdMapping], origin: &Origin) -> String {
     let mut lines = String::new();
     for (i, mapping) in mappings.iter().enumerate() {
-        let origin = origin.index(i);
         let ends = [mapping.container_id.checked_add(mapping.size), mapping.host_id.checked_add(mapping.size)];
         if mapping.size == 0 || ends.contains(&None) {
-            draft.problem(&origin.field("size"), format!("{} is out of range", mapping.size));
-        }
-        for (j, other) in mappings[..i].iter().enumerate() {
-            let overlap = |a: u32, b: u32| {
-                u64::from(a) < u64::from(b) + u64::from(other.size)
-                    && u64::from(b) < u64::from(a) + u64::from(mapping.size)
-            };
-            if overlap(mapping.container_id, other.container_id) || overlap(mapping.host_id, other.host_id) {
-                draft.problem(&origin, format!("overlaps element {j}"));
-            }
+            draft.problem(&origin.index(i).field("size"), format!("{} is out of range", mapping.size));
         }
         // Writing to a String cannot fail.
         let _infallible = writeln!(lines, "{} {} {}", mapping.container_id, mapping.host_id, mapping.size);
     }
+    for (later, earlier) in overlaps(mappings) {
+        draft.problem(&origin.index(later), format!("overlaps element {earlier}"));
+    }
     lines
+}
+
+/// Elements that have an id inside or outside in common, as pairs of indices, the greater first: each overlapping element is
+/// in one at least.
+fn overlaps(mappings: &[IdMapping]) -> BTreeSet<(usize, usize)> {
+    let mut found = BTreeSet::new();
+    for start in [|mapping: &IdMapping| mapping.container_id, |mapping: &IdMapping| mapping.host_id] {
+        let mut sorted: Vec<usize> = (0..mappings.len()).filter(|i| mappings[*i].size > 0).collect();
+        sorted.sort_by_key(|i| start(&mappings[*i]));
+        let end = |i: usize| u64::from(start(&mappings[i])) + u64::from(mappings[i].size);
+        let mut furthest: Option<usize> = None;
+        for i in sorted {
+            match furthest {
+                Some(other) if u64::from(start(&mappings[i])) < end(other) => {
+                    found.insert((i.max(other), i.min(other)));
+                    furthest = Some(if end(i) > end(other) { i } else { other });
+                }
+                _ => furthest = Some(i),
+            }
+        }
+    }
+    found
 }
 
 /// The clocks of a new time namespace (time_namespaces(7)).

@@ -1,5 +1,7 @@
 //! `linux.netDevices`: network devices of the host that become the container's.
 
+use std::collections::BTreeSet;
+
 use super::Draft;
 use crate::spec::Linux;
 use crate::{HostOp, HostStep, Origin};
@@ -14,7 +16,7 @@ pub(super) fn net_devices(draft: &mut Draft<'_>, linux: &Linux) {
     if !devices.is_empty() && !draft.namespaces.has(libc::CLONE_NEWNET) {
         draft.problem(&list, "unable to move network devices without a private network namespace");
     }
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: BTreeSet<&str> = BTreeSet::new();
     for (name, device) in devices {
         let origin = list.key(name);
         let asked = device.name.as_deref().filter(|name| !name.is_empty());
@@ -30,10 +32,9 @@ pub(super) fn net_devices(draft: &mut Draft<'_>, linux: &Linux) {
             );
         }
         // Of a template the kernel makes as many names as are needed.
-        if names.contains(&new_name) && !new_name.contains('%') {
+        if !names.insert(new_name) && !new_name.contains('%') {
             draft.problem(&place, format!("two devices are to be named {new_name:?}"));
         }
-        names.push(new_name);
         let op = HostOp::NetDevice { name: name.clone(), new_name: new_name.to_owned() };
         draft.host.push(HostStep { op, origin });
     }

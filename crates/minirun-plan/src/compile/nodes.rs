@@ -1,6 +1,7 @@
 //! Device nodes and the links beside them: the specification's default ones, and `linux.devices`.
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
 
 use super::Draft;
 use super::mount_options::MountOptions;
@@ -168,32 +169,32 @@ fn sets_up_dev(spec: &Spec) -> bool {
     })
 }
 
+/// A listed device replaces the default one, whose mode and owner were not chosen, and an equal one before it.
 fn all_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) -> Vec<Node> {
-    let mut nodes: Vec<Node> = Vec::with_capacity(DEFAULT_DEVICES.len() + linux.devices.len());
+    let mut nodes: Vec<Option<Node>> = Vec::with_capacity(DEFAULT_DEVICES.len() + linux.devices.len());
+    let mut places: BTreeMap<CString, usize> = BTreeMap::new();
     if sets_up_dev(spec) {
         for (path, major, minor) in DEFAULT_DEVICES {
             let Some(path) = InRoot::new(path) else { continue };
             let device = libc::makedev(major, minor);
             let origin = Origin::of(DEFAULT);
-            nodes.push(Node { path, kind: NodeKind::Char, device, mode: 0o666, uid: 0, gid: 0, origin });
+            places.insert(path.path().to_owned(), nodes.len());
+            nodes.push(Some(Node { path, kind: NodeKind::Char, device, mode: 0o666, uid: 0, gid: 0, origin }));
         }
     }
     for (i, device) in linux.devices.iter().enumerate() {
-        if let Some(node) = listed_node(draft, device, Origin::of("linux.devices").index(i)) {
-            let differs = |other: &Node| (other.kind, other.device) != (node.kind, node.device);
-            if let Some(first) = nodes.iter().find(|other| other.path == node.path)
-                && differs(first)
-                && first.origin != Origin::of(DEFAULT)
-            {
-                let text = format!("{} is another device at the same path", first.origin);
-                draft.problem(&node.origin.field("path"), text);
-            }
-            // A listed device replaces the default one: its mode and owner were chosen.
-            nodes.retain(|other| other.path != node.path);
-            nodes.push(node);
+        let Some(node) = listed_node(draft, device, Origin::of("linux.devices").index(i)) else { continue };
+        let before = places.insert(node.path.path().to_owned(), nodes.len());
+        if let Some(first) = before.and_then(|place| nodes[place].take())
+            && (first.kind, first.device) != (node.kind, node.device)
+            && first.origin != Origin::of(DEFAULT)
+        {
+            let text = format!("{} is another device at the same path", first.origin);
+            draft.problem(&node.origin.field("path"), text);
         }
+        nodes.push(Some(node));
     }
-    nodes
+    nodes.into_iter().flatten().collect()
 }
 
 fn listed_node(draft: &mut Draft<'_>, device: &Device, origin: Origin) -> Option<Node> {

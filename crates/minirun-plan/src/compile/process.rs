@@ -1,5 +1,6 @@
 //! `process`: who the container's process is, what it may do, and what it runs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 
 use super::mounts::NOTIFY_DIRECTORY;
@@ -180,14 +181,16 @@ pub fn limit_name(resource: u32) -> &'static str {
 
 fn limits(draft: &mut Draft<'_>, process: &Process) {
     let list = Origin::of("process.rlimits");
-    let mut seen = Vec::new();
+    let mut seen = 0u32;
     for (i, limit) in process.rlimits.iter().flatten().enumerate() {
         let origin = list.index(i);
         let resource = resource_of(limit.typ);
-        if seen.contains(&resource) {
+        // A number below 16: see LIMITS.
+        let bit = 1u32.checked_shl(resource).unwrap_or(0);
+        if seen & bit != 0 {
             draft.problem(&origin.field("type"), format!("duplicate limit {}", limit_name(resource)));
         }
-        seen.push(resource);
+        seen |= bit;
         if limit.soft > limit.hard {
             let text = format!("{} is more than the hard limit, {}", limit.soft, limit.hard);
             draft.problem(&origin.field("soft"), text);
@@ -259,28 +262,25 @@ fn capability_sets(draft: &mut Draft<'_>, capabilities: Option<&Capabilities>) -
     let origin = Origin::of(if capabilities.is_some() { "process.capabilities" } else { "default capabilities" });
     let none = Capabilities::default();
     let capabilities = capabilities.unwrap_or(&none);
-    let mut ignored = Vec::new();
+    let (mut ignored, mut seen) = (Vec::new(), BTreeSet::new());
     // Whoever makes a user namespace has every capability in it (user_namespaces(7)).
     let available = match draft.in_user_namespace() {
         true => mask_up_to(draft.facts.last_capability),
         false => draft.facts.bounding,
     };
-    let mut mask = |names: &[String]| -> u64 {
-        let mut mask = 0;
-        for name in names {
-            match name.parse::<caps::Capability>() {
-                Ok(capability) if capability.bitmask() & available != 0 => mask |= capability.bitmask(),
-                _ if ignored.contains(name) => {}
-                _ => ignored.push(name.clone()),
-            }
-        }
-        mask
-    };
-    let bounding = mask(&capabilities.bounding);
-    let permitted = mask(&capabilities.permitted);
-    let effective = mask(&capabilities.effective);
-    let inheritable = mask(&capabilities.inheritable);
-    let ambient = mask(&capabilities.ambient);
+    let Capabilities { bounding, permitted, effective, inheritable, ambient } = capabilities;
+    let [bounding, permitted, effective, inheritable, ambient] =
+        [bounding, permitted, effective, inheritable, ambient].map(|names| {
+            names.iter().fold(0, |mask, name| match name.parse::<caps::Capability>() {
+                Ok(capability) if capability.bitmask() & available != 0 => mask | capability.bitmask(),
+                _ => {
+                    if seen.insert(name.as_str()) {
+                        ignored.push(name.as_str());
+                    }
+                    mask
+                }
+            })
+        });
     if !ignored.is_empty() {
         draft.warn(&origin, format!("ignoring unknown or unavailable capabilities: [{}]", ignored.join(" ")));
     }
@@ -351,24 +351,33 @@ fn set_variable(draft: &mut Draft<'_>, name: &'static str, value: &str) {
     draft.payload.env.push(entry);
 }
 
-/// The environment without duplicates: the last one wins, at the place of the first, as runc has it.
+/// The environment without duplicates: the last one wins, at the place of the first, as runc has it. An empty HOME takes
+/// away those before it.
 fn environment(draft: &mut Draft<'_>, process: &Process) {
     let list = Origin::of("process.env");
+    let mut variables: Vec<Option<CString>> = Vec::new();
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for (i, entry) in process.env.iter().flatten().enumerate() {
-        let origin = list.index(i);
-        let Some(end) = entry.find('=').filter(|end| *end > 0) else {
-            draft.problem(&origin, format!("{entry:?} is not of the form NAME=value"));
+        let Some((name, _)) = entry.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            draft.problem(&list.index(i), format!("{entry:?} is not of the form NAME=value"));
             continue;
         };
         if entry == "HOME=" {
-            draft.payload.env.retain(|other| !other.to_bytes().starts_with(b"HOME="));
+            if let Some(place) = places.remove(name) {
+                variables[place] = None;
+            }
             continue;
         }
-        let value = draft.c_string(entry, &origin);
-        let key = &entry.as_bytes()[..=end];
-        match draft.payload.env.iter_mut().find(|other| other.to_bytes().starts_with(key)) {
-            Some(place) => *place = value,
-            None => draft.payload.env.push(value),
+        let value = match CString::new(entry.as_str()) {
+            Ok(value) => value,
+            Err(_nul) => draft.c_string(entry, &list.index(i)),
+        };
+        let place = *places.entry(name).or_insert(variables.len());
+        if place == variables.len() {
+            variables.push(Some(value));
+        } else {
+            variables[place] = Some(value);
         }
     }
+    draft.payload.env = variables.into_iter().flatten().collect();
 }

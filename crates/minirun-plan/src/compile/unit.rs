@@ -9,7 +9,7 @@ mod gvariant;
 use std::collections::BTreeMap;
 
 use super::Draft;
-use super::devices::{BLOCK, CHAR, DeviceFilter, DeviceRule};
+use super::devices::{BLOCK, CHAR, DeviceFilter, DeviceRule, Wider};
 use crate::{CgroupPlan, Expect, Knob, Origin, Property, Value};
 
 /// What begins the name of an annotation that sets a property: runc's invention.
@@ -28,30 +28,29 @@ pub fn unit_description(owner: &str) -> String {
 pub(super) fn unit(draft: &mut Draft<'_>, slice: &str, annotations: Option<&BTreeMap<String, String>>) {
     let Some(request) = draft.request.systemd else { return };
     let origin = draft.cgroup.origin.clone();
-    let own = |name: &str, value| Property { name: name.to_owned(), value, origin: origin.clone() };
-    let mut properties = vec![
-        own("Description", Value::string(unit_description(request.owner))),
-        own("Slice", Value::string(slice)),
-        own("Delegate", Value::Bool(true)),
-        own("DefaultDependencies", Value::Bool(false)),
-        own("CollectMode", Value::string("inactive-or-failed")),
-    ];
+    let mut properties: Latest<String, Property> = Latest::new();
+    let mut own = |name: &str, value| {
+        properties.set(name.to_owned(), Property { name: name.to_owned(), value, origin: origin.clone() });
+    };
+    own("Description", Value::string(unit_description(request.owner)));
+    own("Slice", Value::string(slice));
+    own("Delegate", Value::Bool(true));
+    own("DefaultDependencies", Value::Bool(false));
+    own("CollectMode", Value::string("inactive-or-failed"));
     for name in ["MemoryAccounting", "CPUAccounting", "IOAccounting", "TasksAccounting"] {
-        properties.push(own(name, Value::Bool(true)));
+        own(name, Value::Bool(true));
     }
     for (key, text) in annotations.into_iter().flatten() {
         if let Some(name) = key.strip_prefix(ANNOTATION) {
             let origin = Origin::of("annotations").key(key);
             match annotated(name, text) {
-                Ok((name, value)) => {
-                    // CRI-O sets DefaultDependencies and CollectMode.
-                    properties.retain(|known| known.name != name);
-                    properties.push(Property { name, value, origin });
-                }
+                // CRI-O sets DefaultDependencies and CollectMode.
+                Ok((name, value)) => properties.set(name.clone(), Property { name, value, origin }),
                 Err(text) => draft.problem(&origin, text),
             }
         }
     }
+    let mut properties: Vec<Property> = properties.finish().collect();
     properties.extend(oom_policy(&draft.cgroup));
     properties.extend(unit_properties(&draft.cgroup.knobs));
     if draft.facts.euid == 0 && draft.facts.initial_user_namespace {
@@ -104,33 +103,68 @@ fn oom_policy(cgroup: &CgroupPlan) -> Option<Property> {
 
 /// The properties that say what these knobs say; of those with the same name the last one holds.
 pub fn unit_properties(knobs: &[Knob]) -> Vec<Property> {
-    let mut found = Found(Vec::new());
+    let mut found = Found::default();
     for knob in knobs {
         found.knob(knob);
     }
-    found.0
+    found.finish()
 }
 
-struct Found(Vec<Property>);
+/// Things of which a later one takes the place of an earlier one with the same key, at the end.
+#[derive(Debug)]
+struct Latest<K, T> {
+    all: Vec<Option<T>>,
+    places: BTreeMap<K, usize>,
+}
+
+impl<K: Ord, T> Latest<K, T> {
+    fn new() -> Latest<K, T> {
+        Latest { all: Vec::new(), places: BTreeMap::new() }
+    }
+
+    fn set(&mut self, key: K, value: T) {
+        if let Some(place) = self.places.insert(key, self.all.len()) {
+            self.all[place] = None;
+        }
+        self.all.push(Some(value));
+    }
+
+    fn finish(self) -> impl Iterator<Item = T> {
+        self.all.into_iter().flatten()
+    }
+}
+
+/// Properties by name; entries by device are put into theirs at the end.
+#[derive(Debug, Default)]
+struct Found {
+    properties: Vec<Property>,
+    devices: BTreeMap<String, Latest<String, Value>>,
+}
 
 impl Found {
+    fn finish(mut self) -> Vec<Property> {
+        for property in &mut self.properties {
+            if let Some(entries) = self.devices.remove(&property.name) {
+                property.value = Value::Array("(st)".to_owned(), entries.finish().collect());
+            }
+        }
+        self.properties
+    }
+
     fn set(&mut self, name: &str, value: Value, origin: &Origin) {
-        self.0.retain(|property| property.name != name);
-        self.0.push(Property { name: name.to_owned(), value, origin: origin.clone() });
+        self.properties.retain(|property| property.name != name);
+        self.properties.push(Property { name: name.to_owned(), value, origin: origin.clone() });
     }
 
     /// Sets the entry of one device in a property of type `a(st)`.
     fn set_of_device(&mut self, name: &str, device: &str, number: u64, origin: &Origin) {
         let path = Value::String(format!("/dev/block/{device}"));
-        let entry = Value::Struct(vec![path.clone(), Value::Uint64(number)]);
-        let known = self.0.iter_mut().find(|property| property.name == name);
-        match known.map(|property| &mut property.value) {
-            Some(Value::Array(_, entries)) => {
-                entries.retain(|entry| !matches!(entry, Value::Struct(members) if members.first() == Some(&path)));
-                entries.push(entry);
-            }
-            _ => self.set(name, Value::Array("(st)".to_owned(), vec![entry]), origin),
-        }
+        let entries = self.devices.entry(name.to_owned()).or_insert_with(|| {
+            let value = Value::Array("(st)".to_owned(), Vec::new());
+            self.properties.push(Property { name: name.to_owned(), value, origin: origin.clone() });
+            Latest::new()
+        });
+        entries.set(device.to_owned(), Value::Struct(vec![path, Value::Uint64(number)]));
     }
 
     fn knob(&mut self, knob: &Knob) {
@@ -259,18 +293,24 @@ pub fn unit_devices(filter: Option<&DeviceFilter>) -> Vec<Property> {
 /// systemd's filter and ours: systemd's may allow more than the rules, never less.
 fn devices(filter: Option<&DeviceFilter>) -> [Property; 2] {
     let origin = Origin::of("linux.resources.devices");
-    let mut allowed: Vec<(String, u8)> = Vec::new();
     let rules = filter.map_or(&[][..], |filter| &filter.rules);
-    for (i, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.allow) {
-        if rules[i + 1..].iter().any(|later| !later.allow && later.undoes(rule)) {
-            continue;
+    let (mut taken_back, mut held) = (Wider::default(), Vec::new());
+    for rule in rules.iter().rev() {
+        if !rule.allow {
+            taken_back.add(rule);
+        } else if !taken_back.cover(rule) {
+            held.push(rule);
         }
+    }
+    let (mut allowed, mut places) = (Vec::new(), BTreeMap::new());
+    for rule in held.into_iter().rev() {
         for (_, name) in [(CHAR, "char"), (BLOCK, "block")].into_iter().filter(|(kind, _)| rule.kinds & kind != 0) {
             let pattern = pattern_of(rule, name);
-            match allowed.iter_mut().find(|(known, _)| *known == pattern) {
-                Some((_, access)) => *access |= rule.access,
-                None => allowed.push((pattern, rule.access)),
+            let place = *places.entry(pattern.clone()).or_insert(allowed.len());
+            if place == allowed.len() {
+                allowed.push((pattern, 0));
             }
+            allowed[place].1 |= rule.access;
         }
     }
     let entry = |(pattern, access): (String, u8)| {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::sets::{Meeting, Wider};
 use super::{ANY_ACCESS, ANY_KIND, BLOCK, CHAR, DeviceRule};
 
 /// The longest program that the kernel takes from anybody (`BPF_MAXINSNS`).
@@ -30,20 +31,24 @@ fn reduce(rules: &[DeviceRule]) -> (Vec<DeviceRule>, bool) {
     let about_all =
         |rule: &DeviceRule| (rule.kinds, rule.major, rule.minor, rule.access) == (ANY_KIND, None, None, ANY_ACCESS);
     let mut default = false;
-    let mut reachable: Vec<DeviceRule> = Vec::new();
+    let (mut reachable, mut sooner) = (Vec::new(), Wider::default());
     for rule in rules.iter().rev() {
         if about_all(rule) {
             default = rule.allow;
             break;
         }
-        if !reachable.iter().any(|sooner| sooner.covers(rule) && sooner.access & rule.access == rule.access) {
+        if !sooner.cover(rule) {
+            sooner.add(rule);
             reachable.push(*rule);
         }
     }
     // A rule that says what the default says is needed only to keep a later one from saying the opposite.
-    let mut needed: Vec<DeviceRule> = Vec::new();
+    let (mut needed, mut opposite) = (Vec::new(), Meeting::default());
     for rule in reachable.into_iter().rev() {
-        if rule.allow != default || needed.iter().any(|later| later.allow != default && later.meets(&rule)) {
+        if rule.allow != default {
+            opposite.add(&rule);
+            needed.push(rule);
+        } else if opposite.meet(&rule) {
             needed.push(rule);
         }
     }
@@ -115,12 +120,11 @@ impl Program {
 
     /// Writes rules with one verdict. The answer is a verdict when nothing can be undecided afterwards.
     fn run(&mut self, run: &[DeviceRule]) -> Option<bool> {
-        let mut kept: Vec<(DeviceRule, bool)> = Vec::new();
+        let (mut kept, mut before) = (Vec::new(), Wider::default());
         for rule in sorted(run) {
-            let before = kept.iter().filter(|(wider, _)| wider.covers(&rule));
-            let before = before.fold(0, |access, (wider, _)| access | wider.access);
-            let open = self.open_for(rule.kinds) & !before;
+            let open = self.open_for(rule.kinds) & !before.access_over(&rule);
             if rule.access & open != 0 {
+                before.add(&rule);
                 kept.push((rule, open & !rule.access == 0));
             }
         }

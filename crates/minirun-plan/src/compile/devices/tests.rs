@@ -7,8 +7,24 @@ use super::*;
 fn by_rules(rules: &[DeviceRule], kind: u8, access: u8, major: u32, minor: u32) -> bool {
     [MKNOD, READ, WRITE].into_iter().filter(|bit| access & bit != 0).all(|bit| {
         let device = DeviceRule { allow: true, kinds: kind, major: Some(major), minor: Some(minor), access: bit };
-        rules.iter().rev().find(|rule| rule.meets(&device)).is_some_and(|rule| rule.allow)
+        rules.iter().rev().find(|rule| meet(rule, &device)).is_some_and(|rule| rule.allow)
     })
+}
+
+/// Whether there is a device and an access that both are about.
+fn meet(rule: &DeviceRule, other: &DeviceRule) -> bool {
+    let same = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
+    rule.kinds & other.kinds != 0
+        && rule.access & other.access != 0
+        && same(rule.major, other.major)
+        && same(rule.minor, other.minor)
+}
+
+/// Whether a rule is about every device that the other is about.
+fn covers(rule: &DeviceRule, other: &DeviceRule) -> bool {
+    rule.kinds & other.kinds == other.kinds
+        && (rule.major.is_none() || rule.major == other.major)
+        && (rule.minor.is_none() || rule.minor == other.minor)
 }
 
 /// What the program says. Panics on an instruction or a jump that we do not write.
@@ -98,26 +114,44 @@ fn compile(json: &str) -> (Option<DeviceFilter>, String) {
     (filter, problems.to_string())
 }
 
-#[test]
-fn programs_agree_with_rules() {
-    // xorshift64: the same rule sets each time.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+/// Up to eight rules, the same for each seed (xorshift64); every other seed has rules about all accesses only.
+fn some_rules(seed: u64) -> Vec<DeviceRule> {
+    let mut state = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut below = |n: u64| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         (state % n) as usize
     };
+    (0..below(9))
+        .map(|_| DeviceRule {
+            allow: below(2) == 1,
+            kinds: [BLOCK, CHAR, ANY_KIND][below(3)],
+            major: [None, Some(1), Some(5), Some(136), Some(u32::MAX)][below(5)],
+            minor: [None, None, Some(3), Some(8), Some(0x7fff_ffff)][below(5)],
+            access: if seed % 2 == 0 { 1 + below(7) as u8 } else { ANY_ACCESS },
+        })
+        .collect()
+}
+
+#[test]
+fn sets_answer_as_their_elements_do() {
+    for seed in 0..2000 {
+        let rules = some_rules(seed);
+        let Some((rule, others)) = rules.split_last() else { continue };
+        let (mut wider, mut meeting) = (Wider::default(), sets::Meeting::default());
+        others.iter().for_each(|other| (wider.add(other), meeting.add(other)).0);
+        let covering = || others.iter().filter(|other| covers(other, rule));
+        assert_eq!(wider.cover(rule), covering().any(|other| other.access & rule.access == rule.access));
+        assert_eq!(wider.access_over(rule), covering().fold(0, |all, other| all | other.access), "{}", list(&rules));
+        assert_eq!(meeting.meet(rule), others.iter().any(|other| meet(other, rule)), "{}", list(&rules));
+    }
+}
+
+#[test]
+fn programs_agree_with_rules() {
     for round in 0..600 {
-        let mut rules: Vec<DeviceRule> = (0..below(9))
-            .map(|_| DeviceRule {
-                allow: below(2) == 1,
-                kinds: [BLOCK, CHAR, ANY_KIND][below(3)],
-                major: [None, Some(1), Some(5), Some(136), Some(u32::MAX)][below(5)],
-                minor: [None, None, Some(3), Some(8), Some(0x7fff_ffff)][below(5)],
-                access: if round % 2 == 0 { 1 + below(7) as u8 } else { ANY_ACCESS },
-            })
-            .collect();
+        let mut rules = some_rules(round);
         if round % 3 == 0 {
             rules.extend(DEFAULTS);
         }
