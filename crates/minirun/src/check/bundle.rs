@@ -6,6 +6,7 @@
 //! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 mod identity;
+mod kernel;
 mod limits;
 mod maps;
 mod places;
@@ -15,11 +16,12 @@ mod sharing;
 mod surroundings;
 mod view;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::report::describe;
 use anyhow::Result;
-use minirun_plan::{Op, Origin, Plan, Problems};
+use minirun_plan::{Line, Op, Origin, Plan, Problems};
 
 use super::namespaces::KINDS;
 use super::{Row, Verdict};
@@ -30,14 +32,27 @@ use crate::plan::{Ready, prepare};
 struct Findings<'a> {
     plan: &'a Plan,
     rows: Vec<Row>,
+    /// The plan as text, and the first line of each place.
+    lines: Vec<Line>,
+    places: BTreeMap<String, usize>,
+    /// The problems so far by name and text: one thing at one place is said once, although several steps may meet it.
+    told: BTreeSet<(String, String)>,
 }
 
-impl Findings<'_> {
+impl<'a> Findings<'a> {
+    fn of(plan: &'a Plan) -> Findings<'a> {
+        let lines = plan.lines();
+        let mut places = BTreeMap::new();
+        for (i, line) in lines.iter().enumerate().filter(|(_, line)| !line.origin.as_str().is_empty()) {
+            places.entry(line.origin.as_str().to_owned()).or_insert(i);
+        }
+        Findings { plan, rows: Vec::new(), lines, places, told: BTreeSet::new() }
+    }
+
     /// Something that keeps the bundle from running.
     fn problem(&mut self, origin: &Origin, seen: impl Into<String>, advice: impl Into<String>) {
         let row = Row::missing(origin.as_str(), seen, self.step_of(origin)).advice(advice).essential();
-        // One thing at one place is said once, although several steps may meet it.
-        if !self.rows.iter().any(|other| other.name == row.name && other.seen == row.seen) {
+        if self.told.insert((row.name.clone(), row.seen.clone())) {
             self.rows.push(row);
         }
     }
@@ -49,21 +64,21 @@ impl Findings<'_> {
 
     /// What the plan does because of this place, or of what it is in.
     fn step_of(&self, origin: &Origin) -> String {
-        let lines = self.plan.lines();
+        /// No place that a step comes from is deeper.
+        const DEEPEST: usize = 16;
         let place = origin.as_str();
-        let exact = lines.iter().find(|line| line.origin.as_str() == place);
-        let line = exact.or_else(|| {
-            let mut around = lines.iter().filter(|line| !line.origin.as_str().is_empty());
-            around.find(|line| place.starts_with(line.origin.as_str()))
-        });
+        let ends = place.match_indices(['.', '[']).map(|(end, _)| end).take(DEEPEST);
+        let around = ends.filter_map(|end| self.places.get(&place[..end])).min();
+        let line = self.places.get(place).or(around).map(|i| &self.lines[*i]);
         line.map_or(String::new(), |line| format!("{} {}", line.verb, line.subject))
     }
 
     /// The places that nothing was found of follow.
     fn finish(mut self) -> Vec<Row> {
-        for line in self.plan.lines() {
+        let mut named: BTreeSet<String> = self.rows.iter().map(|row| row.name.clone()).collect();
+        for line in &self.lines {
             let name = line.origin.as_str();
-            if !name.is_empty() && !self.rows.iter().any(|row| row.name == name) {
+            if !name.is_empty() && named.insert(name.to_owned()) {
                 self.rows.push(Row::ok(name, format!("{} {}", line.verb, line.subject), ""));
             }
         }
@@ -77,7 +92,7 @@ pub fn check(dir: &Path, call: &Call, host: &[Row]) -> Result<Vec<Row>> {
         Ok(ready) => ready,
         Err(error) => return Ok(refused(&error, host)),
     };
-    let mut findings = Findings { plan: &ready.plan, rows: Vec::new() };
+    let mut findings = Findings::of(&ready.plan);
     needs_of_host(&mut findings, &ready, host);
     surroundings::check(&mut findings);
     limits::check(&mut findings, &ready.cgroup_mount);

@@ -22,11 +22,13 @@ pub struct Fault {
     errno: Errno,
     detail: [u8; DETAIL],
     length: usize,
+    /// Of several pieces of work, the one that failed.
+    item: u32,
 }
 
 impl Fault {
     pub fn of(call: &'static str, errno: Errno) -> Fault {
-        Fault { call, errno, detail: [0; DETAIL], length: 0 }
+        Fault { call, errno, detail: [0; DETAIL], length: 0, item: 0 }
     }
 
     /// With what the kernel has left in the context of a file system (fsopen(2)).
@@ -55,11 +57,13 @@ pub struct Failure {
     pub call: String,
     pub errno: Option<Errno>,
     detail: String,
+    /// Of several pieces of work, the one that failed.
+    item: usize,
 }
 
 impl Failure {
     pub fn of(call: &str, errno: Errno) -> Failure {
-        Failure { call: call.to_owned(), errno: Some(errno), detail: String::new() }
+        Failure { call: call.to_owned(), errno: Some(errno), detail: String::new(), item: 0 }
     }
 
     pub fn is(&self, errno: Errno) -> bool {
@@ -123,11 +127,28 @@ pub fn attempt(birth: Birth<'_>, work: impl FnOnce() -> Result<(), Fault>) -> An
     hear(&ours, pid).and_then(|()| mapped.clone()).map_err(|failure| mapped.err().unwrap_or(failure))
 }
 
+/// Does this with each of many things, and returns what failed with its index: in one child as long as nothing fails, for
+/// namespaces cost more than most of what is tried in them.
+pub fn attempt_all<T>(birth: Birth<'_>, all: &[T], work: impl Fn(&T) -> Result<(), Fault>) -> Vec<(usize, Failure)> {
+    let (mut failures, mut start) = (Vec::new(), 0);
+    while start < all.len() {
+        let rest = &all[start..];
+        let answer = attempt(birth, || {
+            rest.iter().enumerate().try_for_each(|(i, thing)| work(thing).map_err(|fault| Fault { item: i as u32, ..fault }))
+        });
+        let Err(failure) = answer else { break };
+        let at = start + failure.item;
+        failures.push((at, failure));
+        start = at + 1;
+    }
+    failures
+}
+
 fn write_maps(pid: i32, (uids, gids): (&str, &str)) -> Answer {
     for (file, helper, value) in [("uid_map", "newuidmap", uids), ("gid_map", "newgidmap", gids)] {
         if !nix::unistd::geteuid().is_root() {
             let mapped = minirun_spawn::map_ids(pid, helper, value, &minirun_plan::Origin::of(file));
-            mapped.map_err(|error| Failure { call: error.to_string(), errno: None, detail: String::new() })?;
+            mapped.map_err(|error| Failure { call: error.to_string(), errno: None, detail: String::new(), item: 0 })?;
             continue;
         }
         std::fs::write(format!("/proc/{pid}/{file}"), value).map_err(|error| {
@@ -158,8 +179,9 @@ fn tell(pipe: BorrowedFd<'_>, fault: &Fault) -> ! {
     let call = fault.call.as_bytes();
     let call = &call[..call.len().min(64)];
     (message[0], message[1]) = (fault.errno as i32 as u8, call.len() as u8);
-    let end = 2 + call.len();
-    message[2..end].copy_from_slice(call);
+    message[2..6].copy_from_slice(&fault.item.to_ne_bytes());
+    let end = 6 + call.len();
+    message[6..end].copy_from_slice(call);
     message[end..end + fault.length].copy_from_slice(&fault.detail[..fault.length]);
     let _unheard = sys::write(pipe, &message[..end + fault.length]);
     sys::exit(1)
@@ -174,16 +196,17 @@ fn hear(pipe: &OwnedFd, pid: i32) -> Answer {
         }
     };
     let status = sys::wait(pid).map_err(|errno| Failure::of("wait4", errno))?;
-    let [errno, call, rest @ ..] = &message[..length] else {
+    let [errno, call, i0, i1, i2, i3, rest @ ..] = &message[..length] else {
         let call = format!("it ended with status {}", crate::run::status_code(status));
-        return if status == 0 { Ok(()) } else { Err(Failure { call, errno: None, detail: String::new() }) };
+        return if status == 0 { Ok(()) } else { Err(Failure { call, errno: None, detail: String::new(), item: 0 }) };
     };
     let (call, detail) = rest.split_at(usize::from(*call).min(rest.len()));
     let detail = String::from_utf8_lossy(detail);
     // A message begins with its severity: "e tmpfs: Bad value for 'size'".
     let detail = detail.lines().next().and_then(|line| line.get(2..)).unwrap_or("").to_owned();
     let call = String::from_utf8_lossy(call).into_owned();
-    Err(Failure { call, errno: Some(Errno::from_raw(i32::from(*errno))), detail })
+    let item = u32::from_ne_bytes([*i0, *i1, *i2, *i3]) as usize;
+    Err(Failure { call, errno: Some(Errno::from_raw(i32::from(*errno))), detail, item })
 }
 
 /// Maps of the caller's own user and group to root, which everybody may write (user_namespaces(7)).

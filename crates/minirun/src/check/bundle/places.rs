@@ -2,6 +2,8 @@
 //!
 //! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -11,12 +13,13 @@ use minirun_plan::{Handle, Hook, IdMaps, InRoot, MountPoint, NodeKind, Op, Origi
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::Findings;
+use super::kernel::{Kernel, Shown};
 use super::maps::IdRanges;
 use super::program::{self, Obstacle, Who};
 use super::view::{Backing, Found, View};
 use crate::check::mounts::map_ids_of;
 
-const NOEXEC: u64 = libc::MOUNT_ATTR_NOEXEC as u64;
+const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY as u64;
 
 /// Goes through the steps as init would, over a picture of the files.
 struct Walk<'f, 'a> {
@@ -27,6 +30,10 @@ struct Walk<'f, 'a> {
     upper: Option<PathBuf>,
     ranges: Option<IdRanges>,
     cwd: PathBuf,
+    /// Who executes the program.
+    user: Who,
+    /// The mount points of the host, once they are asked for.
+    host_mounts: OnceCell<BTreeSet<Vec<u8>>>,
 }
 
 pub fn check(findings: &mut Findings<'_>) {
@@ -35,8 +42,17 @@ pub fn check(findings: &mut Findings<'_>) {
     if let Some(joined) = plan.namespaces.join.iter().find(|joined| joined.kind == libc::CLONE_NEWNS as u64) {
         return findings.doubt(&joined.origin, "the files in it were not looked at", "");
     }
-    let (view, ranges) = (View::of(Backing::Unknown { proc: false }), IdRanges::of(plan));
-    let mut walk = Walk { findings, view, layers: Vec::new(), upper: None, ranges, cwd: "/".into() };
+    let ranges = IdRanges::of(plan);
+    let mut walk = Walk {
+        view: View::of(Backing::Unknown),
+        layers: Vec::new(),
+        upper: None,
+        user: user_of(findings, ranges.as_ref()),
+        ranges,
+        cwd: "/".into(),
+        host_mounts: OnceCell::new(),
+        findings,
+    };
     plan.init.iter().for_each(|step| walk.step(step));
 }
 
@@ -79,28 +95,37 @@ impl Walk<'_, '_> {
             }
             Op::Mount { filesystem, copy_up, point, .. } => {
                 let Some(at) = self.point(origin, point, true) else { return };
-                let empty = matches!(filesystem.to_bytes(), b"tmpfs" | b"ramfs");
                 if !copy_up {
-                    let proc = filesystem.to_bytes() == b"proc";
-                    let backing = if empty { Backing::Empty } else { Backing::Unknown { proc } };
-                    self.view.mount(at, backing, point.attributes.set & NOEXEC != 0);
+                    let empty = matches!(filesystem.to_bytes(), b"tmpfs" | b"ramfs");
+                    let other = || Kernel::of_type(filesystem.to_bytes()).map_or(Backing::Unknown, Backing::Kernel);
+                    self.view.mount(at, if empty { Backing::Empty } else { other() }, point.attributes.set);
                 }
             }
-            Op::ClassicMount { point, .. } | Op::MountCgroup { point, .. } => {
+            Op::ClassicMount { point, .. } => {
                 if let Some(at) = self.point(origin, point, true) {
-                    self.view.mount(at, Backing::Unknown { proc: false }, point.attributes.set & NOEXEC != 0);
+                    self.view.mount(at, Backing::Unknown, point.attributes.set);
+                }
+            }
+            Op::MountCgroup { point, .. } => {
+                if let Some(at) = self.point(origin, point, true) {
+                    self.view.mount(at, Backing::Kernel(Kernel::Other), point.attributes.set);
                 }
             }
             Op::Bind { source, recursive, idmap, idmap_recursive, point } => {
                 self.bind(origin, source, idmap.map(|i| (i, *idmap_recursive)), *recursive, point);
             }
             Op::Remount { point, .. } => self.remount(origin, point),
-            Op::Device { path, kind, device, .. } => self.device(origin, path, *kind, *device),
-            Op::BindDevice { source, device, .. } => {
-                let made = matches!(source, Source::Handle(i, _) if self.findings.plan.handles.get(*i).is_some_and(|one| one.node.is_some()));
-                if !made {
+            Op::Device { path, kind, device, .. } => self.node(origin, path, |metadata| is_node(metadata, *kind, *device)),
+            Op::BindDevice { source, path, device, .. } => {
+                let handle = match source {
+                    Source::Handle(i, _) => self.findings.plan.handles.get(*i),
+                    Source::Path(_) => None,
+                };
+                // One that the parent makes needs none on the host.
+                if handle.is_none_or(|handle| handle.node.is_none()) {
                     self.host_device(origin, path_of(source.path()), *device);
                 }
+                self.node(origin, path, |_| true);
             }
             Op::MakeDirectory(path) => self.make_directory(origin, path),
             Op::EnterDirectory(path) => self.cwd = path_of(path).to_owned(),
@@ -207,7 +232,7 @@ impl Walk<'_, '_> {
             Found::File { metadata, .. } if real && metadata.is_symlink() => {
                 problem(self.findings, format!("{shown} is a link"), "make it a directory in the root file system")
             }
-            Found::File { metadata, .. } if directory && !metadata.is_dir() => {
+            found if directory && is_file(&found) => {
                 let advice = "remove the file in the root file system, or mount elsewhere";
                 problem(self.findings, format!("{shown} is a file, and a directory is needed there"), advice)
             }
@@ -215,22 +240,31 @@ impl Walk<'_, '_> {
                 let seen = format!("not a directory: the source is a file, the mount point {shown} a directory");
                 problem(self.findings, seen, "name a file as destination")
             }
-            Found::File { inside, .. } | Found::Made(inside) => Some(inside),
-            Found::Unknown { proc: true } if !point.may_cover_proc => {
+            Found::File { inside, .. } | Found::Made(inside) | Found::Node(inside) => Some(inside),
+            Found::Kernel { filesystem: Kernel::Proc, .. } if !point.may_cover_proc => {
                 let advice = "remove the link in the root file system, or mount elsewhere";
                 problem(self.findings, format!("{shown} cannot be mounted because it is inside /proc"), advice)
             }
-            Found::Unknown { .. } => Some(path),
+            Found::Kernel { inside, .. } => Some(inside),
+            Found::Unknown => Some(path),
         }
     }
 
     /// May the first part of a path that is not there be made in this directory?
     fn may_make(&mut self, origin: &Origin, path: &Path, holder: &Path) -> bool {
-        let Ok(Found::File { host, metadata, .. }) = self.view.resolve(Path::new("/"), holder, true) else {
-            return true;
+        let (host, metadata) = match self.view.resolve(Path::new("/"), holder, true) {
+            Ok(Found::File { host, metadata, .. }) => (host, metadata),
+            Ok(Found::Kernel { inside, filesystem: filesystem @ (Kernel::Proc | Kernel::Sysfs), .. }) => {
+                return self.made_by_the_kernel(origin, path, &inside, filesystem);
+            }
+            _ => return true,
         };
+        if let Some(filesystem) = Kernel::at(&host) {
+            return self.made_by_the_kernel(origin, path, &host, filesystem);
+        }
         let layered = !self.layers.is_empty() && self.layers.iter().any(|layer| host.starts_with(layer));
-        let read_only = !layered && statvfs(&host).is_ok_and(|stat| stat.flags().contains(FsFlags::ST_RDONLY));
+        let on_host = || statvfs(&host).is_ok_and(|stat| stat.flags().contains(FsFlags::ST_RDONLY));
+        let read_only = self.view.is_read_only(holder) || !layered && on_host();
         if read_only || !self.may_write(&metadata) {
             let why = if read_only { "read-only file system" } else { "permission denied" };
             let seen = format!("{} is missing and cannot be made in {}: {why}", path.display(), host.display());
@@ -239,6 +273,14 @@ impl Walk<'_, '_> {
             return false;
         }
         true
+    }
+
+    /// Nobody makes files or directories in these.
+    fn made_by_the_kernel(&mut self, origin: &Origin, path: &Path, directory: &Path, filesystem: Kernel) -> bool {
+        let (path, directory, name) = (path.display(), directory.display(), filesystem.name());
+        let seen = format!("{path} is missing and cannot be made in {directory}: {name} holds only what the kernel makes");
+        self.findings.problem(origin, seen, "name a directory that is there, or one elsewhere");
+        false
     }
 
     /// May init make something in this directory? Root may, in a user namespace where the owners have ids.
@@ -295,7 +337,7 @@ impl Walk<'_, '_> {
             }
         }
         if let Some(at) = self.point(origin, point, metadata.is_dir()) {
-            self.view.mount(at, Backing::Host(host), point.attributes.set & NOEXEC != 0);
+            self.view.mount(at, Backing::Host(host), point.attributes.set | point.recursive.set);
         }
     }
 
@@ -303,31 +345,45 @@ impl Walk<'_, '_> {
     fn remount(&mut self, origin: &Origin, point: &MountPoint) {
         let path = inside(&point.target);
         let advice = "mount it in an entry before this one";
+        let nothing = |findings: &mut Findings<'_>| {
+            findings.problem(origin, format!("nothing is mounted at {}", path.display()), advice);
+        };
         match self.view.resolve(Path::new("/"), &path, true) {
             Err(lost) => self.findings.problem(origin, lost.to_string(), advice),
-            Ok(Found::File { inside, host, .. }) if !self.view.is_mount(&inside) && !is_mount_point(&host) => {
-                self.findings.problem(origin, format!("nothing is mounted at {}", path.display()), advice);
+            Ok(Found::File { inside, host, .. }) if !self.view.is_mount(&inside) && !self.is_mount_point(&host) => {
+                nothing(self.findings);
+            }
+            Ok(Found::Made(inside) | Found::Kernel { inside, kind: Shown::Directory | Shown::File, .. })
+                if !self.view.is_mount(&inside) =>
+            {
+                nothing(self.findings);
+            }
+            Ok(Found::File { inside, .. } | Found::Made(inside) | Found::Kernel { inside, .. }) => {
+                if (point.attributes.set | point.attributes.clear) & RDONLY != 0 {
+                    self.view.set_read_only(&inside, point.attributes.set & RDONLY != 0);
+                }
             }
             Ok(_) => {}
         }
     }
 
-    fn device(&mut self, origin: &Origin, path: &InRoot, kind: NodeKind, device: u64) {
+    /// A node is made where there is none; one that is there must be the same.
+    fn node(&mut self, origin: &Origin, path: &InRoot, is_same: impl FnOnce(&std::fs::Metadata) -> bool) {
         let path = inside(path);
         match self.view.make(&path, false) {
-            Ok((Found::File { metadata, .. }, _)) => {
-                let file = metadata.file_type();
-                let same = match kind {
-                    NodeKind::Char => file.is_char_device() && metadata.rdev() == device,
-                    NodeKind::Block => file.is_block_device() && metadata.rdev() == device,
-                    NodeKind::Fifo => file.is_fifo(),
-                };
-                if !same {
-                    let seen = format!("something else is at {} already", path.display());
-                    self.findings.problem(origin, seen, "remove it in the root file system, or mount a tmpfs at /dev");
+            Ok((Found::File { metadata, .. }, _)) if !is_same(&metadata) => {
+                let seen = format!("something else is at {} already", path.display());
+                self.findings.problem(origin, seen, "remove it in the root file system, or mount a tmpfs at /dev");
+            }
+            Ok((Found::Kernel { filesystem, .. }, _)) => {
+                let seen = format!("{}: no node can be made in {}", path.display(), filesystem.name());
+                self.findings.problem(origin, seen, "give it a path in /dev");
+            }
+            Ok((Found::Made(inside), holder)) => {
+                if holder.is_none_or(|holder| self.may_make(origin, &path, &holder)) {
+                    self.view.mount(inside, Backing::Node, 0);
                 }
             }
-            Ok((_, Some(holder))) => drop(self.may_make(origin, &path, &holder)),
             Ok(_) => {}
             Err(lost) => self.findings.problem(origin, lost.to_string(), "correct the root file system"),
         }
@@ -348,11 +404,13 @@ impl Walk<'_, '_> {
         let shown = inside(path);
         let advice = "name a directory, or one that can be made";
         match self.view.make(&shown, true) {
-            Ok((Found::File { metadata, .. }, _)) if !metadata.is_dir() => {
+            Ok((found, _)) if is_file(&found) => {
                 self.findings.problem(origin, format!("{} is not a directory", shown.display()), advice);
             }
             // A magic link of procfs is not followed, and a directory there cannot be made.
-            Ok((Found::Unknown { .. }, _)) => self.findings.doubt(origin, unknown(&shown), ""),
+            Ok((Found::Unknown | Found::Kernel { kind: Shown::Untold, .. }, _)) => {
+                self.findings.doubt(origin, unknown(&shown), "");
+            }
             Ok((_, Some(holder))) => drop(self.may_make(origin, &shown, &holder)),
             Ok(_) => {}
             Err(lost) => self.findings.problem(origin, lost.to_string(), advice),
@@ -374,24 +432,14 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn user(&self) -> Who {
-        let mut who = Who::default();
-        for step in &self.findings.plan.init {
-            let mapped = |id, map: fn(&IdRanges, u32) -> Option<u32>| {
-                self.ranges.as_ref().map_or(id, |ranges| map(ranges, id).unwrap_or(id))
-            };
-            match &step.op {
-                Op::User { uid, gid } => {
-                    (who.uid, who.gid) = (mapped(*uid, IdRanges::uid), mapped(*gid, IdRanges::gid))
-                }
-                Op::Groups(groups) => who.groups = groups.iter().map(|gid| mapped(*gid, IdRanges::gid)).collect(),
-                Op::Capabilities { effective, .. } => {
-                    (who.overrides, who.searches) = (effective & 1 << 1 != 0, effective & 1 << 2 != 0);
-                }
-                _ => {}
-            }
-        }
-        who
+    /// Is something mounted on this path of the host?
+    fn is_mount_point(&self, host: &Path) -> bool {
+        let mounts = self.host_mounts.get_or_init(|| {
+            let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+            let place = |line: &[u8]| line.split(|byte| *byte == b' ').nth(4).map(<[u8]>::to_vec);
+            text.split(|byte| *byte == b'\n').filter_map(place).collect()
+        });
+        mounts.contains(host.as_os_str().as_bytes())
     }
 
     fn program(&mut self, origin: &Origin, candidates: &[std::ffi::CString]) {
@@ -402,7 +450,7 @@ impl Walk<'_, '_> {
         let plan = self.findings.plan;
         let search = !plan.payload.args.first().is_some_and(|name| name.to_bytes().contains(&b'/'));
         let candidates: Vec<PathBuf> = candidates.iter().map(|path| path_of(path).to_owned()).collect();
-        if let Err(obstacle) = program::find(&self.view, &self.user(), &self.cwd, &candidates, search) {
+        if let Err(obstacle) = program::find(&self.view, &self.user, &self.cwd, &candidates, search) {
             report(self.findings, origin, obstacle);
         }
     }
@@ -410,7 +458,7 @@ impl Walk<'_, '_> {
     fn hook_inside(&mut self, i: usize) {
         let Some(hook) = self.findings.plan.hooks.start_container.get(i) else { return };
         let path = path_of(&hook.path).to_owned();
-        if let Err(obstacle) = program::find(&self.view, &self.user(), Path::new("/"), &[path], false) {
+        if let Err(obstacle) = program::find(&self.view, &self.user, Path::new("/"), &[path], false) {
             report(self.findings, &hook.origin.field("path"), obstacle);
         }
     }
@@ -427,11 +475,41 @@ fn report(findings: &mut Findings<'_>, origin: &Origin, Obstacle { seen, advice,
     }
 }
 
-/// Is something mounted on this path of the host?
-fn is_mount_point(host: &Path) -> bool {
-    let mounts = std::fs::read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
-    let wanted = host.as_os_str().as_bytes();
-    mounts.split(|byte| *byte == b'\n').any(|line| line.split(|byte| *byte == b' ').nth(4) == Some(wanted))
+/// The user of the program, with the ids that the host's files have.
+fn user_of(findings: &Findings<'_>, ranges: Option<&IdRanges>) -> Who {
+    let mut who = Who::default();
+    for step in &findings.plan.init {
+        let mapped = |id, map: fn(&IdRanges, u32) -> Option<u32>| {
+            ranges.map_or(id, |ranges| map(ranges, id).unwrap_or(id))
+        };
+        match &step.op {
+            Op::User { uid, gid } => (who.uid, who.gid) = (mapped(*uid, IdRanges::uid), mapped(*gid, IdRanges::gid)),
+            Op::Groups(groups) => who.groups = groups.iter().map(|gid| mapped(*gid, IdRanges::gid)).collect(),
+            Op::Capabilities { effective, .. } => {
+                (who.overrides, who.searches) = (effective & 1 << 1 != 0, effective & 1 << 2 != 0);
+            }
+            _ => {}
+        }
+    }
+    who
+}
+
+/// Whether this is surely no directory.
+fn is_file(found: &Found) -> bool {
+    match found {
+        Found::File { metadata, .. } => !metadata.is_dir(),
+        Found::Node(_) | Found::Kernel { kind: Shown::File, .. } => true,
+        Found::Kernel { .. } | Found::Made(_) | Found::Unknown => false,
+    }
+}
+
+fn is_node(metadata: &std::fs::Metadata, kind: NodeKind, device: u64) -> bool {
+    let file = metadata.file_type();
+    match kind {
+        NodeKind::Char => file.is_char_device() && metadata.rdev() == device,
+        NodeKind::Block => file.is_block_device() && metadata.rdev() == device,
+        NodeKind::Fifo => file.is_fifo(),
+    }
 }
 
 /// The hooks that run on the host.

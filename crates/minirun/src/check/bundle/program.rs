@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use super::kernel::Shown;
 use super::view::{Found, Lost, View};
 
 /// Scripts of scripts that the kernel follows (`exec_binprm`).
@@ -90,10 +91,11 @@ fn admit(view: &View, who: &Who, cwd: &Path, path: &Path) -> Result<Found, Obsta
     };
     let Found::File { metadata, noexec, inside, host } = &found else {
         return match found {
-            Found::Unknown { .. } => {
+            Found::Unknown | Found::Kernel { kind: Shown::Untold | Shown::File, .. } => {
                 let seen = format!("{shown} is on a file system that is not there yet: it was not looked at");
                 Err(Obstacle { doubtful: true, ..obstacle(seen, "") })
             }
+            Found::Node(_) => Err(obstacle(format!("{shown} is a device"), "name a program")),
             _ => Err(obstacle(format!("{shown} is a directory"), "name a program")),
         };
     };

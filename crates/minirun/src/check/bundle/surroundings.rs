@@ -3,16 +3,17 @@
 //!
 //! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use minirun_plan::{FsOption, IdMaps, Op, Origin, Plan};
+use minirun_plan::{FsOption, IdMaps, Op, Origin, Plan, Step};
 use minirun_sys as sys;
 use minirun_sys::Errno;
 
 use super::Findings;
 use super::maps::IdRanges;
-use crate::check::trial::{self, At as _, Birth, Fault, attempt, born_in};
+use crate::check::trial::{self, At as _, Birth, Fault, attempt, attempt_all, born_in};
 
 /// File systems of which a new instance is nobody's business: without a device, a peer or files of the host.
 const HARMLESS: [&[u8]; 8] = [b"proc", b"sysfs", b"tmpfs", b"devpts", b"mqueue", b"ramfs", b"hugetlbfs", b"bpf"];
@@ -42,54 +43,102 @@ impl Around {
         }
     }
 
-    /// In new namespaces of these kinds, as far as the plan has them, and in the joined ones.
-    fn attempt(&self, kinds: i32, work: impl FnOnce() -> Result<(), Fault>) -> trial::Answer {
+    /// Does this with each step in new namespaces of these kinds, as far as the plan has them, and in the joined ones.
+    fn attempt_all(
+        &self,
+        kinds: i32,
+        steps: &[&Step],
+        work: impl Fn(&Op) -> Result<(), Fault>,
+    ) -> Vec<(usize, trial::Failure)> {
         if self.joins_user {
-            return Ok(());
+            return Vec::new();
         }
         let maps = self.ranges.as_ref().and_then(IdRanges::for_child);
         let namespaces = self.new & (kinds | libc::CLONE_NEWUSER);
-        attempt(Birth { namespaces, maps, joined: &self.joined, cgroup: None }, work)
+        let birth = Birth { namespaces, maps, joined: &self.joined, cgroup: None };
+        attempt_all(birth, steps, |step| work(&step.op))
     }
 }
 
 pub fn check(findings: &mut Findings<'_>) {
-    let plan = findings.plan;
     joined(findings);
     if id_maps(findings) {
         return;
     }
     clocks(findings);
-    let around = Around::of(plan);
-    for step in &plan.init {
-        match &step.op {
-            Op::Mount { filesystem, source, options, point, .. } => {
-                let made = around.attempt(ALL, || make(filesystem, source, options, point.attributes.set));
-                if let Err(failure) = made {
-                    let origin = option_at_fault(&step.origin, options, &failure);
-                    findings.problem(&origin, failure.to_string(), advice_for_mount(filesystem, &failure));
+    let around = Around::of(findings.plan);
+    mounts(findings, &around);
+    parameters(findings, &around);
+}
+
+/// The file systems, made but never attached.
+fn mounts(findings: &mut Findings<'_>, around: &Around) {
+    let is_mount = |step: &&Step| matches!(step.op, Op::Mount { .. } | Op::ClassicMount { .. });
+    let steps: Vec<&Step> = findings.plan.init.iter().filter(is_mount).collect();
+    let failures = around.attempt_all(ALL, &steps, |op| match op {
+        Op::Mount { filesystem, source, options, point, .. } => {
+            make(filesystem, source, options, point.attributes.set)
+        }
+        Op::ClassicMount { filesystem, .. } => sys::fsopen(filesystem).map(drop).at("fsopen"),
+        _ => Ok(()),
+    });
+    for (i, failure) in failures {
+        let Step { op, origin } = steps[i];
+        let (filesystem, origin) = match op {
+            Op::Mount { filesystem, options, .. } => (filesystem, option_at_fault(origin, options, &failure)),
+            Op::ClassicMount { filesystem, .. } => (filesystem, origin.clone()),
+            _ => continue,
+        };
+        findings.problem(&origin, failure.to_string(), advice_for_mount(filesystem, &failure));
+    }
+    for Step { op, origin } in steps {
+        if let Op::Mount { filesystem, options, .. } = op
+            && filesystem.to_bytes() == b"overlay"
+        {
+            overlay(findings, origin, options);
+        }
+    }
+}
+
+/// An overlay that is not the root, without which directories the kernel refuses it (overlayfs.rst).
+fn overlay(findings: &mut Findings<'_>, origin: &Origin, options: &[FsOption]) {
+    let has = |key: &str| options.iter().any(|option| option.key.to_bytes() == key.as_bytes());
+    let origin = origin.field("options");
+    if !has("lowerdir") && !has("lowerdir+") {
+        findings.problem(&origin, "an overlay needs a lowerdir", "add the option lowerdir=DIRECTORY");
+    }
+    if has("upperdir") != has("workdir") {
+        let advice = "give both, on one file system";
+        findings.problem(&origin, "an overlay needs upperdir and workdir together", advice);
+    }
+}
+
+fn parameters(findings: &mut Findings<'_>, around: &Around) {
+    let mut kinds: BTreeMap<i32, Vec<&Step>> = BTreeMap::new();
+    for step in &findings.plan.init {
+        if let Op::Sysctl { path, .. } = &step.op {
+            kinds.entry(belongs_to(path.to_bytes()) & around.new).or_default().push(step);
+        }
+    }
+    let in_user_namespace = findings.plan.namespaces.has(libc::CLONE_NEWUSER);
+    for (new, steps) in kinds {
+        let failures = around.attempt_all(new, &steps, |op| match op {
+            // Written where the namespace ends with the trial.
+            Op::Sysctl { path, value } => set_parameter(path, (new != 0).then_some(value.as_c_str())),
+            _ => Ok(()),
+        });
+        for (i, failure) in failures {
+            let Step { op, origin } = steps[i];
+            let ping = matches!(op, Op::Sysctl { path, .. } if path.to_bytes() == b"net/ipv4/ping_group_range");
+            let advice = match failure.errno {
+                Some(Errno::ENOENT) => "this kernel has no such parameter: leave it out, or load what brings it",
+                Some(Errno::EINVAL) if ping && in_user_namespace => {
+                    "both groups must be mapped in linux.gidMappings: name groups of the container that are, as \"0 0\""
                 }
-            }
-            Op::ClassicMount { filesystem, .. } => {
-                if let Err(failure) = around.attempt(ALL, || sys::fsopen(filesystem).map(drop).at("fsopen")) {
-                    findings.problem(&step.origin, failure.to_string(), advice_for_mount(filesystem, &failure));
-                }
-            }
-            Op::Sysctl { path, value } => {
-                let new = belongs_to(path.to_bytes()) & around.new;
-                let write = if new != 0 { Some(value.as_c_str()) } else { None };
-                if let Err(failure) = around.attempt(new, || set_parameter(path, write)) {
-                    let advice = match failure.errno {
-                        Some(Errno::ENOENT) => {
-                            "this kernel has no such parameter: leave it out, or load what brings it"
-                        }
-                        Some(Errno::EINVAL | Errno::ERANGE) => "give a value that the kernel takes",
-                        _ => "leave it out, or give the container a namespace of its own for it",
-                    };
-                    findings.problem(&step.origin, failure.to_string(), advice);
-                }
-            }
-            _ => {}
+                Some(Errno::EINVAL | Errno::ERANGE) => "give a value that the kernel takes",
+                _ => "leave it out, or give the container a namespace of its own for it",
+            };
+            findings.problem(origin, failure.to_string(), advice);
         }
     }
 }

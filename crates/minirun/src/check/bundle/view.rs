@@ -1,15 +1,20 @@
 //! The files of a container before it exists: its root and what is mounted on it, looked up as init would.
 //!
-//! Links count from the container's root. What a file system of the kernel's own will show cannot be told, and is not
-//! guessed at.
+//! Links count from the container's root. What a file system of the kernel's own will show is told from the host's instance
+//! of it (`kernel.rs`) or not at all.
 //!
 //! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
+
+use super::kernel::{Kernel, Shown};
+
+const NOEXEC: u64 = libc::MOUNT_ATTR_NOEXEC as u64;
+const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY as u64;
 
 /// What lies at a mount point.
 #[derive(Debug, Clone)]
@@ -20,24 +25,33 @@ pub enum Backing {
     Layers(Vec<PathBuf>),
     /// An empty file system.
     Empty,
-    /// One whose contents the kernel makes up, or that was not looked into.
-    Unknown {
-        /// Is it procfs, on which no link may lead a mount?
-        proc: bool,
-    },
+    /// A node that is made in the container: no directory.
+    Node,
+    /// One whose contents the kernel makes up.
+    Kernel(Kernel),
+    /// One that was not looked into.
+    Unknown,
 }
 
 #[derive(Debug)]
 struct Mounted {
-    at: PathBuf,
     backing: Backing,
     noexec: bool,
+    read_only: bool,
+}
+
+/// A directory on the way to a mount point, or one.
+#[derive(Debug, Default)]
+struct Node {
+    /// The last thing mounted there, which lies on top.
+    mounted: Option<Mounted>,
+    inner: BTreeMap<OsString, Node>,
 }
 
 /// The root and the mounts so far.
 #[derive(Debug)]
 pub struct View {
-    mounts: Vec<Mounted>,
+    root: Node,
 }
 
 /// What a path leads to.
@@ -55,11 +69,19 @@ pub enum Found {
     },
     /// A directory that is made for a mount, or is the root of an empty file system.
     Made(PathBuf),
-    /// Whatever the kernel shows there.
-    Unknown {
-        /// Is it procfs?
-        proc: bool,
+    /// A device node or a pipe that is made in the container.
+    Node(PathBuf),
+    /// Something of a file system whose contents the kernel makes up.
+    Kernel {
+        /// The path in the container, without links.
+        inside: PathBuf,
+        /// Which file system.
+        filesystem: Kernel,
+        /// What it has there, as far as that can be told.
+        kind: Shown,
     },
+    /// Something that was not looked into.
+    Unknown,
 }
 
 /// Why a path leads nowhere.
@@ -85,35 +107,71 @@ impl std::fmt::Display for Lost {
 
 impl View {
     pub fn of(root: Backing) -> View {
-        View { mounts: vec![Mounted { at: "/".into(), backing: root, noexec: false }] }
+        let mut view = View { root: Node::default() };
+        view.mount("/".into(), root, 0);
+        view
     }
 
-    /// Mounts something at a path that was looked up.
-    pub fn mount(&mut self, at: PathBuf, backing: Backing, noexec: bool) {
-        self.mounts.push(Mounted { at, backing, noexec });
+    /// Mounts something with these attributes at a path that was looked up.
+    pub fn mount(&mut self, at: PathBuf, backing: Backing, attributes: u64) {
+        let node = parts(&at).fold(&mut self.root, |node, part| node.inner.entry(part).or_default());
+        let (noexec, read_only) = (attributes & NOEXEC != 0, attributes & RDONLY != 0);
+        node.mounted = Some(Mounted { backing, noexec, read_only });
+    }
+
+    /// Whether a mount of the container's own keeps everybody from making something there.
+    pub fn is_read_only(&self, path: &Path) -> bool {
+        let mut node = Some(&self.root);
+        let mut read_only = false;
+        for part in std::iter::once(None).chain(parts(path).map(Some)) {
+            node = part.map_or(node, |part| node.and_then(|node| node.inner.get(&part)));
+            read_only = node.and_then(|node| node.mounted.as_ref()).map_or(read_only, |mounted| mounted.read_only);
+        }
+        read_only
+    }
+
+    /// Changes whether the mount at a path is read-only.
+    pub fn set_read_only(&mut self, at: &Path, read_only: bool) {
+        let node = parts(at).try_fold(&mut self.root, |node, part| node.inner.get_mut(&part));
+        if let Some(mounted) = node.and_then(|node| node.mounted.as_mut()) {
+            mounted.read_only = read_only;
+        }
     }
 
     /// Is something mounted exactly there?
     pub fn is_mount(&self, path: &Path) -> bool {
-        self.mounts.iter().any(|mounted| mounted.at == path)
+        let node = parts(path).try_fold(&self.root, |node, part| node.inner.get(&part));
+        node.is_some_and(|node| node.mounted.is_some())
     }
 
     /// What is at a path without a link in it, itself not followed; none when there is nothing.
     fn look(&self, path: &Path) -> Option<Found> {
-        let at = |mounted: &&Mounted| path.starts_with(&mounted.at);
-        // The longest mount point, of several the last: it lies on top.
-        let longest = self.mounts.iter().filter(at).map(|mounted| mounted.at.as_os_str().len()).max()?;
-        let mounted = self.mounts.iter().filter(at).rfind(|mounted| mounted.at.as_os_str().len() == longest)?;
-        let rest = path.strip_prefix(&mounted.at).ok()?;
+        let (mut node, mut deepest, mut depth) = (Some(&self.root), None, 0);
+        for (i, part) in std::iter::once(None).chain(parts(path).map(Some)).enumerate() {
+            node = match part {
+                Some(part) => node.and_then(|node| node.inner.get(&part)),
+                None => node,
+            };
+            if let Some(mounted) = node.and_then(|node| node.mounted.as_ref()) {
+                (deepest, depth) = (Some(mounted), i);
+            }
+        }
+        let mounted = deepest?;
+        let rest: PathBuf = parts(path).skip(depth).collect();
         let found = match &mounted.backing {
-            Backing::Host(host) => found(path, &joined(host, rest), mounted.noexec),
-            Backing::Layers(layers) => in_layers(layers, rest).and_then(|host| found(path, &host, mounted.noexec)),
+            Backing::Host(host) => found(path, &joined(host, &rest), mounted.noexec),
+            Backing::Layers(layers) => in_layers(layers, &rest).and_then(|host| found(path, &host, mounted.noexec)),
             Backing::Empty if rest.as_os_str().is_empty() => Some(Found::Made(path.to_owned())),
             Backing::Empty => None,
-            Backing::Unknown { proc } => Some(Found::Unknown { proc: *proc }),
+            Backing::Node => rest.as_os_str().is_empty().then(|| Found::Node(path.to_owned())),
+            Backing::Kernel(filesystem) => filesystem.look(&rest).map(|kind| {
+                let (inside, filesystem) = (path.to_owned(), *filesystem);
+                Found::Kernel { inside, filesystem, kind }
+            }),
+            Backing::Unknown => Some(Found::Unknown),
         };
         // Mount points and the directories above them are made where they are missing.
-        let made = || self.mounts.iter().any(|other| other.at.starts_with(path) && other.at != mounted.at);
+        let made = || node.is_some_and(|node| node.mounted.is_none() || !node.inner.is_empty());
         found.or_else(|| made().then(|| Found::Made(path.to_owned())))
     }
 
@@ -149,20 +207,21 @@ impl View {
         }
         let mut last = self.look(&here).ok_or_else(|| Lost::Missing(here.clone()))?;
         while let Some(part) = left.pop_front() {
-            if let Found::File { metadata, .. } = &last
-                && !metadata.is_dir()
-            {
-                return Err(Lost::NotDirectory(here));
+            match &last {
+                Found::File { metadata, .. } if !metadata.is_dir() => return Err(Lost::NotDirectory(here)),
+                Found::Node(_) | Found::Kernel { kind: Shown::File, .. } => return Err(Lost::NotDirectory(here)),
+                _ => {}
             }
             if part == ".." {
                 here.pop();
-                last = self.look(&here).unwrap_or(Found::Unknown { proc: false });
+                last = self.look(&here).unwrap_or(Found::Unknown);
                 continue;
             }
             let next = here.join(&part);
             match self.look(&next) {
                 None => (here, last) = (next.clone(), missing(&next)?),
-                Some(Found::Unknown { proc }) => return Ok(Found::Unknown { proc }),
+                Some(Found::Unknown) => return Ok(Found::Unknown),
+                Some(found @ Found::Kernel { kind: Shown::Untold, .. }) => return Ok(found),
                 Some(Found::File { host, metadata, .. }) if metadata.is_symlink() && (follow || !left.is_empty()) => {
                     links += 1;
                     let target = std::fs::read_link(&host).map_err(|_| Lost::Missing(next.clone()))?;
@@ -173,7 +232,7 @@ impl View {
                         here = PathBuf::from("/");
                     }
                     parts(&target).rev().for_each(|part| left.push_front(part));
-                    last = self.look(&here).unwrap_or(Found::Unknown { proc: false });
+                    last = self.look(&here).unwrap_or(Found::Unknown);
                 }
                 Some(found) => (here, last) = (next, found),
             }
@@ -307,8 +366,8 @@ mod tests {
         fs::write(root.join("data/old"), "x").unwrap();
         fs::write(other.join("new"), "x").unwrap();
         let mut view = View::of(Backing::Host(root.clone()));
-        view.mount("/data".into(), Backing::Host(other.clone()), false);
-        view.mount("/made/for/it".into(), Backing::Empty, false);
+        view.mount("/data".into(), Backing::Host(other.clone()), 0);
+        view.mount("/made/for/it".into(), Backing::Empty, 0);
         let there = |path: &str| view.resolve(Path::new("/"), Path::new(path), true).is_ok();
         assert!(there("/data/new") && !there("/data/old"));
         assert!(there("/made/for") && there("/made/for/it") && !there("/made/for/it/x"));
