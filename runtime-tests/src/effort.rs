@@ -11,6 +11,7 @@ use crate::host;
 /// # Panics
 /// If it cannot be started, does not end, or ends by a signal: whatever it is given, it shall fail in good order.
 #[must_use]
+#[allow(clippy::zombie_processes, reason = "the loop below waits for it, and takes what it used")]
 pub fn cpu_time_of(command: &mut Command) -> Duration {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("start the command");

@@ -52,6 +52,8 @@ mod own;
 mod paths;
 #[path = "host/person.rs"]
 mod person;
+#[path = "host/podman.rs"]
+mod podman;
 #[path = "host/process.rs"]
 mod process;
 #[path = "host/readiness.rs"]

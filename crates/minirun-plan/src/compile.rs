@@ -1,6 +1,7 @@
 //! From a configuration to a plan: the order of a container, once, with the reasons.
 
 mod anchors;
+mod annotations;
 mod cgroup_path;
 pub(crate) mod devices;
 mod document;
@@ -19,7 +20,8 @@ mod seccomp;
 mod sysctl;
 mod unit;
 
-use std::ffi::CString;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
 use std::path::Path;
 
 use crate::spec::Spec;
@@ -47,6 +49,10 @@ pub struct Request<'a> {
     pub preserve_fds: u32,
     /// How many of them are sockets of socket activation (sd_listen_fds(3)).
     pub listen_fds: u32,
+    /// Their names, in the same order and separated by colons (`LISTEN_FDNAMES`).
+    pub listen_names: Option<&'a str>,
+    /// The text of each symbolic link that is the source of a mount with the option `copy-symlink`.
+    pub links: BTreeMap<String, String>,
     /// The directory with the socket on which the container says that it is ready (sd_notify(3)), if it may.
     pub notify: Option<&'a str>,
     /// Which systemd shall make the cgroup, if one shall.
@@ -93,6 +99,12 @@ pub(crate) struct Draft<'a> {
     pub(crate) notes: Vec<String>,
     /// `linux.mountLabel`, where it can be had.
     pub(crate) mount_label: Option<CString>,
+    /// The option of a file system that gives it that label.
+    pub(crate) label_option: &'static CStr,
+    /// Whether the process keeps the supplementary groups of the runtime's caller.
+    pub(crate) keeps_groups: bool,
+    /// Symbolic links that take the place of mounts.
+    pub(crate) links: Vec<Step>,
     /// Steps that wait for the device nodes.
     pub(crate) delayed: Vec<Step>,
     pub(crate) problems: Problems,
@@ -117,6 +129,9 @@ impl<'a> Draft<'a> {
             warnings: Vec::new(),
             notes: Vec::new(),
             mount_label: None,
+            label_option: c"context",
+            keeps_groups: false,
+            links: Vec::new(),
             delayed: Vec::new(),
             problems: Problems::new(),
         }
@@ -214,6 +229,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     let linux = spec.linux.as_ref().unwrap_or(&none);
     let mut draft = Draft::new(facts, request);
     document::document(&mut draft, spec);
+    annotations::annotations(&mut draft, spec);
 
     labels::mounts(&mut draft, spec, linux);
     // Namespaces come first, because what the rest may do depends on them.
@@ -246,6 +262,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     hooks::await_hooks(&mut draft);
     mounts::change_root(&mut draft);
     nodes::own_nodes(&mut draft, spec, linux);
+    mounts::links(&mut draft);
     process::terminal(&mut draft, spec, true);
     process::make_working_directory(&mut draft, spec);
     mounts::finish_read_only(&mut draft);
@@ -285,10 +302,13 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
         no_new_keyring,
         preserve_fds,
         listen_fds: 0,
+        listen_names: None,
+        links: BTreeMap::new(),
         notify: None,
         systemd: None,
     };
     let mut draft = Draft::new(facts, &request);
+    draft.keeps_groups = annotations::keeps_groups(spec);
     labels::keys(&mut draft, spec.process.as_ref());
     labels::program(&mut draft, spec.process.as_ref());
     resctrl::groups(&mut draft, linux, true);

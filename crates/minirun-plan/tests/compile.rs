@@ -66,6 +66,8 @@ fn request() -> Request<'static> {
         no_new_keyring: false,
         preserve_fds: 0,
         listen_fds: 0,
+        listen_names: None,
+        links: Default::default(),
         notify: None,
         systemd: None,
     }

@@ -72,6 +72,8 @@ fn plan(config: Value, facts: &HostFacts) -> Result<Vec<String>, Vec<String>> {
         no_new_keyring: true,
         preserve_fds: 0,
         listen_fds: 0,
+        listen_names: None,
+        links: Default::default(),
         notify: None,
         systemd: None,
     };

@@ -1,8 +1,10 @@
 //! What can go wrong while a container is made, in words: the field, the operation, the call, the error number, a hint.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use minirun_plan::{FsOption, Op, Origin, Plan, Step};
 use minirun_sys::Errno;
@@ -178,6 +180,12 @@ impl SpawnError {
             number => step.origin.field("options").index(number as usize - 1),
         };
         let hint = errno.map_or("", |errno| hint(&step.op, &call, errno));
+        let hint = match (&step.op, errno) {
+            (Op::Bind { source, .. } | Op::BindRoot(source, _), Some(errno)) if hint.is_empty() => {
+                hint_for_source(Path::new(OsStr::from_bytes(source.path().to_bytes())), errno)
+            }
+            _ => hint,
+        };
         let doing = doing_of(plan, step);
         SpawnError::Failed(Box::new(Failure { origin, doing, call, errno, detail, hint }))
     }
@@ -293,6 +301,9 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         (Op::LabelQueues(_), Errno::EOPNOTSUPP) => "the policy of selinux must let mqueue be labelled (fs_use_trans)",
         (Op::LsmAttribute { file, .. }, errno) => lsm_hint(file, call, errno),
         (Op::Sysctl { .. }, Errno::ENOENT) => "this kernel has no such parameter",
+        (Op::Sysctl { path, .. }, Errno::EINVAL) if path.as_c_str() == c"net/ipv4/ping_group_range" => {
+            "the first group must not be above the last; in a user namespace both must be mapped in linux.gidMappings"
+        }
         (Op::User { .. } | Op::Groups(_) | Op::BecomeRoot, Errno::EINVAL) if call.starts_with("set") => {
             "the id is not mapped in the user namespace"
         }
@@ -303,9 +314,30 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
     }
 }
 
+/// What often is the reason why root itself may not look at the source of a mount: returns a hint, or an empty text.
+pub fn hint_for_source(path: &Path, errno: Errno) -> &'static str {
+    if errno == Errno::EACCES && is_on_fuse(path) {
+        "it is on a FUSE file system, which lets in only the user who mounted it unless it has the option allow_other"
+    } else {
+        ""
+    }
+}
+
+/// Whether the mount that a path is on is one of FUSE. The path cannot be looked at, so mount points are compared as text.
+fn is_on_fuse(path: &Path) -> bool {
+    // A hint only: without the list of mounts there is none.
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mount = |line: &str| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        let at = mount.split(' ').nth(4)?.replace("\\040", " ");
+        path.starts_with(&at).then(|| (at.len(), filesystem.starts_with("fuse")))
+    };
+    mounts.lines().filter_map(mount).max_by_key(|(length, _)| *length).is_some_and(|(_, fuse)| fuse)
+}
+
 /// Does a mount take its label from `linux.mountLabel`, rather than from an option of its own?
 fn is_labelled(options: &[FsOption]) -> bool {
-    options.iter().any(|option| option.key.as_c_str() == c"context" && option.index.is_none())
+    options.iter().any(|option| option.key.to_bytes().ends_with(b"context") && option.index.is_none())
 }
 
 /// Kernels without a security module differ in what they say of its files.

@@ -1,9 +1,12 @@
 //! The parent's half of making a container: what it opens, what it does to the newborn, and what it waits for.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use minirun_plan::{Handle, HostStep, JoinedNamespace, Op, Plan};
 use minirun_sys as sys;
@@ -16,7 +19,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::clone::{clone_init, not_entered, open_namespace, open_namespaces};
-use crate::error::{Doing, SpawnError, StartError};
+use crate::error::{Doing, SpawnError, StartError, hint_for_source};
 use crate::execute::{Container, Opened};
 use crate::host::{MYSELF, host_step};
 use crate::idmap::map_namespace;
@@ -537,6 +540,10 @@ fn open_handle(handle: &Handle, idmaps: &[OwnedFd]) -> Result<OwnedFd, SpawnErro
         sys::open_tree(sys::working_directory(), &handle.path, libc::OPEN_TREE_CLONE | recursive).map_err(|errno| {
             match errno {
                 Errno::ENOENT => doing.failed_with("open_tree", errno, "the source must exist"),
+                Errno::EACCES => {
+                    let path = Path::new(OsStr::from_bytes(handle.path.to_bytes()));
+                    doing.failed_with("open_tree", errno, hint_for_source(path, errno))
+                }
                 errno => doing.failed("open_tree", errno),
             }
         })?;

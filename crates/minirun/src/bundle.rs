@@ -13,6 +13,8 @@ use anyhow::{Context, Result, anyhow};
 use minirun_overlay::LayerStack;
 use minirun_plan::spec::{self, LinuxNamespaceType, Spec};
 use minirun_plan::{Origin, Problems, RootSource, is_overlay_root};
+use minirun_spawn::hint_for_source;
+use minirun_sys::Errno;
 
 /// A bundle that was read.
 #[derive(Debug)]
@@ -102,18 +104,31 @@ impl Bundle {
             }
             Some(root) => self.dir.join(&root.path),
         };
+        // A link is resolved here, once: what it is changed to later has no effect.
+        let path = match std::fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => match std::fs::canonicalize(&path) {
+                Ok(target) => target,
+                Err(error) => {
+                    let link = format!("{} is a symbolic link that leads nowhere", path.display());
+                    problems.add(&origin, describe(&anyhow::Error::new(error).context(link)));
+                    return Err(problems);
+                }
+            },
+            _ => path,
+        };
         match std::fs::symlink_metadata(&path) {
-            Ok(found) if found.is_symlink() => {
-                problems.add(&origin, "invalid rootfs: not an absolute path, or a symlink")
-            }
             Ok(found) if !found.is_dir() => problems.add(&origin, format!("{} is not a directory", path.display())),
             Ok(_) if self.spec.root.as_ref().is_some_and(|root| root.path.is_empty()) => {
                 problems.add(&origin, "must not be empty");
             }
             Ok(_) => return Ok(RootSource::Directory(path.to_string_lossy().into_owned())),
             Err(error) => {
+                let hint = match error.raw_os_error().map(Errno::from_raw).map(|errno| hint_for_source(&path, errno)) {
+                    None | Some("") => String::new(),
+                    Some(hint) => format!(" ({hint})"),
+                };
                 let error = anyhow::Error::new(error).context(path.display().to_string());
-                problems.add(&origin, describe(&error));
+                problems.add(&origin, format!("{}{hint}", describe(&error)));
             }
         }
         Err(problems)

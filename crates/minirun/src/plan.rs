@@ -1,9 +1,10 @@
 //! `minirun plan`, and the way from a bundle to a plan that `create` and `run` take as well.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-use minirun_plan::{Op, Plan, Problems, Request, SystemdRequest, compile};
+use anyhow::{Context as _, Result, bail};
+use minirun_plan::{Op, Plan, Problems, Request, RootSource, SystemdRequest, compile};
 
 use crate::bundle::Bundle;
 use crate::cli::Call;
@@ -41,13 +42,17 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
     // accepts: no error: the problems are added to the others.
     let root = bundle.root().unwrap_or_else(|found| {
         problems.append(found);
-        minirun_plan::RootSource::Overlay(Vec::new())
+        RootSource::Overlay(Vec::new())
     });
     let preserved = preserved_fds(call)?;
     drop(probing);
     let _compiling = doing("compile", || "the plan".to_owned(), "");
-    let root_path = match &bundle.spec.root {
-        Some(root) if !root.path.is_empty() => bundle.dir.join(&root.path).to_string_lossy().into_owned(),
+    let root_path = match (&root, &bundle.spec.root) {
+        // Where a link leads: it was resolved once, and is not again.
+        (RootSource::Directory(path), _) => path.clone(),
+        (RootSource::Overlay(_), Some(root)) if !root.path.is_empty() => {
+            bundle.dir.join(&root.path).to_string_lossy().into_owned()
+        }
         _ => String::new(),
     };
     let notify = notify.map(Path::to_string_lossy);
@@ -64,6 +69,8 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
         no_new_keyring: call.has("no-new-keyring"),
         preserve_fds: preserved.total,
         listen_fds: preserved.sockets,
+        listen_names: preserved.names.as_deref(),
+        links: links_of(&bundle)?,
         notify: notify.as_deref(),
         systemd: driver.as_ref().map(|driver| SystemdRequest {
             user: driver.user,
@@ -92,6 +99,23 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
     })
 }
 
+/// The text of each source of a mount that is a symbolic link to be copied. What is no link, or is missing, is bound, or told
+/// of then.
+fn links_of(bundle: &Bundle) -> Result<BTreeMap<String, String>> {
+    let mut links = BTreeMap::new();
+    for mount in &bundle.spec.mounts {
+        let copied = mount.options.iter().flatten().any(|option| option == "copy-symlink");
+        let Some(source) = mount.source.as_ref().filter(|_| copied) else { continue };
+        let source = bundle.dir.join(source);
+        match std::fs::read_link(&source) {
+            Ok(text) => drop(links.insert(source.to_string_lossy().into_owned(), text.to_string_lossy().into_owned())),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT | libc::ENOTDIR)) => {}
+            Err(error) => return Err(error).with_context(|| format!("read link {}", source.display())),
+        }
+    }
+    Ok(links)
+}
+
 fn refused(problems: Problems, bundle: &Bundle) -> anyhow::Error {
     anyhow::Error::new(problems).context(bundle.dir.join("config.json").display().to_string())
 }
@@ -100,6 +124,8 @@ fn refused(problems: Problems, bundle: &Bundle) -> anyhow::Error {
 pub struct Preserved {
     /// Those of socket activation, which come first (sd_listen_fds(3)).
     pub sockets: u32,
+    /// Their names, as the runtime was told them (`LISTEN_FDNAMES`).
+    pub names: Option<String>,
     /// All of them, those of `--preserve-fds` included.
     pub total: u32,
 }
@@ -120,7 +146,9 @@ pub fn preserved_fds(call: &Call) -> Result<Preserved> {
             bail!("unable to stat preserved-fd {} (of {total}): bad file descriptor", fd - 3);
         }
     }
-    Ok(Preserved { sockets, total })
+    // As sd_listen_fds_with_names(3) has them; without sockets they are about others.
+    let names = std::env::var("LISTEN_FDNAMES").ok().filter(|_| sockets > 0);
+    Ok(Preserved { sockets, names, total })
 }
 
 /// `minirun plan`.

@@ -63,10 +63,16 @@ pub fn rows() -> Vec<Bad> {
             NONE,
         ),
         bad(
-            "mounts[0].options",
+            "mounts[0].options[1]",
             "/mounts",
             json!([{"destination": "/mnt", "type": "bind", "source": "/tmp", "options": ["bind", "size=1"]}]),
             NONE,
+        ),
+        bad(
+            "mounts[0].options",
+            "/mounts",
+            json!([{"destination": "/mnt", "type": "tmpfs", "options": ["copy-symlink"]}]),
+            CRUN,
         ),
         bad(
             "mounts[0].options",

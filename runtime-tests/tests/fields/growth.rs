@@ -51,7 +51,7 @@ fn filled(list: &Member, members: &[Member], filling: Filling, count: usize) -> 
         Distinct => Some((format!("key{i}"), varied(one, members, i))),
         Same => Some((format!("key{i}"), varied(one, members, 1))),
         Wrong if matches!(one.kind, Kind::Bool) => Some((format!("key{i}"), json!(i))),
-        Wrong => Some((format!("key{i}"), json!(i % 2 == 0))),
+        Wrong => Some((format!("key{i}"), json!(i.is_multiple_of(2)))),
     };
     let all: Vec<(String, Value)> = (0..count).map(element).collect::<Option<_>>()?;
     Some(match list.kind {
@@ -63,7 +63,7 @@ fn filled(list: &Member, members: &[Member], filling: Filling, count: usize) -> 
 /// A value of this type with everything that it can hold, different for each number.
 fn varied(member: &Member, members: &[Member], i: usize) -> Value {
     match &member.kind {
-        Kind::Bool => json!(i % 2 == 0),
+        Kind::Bool => json!(i.is_multiple_of(2)),
         Kind::Number(_, most) => json!(i.min(usize::try_from(*most).unwrap_or(usize::MAX))),
         Kind::Text => json!(format!("/text{i}")),
         Kind::Word(words) => json!(words[i % words.len()]),
@@ -134,6 +134,8 @@ fn compiled(config: &Value) -> Duration {
             no_new_keyring: false,
             preserve_fds: 0,
             listen_fds: 1,
+            listen_names: Some("name"),
+            links: Default::default(),
             notify: Some("/run/minirun/ID/notify"),
             systemd,
         };
@@ -209,7 +211,8 @@ fn the_compiler_is_linear_in_all_lists_together() {
 /// Texts of so many bytes that something may take apart.
 fn texts(count: usize) -> Vec<String> {
     let repeated = |part: &str| part.repeat(count / part.len());
-    let numbered = |before: &str, after: &str| (0..count / 8).map(|i| format!("{before}{i}{after}")).collect::<String>();
+    let numbered =
+        |before: &str, after: &str| (0..count / 8).map(|i| format!("{before}{i}{after}")).collect::<String>();
     vec![
         format!("/{}", repeated("a/")),
         format!("/{}", repeated("../a/")),

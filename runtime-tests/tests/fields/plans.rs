@@ -90,6 +90,8 @@ fn lines(patch: &Value) -> Vec<String> {
         no_new_keyring: false,
         preserve_fds: 0,
         listen_fds: 0,
+        listen_names: None,
+        links: Default::default(),
         notify: None,
         systemd: None,
     };

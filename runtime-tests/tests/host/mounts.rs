@@ -497,3 +497,53 @@ fn a_mapping_of_users_without_one_of_groups_is_refused() {
         drop(bundle.refused());
     });
 }
+
+/// A file system of FUSE that uid 1000 has mounted, and nobody serves; it goes with the value.
+struct Fuse {
+    _device: std::fs::File,
+    at: std::path::PathBuf,
+}
+
+impl Fuse {
+    fn at(path: std::path::PathBuf) -> Fuse {
+        use std::os::fd::AsRawFd;
+        std::fs::create_dir(&path).unwrap();
+        let device = std::fs::File::options().read(true).write(true).open("/dev/fuse").unwrap();
+        let options = format!("fd={},rootmode=40000,user_id=1000,group_id=1000", device.as_raw_fd());
+        let flags = nix::mount::MsFlags::empty();
+        nix::mount::mount(Some("test"), &path, Some("fuse"), flags, Some(options.as_str())).unwrap();
+        Fuse { _device: device, at: path }
+    }
+}
+
+impl Drop for Fuse {
+    fn drop(&mut self) {
+        // The harness has asserted what matters.
+        let _ = nix::mount::umount2(&self.at, nix::mount::MntFlags::MNT_DETACH);
+        let _ = std::fs::remove_dir(&self.at);
+    }
+}
+
+/// Root is nobody special there, and "permission denied" alone tells root nothing.
+#[test]
+fn a_source_on_fuse_that_keeps_root_out_is_explained() {
+    fails_on(&[("runc", "shows the error alone"), ("crun", "shows the error alone")], || {
+        let bundle = Bundle::base();
+        // Not in the bundle, where a mount counts as left behind.
+        let fuse = Fuse::at(std::env::temp_dir().join(format!("fuse-of-{}", std::process::id())));
+        let source = fuse.at.join("data").display().to_string();
+        let bundle = bundle.mount("/data", "bind", &source, &["bind"]);
+        let hint = "(it is on a FUSE file system, which lets in only the user who mounted it unless it has the option \
+                    allow_other)";
+        let message = bundle.refused();
+        assert!(message.contains("mounts[7]") && message.contains("permission denied"), "{message}");
+        assert!(message.contains(hint), "{message}");
+        let bundle = bundle.user_namespace(200_000, 1000);
+        assert!(bundle.refused().contains(hint));
+        let bundle = bundle.with(|config| config["root"]["path"] = source.into());
+        let message = bundle.refused();
+        assert!(message.contains("root.path: ") && message.contains(hint), "{message}");
+        let check = bundle.call(&["check", bundle.path().to_str().unwrap()]);
+        assert!(check.status == 1 && check.stdout.contains("allow_other"), "{}{}", check.stdout, check.stderr);
+    });
+}

@@ -139,3 +139,23 @@ fn relative_paths_count_from_the_root() {
     let seen = bundle.sh(script).run().success();
     assert!(seen.starts_with("errno=EROFS\nerrno=EROFS\n") && seen.contains("rdev=10:229\n"), "{seen}");
 }
+
+/// `root.path` may be a link: it is resolved once, when the bundle is read.
+#[test]
+fn a_root_that_is_a_link_is_resolved_once() {
+    fails_on(&[("runc", "refuses a link")], || {
+        let bundle = Bundle::base().probe("names");
+        std::os::unix::fs::symlink("rootfs", bundle.path().join("link")).unwrap();
+        bundle.with(|config| config["root"]["path"] = "link".into()).run().success();
+
+        let bundle = Bundle::base();
+        std::os::unix::fs::symlink("nowhere", bundle.path().join("link")).unwrap();
+        let bundle = bundle.with(|config| config["root"]["path"] = "link".into());
+        let message = bundle.refused();
+        fails_on(&[("crun", "names no link")], || {
+            let link = bundle.path().join("link");
+            let wanted = format!("root.path: {} is a symbolic link that leads nowhere", link.display());
+            assert!(message.contains(&wanted), "{message}");
+        });
+    });
+}

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use runtime_tests::{Bundle, Running, fails_on};
+use runtime_tests::{Bundle, Running, fails_on, may_fail_on};
 
 #[test]
 fn the_streams_are_the_callers() {
@@ -96,18 +96,23 @@ fn a_preserved_descriptor_that_is_not_open_is_an_error() {
 
 #[test]
 fn sockets_of_an_activating_caller_are_passed() {
-    let bundle = Bundle::base().sh("/bin/probe fds; echo LISTEN_FDS=$LISTEN_FDS LISTEN_PID=$LISTEN_PID");
+    let script = "/bin/probe fds; echo LISTEN_FDS=$LISTEN_FDS LISTEN_PID=$LISTEN_PID; echo NAMES=$LISTEN_FDNAMES";
+    let bundle = Bundle::base().sh(script);
     let file = std::fs::File::open(bundle.rootfs().join("etc/passwd")).unwrap();
     let call = bundle.command_for("run", &[]);
     // The variables count only for the process that they name, so the shell becomes the runtime.
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", "export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"", "sh"]).arg(call.get_program());
+    command
+        .args(["-c", "export LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=web; exec \"$@\"", "sh"])
+        .arg(call.get_program());
     place(command.args(call.get_args()).stdin(Stdio::null()), &file, &[3]);
     let output = bundle.finish(&mut command).success();
     assert!(output.contains("\n3="), "{output}");
     fails_on(&[("crun", "1.8.1 passes the descriptors without the variable")], || {
         assert!(output.contains("LISTEN_FDS=1 LISTEN_PID=1"), "{output}");
     });
+    let older = "of this age passes the descriptors without their names";
+    may_fail_on(&[("runc", older), ("crun", older)], || assert!(output.contains("NAMES=web\n"), "{output}"));
 }
 
 #[test]

@@ -55,20 +55,21 @@ pub(super) fn mounts(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     draft.mount_label = Some(label);
 }
 
-/// Gives a new file system the label by its option `context=`.
+/// Gives a new file system the label, by its option `context=` or another that an annotation names.
 pub(super) fn label_mount(draft: &Draft<'_>, typ: &str, options: &mut MountOptions) {
     let Some(label) = &draft.mount_label else { return };
     // Of the first two the policy labels each file; the third has its label. What a mount asks for itself is nearer to it.
-    if matches!(typ, "proc" | "sysfs" | "mqueue") || options.find("context").is_some() {
+    let option = draft.label_option;
+    if matches!(typ, "proc" | "sysfs" | "mqueue") || option.to_str().is_ok_and(|name| options.find(name).is_some()) {
         return;
     }
     let value = if options.classic.is_some() { quoted(label) } else { label.clone() };
-    options.filesystem.push(FsOption { key: c"context".to_owned(), value: Some(value), index: None });
+    options.filesystem.push(FsOption { key: option.to_owned(), value: Some(value), index: None });
 }
 
 /// The same for the options of an overlay.
-pub(super) fn add_context(options: &mut CString, label: &CStr) {
-    let whole = [options.to_bytes(), b",context=", quoted(label).to_bytes()].concat();
+pub(super) fn add_context(options: &mut CString, option: &CStr, label: &CStr) {
+    let whole = [options.to_bytes(), b",", option.to_bytes(), b"=", quoted(label).to_bytes()].concat();
     // The parts are C strings, so there is no NUL inside.
     *options = CString::new(whole).unwrap_or_default();
 }

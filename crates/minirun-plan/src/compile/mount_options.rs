@@ -37,6 +37,7 @@ enum Meaning {
     },
     Remount,
     CopyUp,
+    CopyLink,
     Idmap {
         recursive: bool,
     },
@@ -91,6 +92,8 @@ const WORDS: &[(&str, Meaning)] = {
         ("rbind", Bind { recursive: true }),
         ("remount", Remount),
         ("tmpcopyup", CopyUp),
+        // crun's: a source that is a symbolic link is copied instead of followed.
+        ("copy-symlink", CopyLink),
         ("idmap", Idmap { recursive: false }),
         ("ridmap", Idmap { recursive: true }),
         ("defaults", Nothing),
@@ -109,6 +112,8 @@ pub(super) struct MountOptions {
     pub(super) bind: Option<bool>,
     pub(super) remount: bool,
     pub(super) copy_up: bool,
+    /// `copy-symlink`.
+    pub(super) copy_link: bool,
     /// `idmap` or `ridmap`, and whether it was the latter.
     pub(super) idmap: Option<bool>,
     /// Options of the file system itself, and flags of its superblock.
@@ -141,6 +146,7 @@ impl MountOptions {
                 Some((Meaning::Bind { recursive }, _)) => options.bind = Some(recursive || options.bind == Some(true)),
                 Some((Meaning::Remount, _)) => options.remount = true,
                 Some((Meaning::CopyUp, _)) => options.copy_up = true,
+                Some((Meaning::CopyLink, _)) => options.copy_link = true,
                 Some((Meaning::Idmap { recursive }, _)) => options.idmap = Some(recursive),
                 Some((Meaning::Nothing, _)) => {}
                 None => options.filesystem.push(filesystem_option(word, index)?),
@@ -150,10 +156,15 @@ impl MountOptions {
     }
 
     /// Options that are neither attributes nor superblock flags.
-    pub(super) fn has_data(&self) -> bool {
+    pub(super) fn data(&self) -> impl Iterator<Item = &FsOption> {
         self.filesystem
             .iter()
-            .any(|option| option.value.is_some() || option.key.to_str().is_ok_and(|key| meaning_of(key).is_none()))
+            .filter(|option| option.value.is_some() || option.key.to_str().is_ok_and(|key| meaning_of(key).is_none()))
+    }
+
+    /// Whether there are such options.
+    pub(super) fn has_data(&self) -> bool {
+        self.data().next().is_some()
     }
 
     /// The option of this name, if it is there.

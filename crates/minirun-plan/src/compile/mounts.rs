@@ -70,7 +70,8 @@ pub(super) fn root(draft: &mut Draft<'_>, linux: &Linux) {
         }
         RootSource::Overlay(steps) => {
             let label = draft.mount_label.clone();
-            draft.init.extend(steps.into_iter().map(|step| placed(step, &place, label.as_deref())));
+            let label = label.as_deref().map(|label| (draft.label_option, label));
+            draft.init.extend(steps.into_iter().map(|step| placed(step, &place, label)));
         }
     }
     draft.shares_mounts = propagation.is_some_and(|flags| flags & libc::MS_SHARED != 0);
@@ -89,12 +90,12 @@ fn root_place(draft: &mut Draft<'_>) -> RootPlace {
     RootPlace::At(draft.c_string(&path, &origin))
 }
 
-fn placed(mut step: Step, at: &RootPlace, label: Option<&CStr>) -> Step {
+fn placed(mut step: Step, at: &RootPlace, label: Option<(&CStr, &CStr)>) -> Step {
     if let Op::OverlayStage { place, .. } | Op::OverlayRoot { place, .. } = &mut step.op {
         *place = at.clone();
     }
-    if let (Op::OverlayRoot { options, .. }, Some(label)) = (&mut step.op, label) {
-        labels::add_context(options, label);
+    if let (Op::OverlayRoot { options, .. }, Some((option, label))) = (&mut step.op, label) {
+        labels::add_context(options, option, label);
     }
     step
 }
@@ -135,6 +136,12 @@ pub(super) fn notify(draft: &mut Draft<'_>) {
     let mut delayed = std::mem::take(&mut draft.delayed);
     one_mount(draft, &mount, &Origin::of("NOTIFY_SOCKET"), &mut delayed);
     draft.delayed = delayed;
+}
+
+/// Links that are copied instead of what they lead to. They are made after the root has changed, as the default ones are.
+pub(super) fn links(draft: &mut Draft<'_>) {
+    let mut links = std::mem::take(&mut draft.links);
+    draft.init.append(&mut links);
 }
 
 /// File systems of the container's own that shall be read-only, once the mount points and nodes in them are made.
@@ -191,14 +198,14 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
         return host_sysfs(draft, mount, origin, point(PointKind::RealDirectory, &options), options);
     }
     if let Some(recursive) = options.bind {
-        if options.has_data() || options.copy_up {
-            let text = "bind mounts cannot have any filesystem-specific options applied";
-            draft.problem(&origin.field("options"), text);
-        }
+        refuse_data(draft, words, &options, origin);
         return bind(draft, mount, origin, recursive, point(PointKind::LikeSource, &options), &options);
     }
     if typ.is_empty() {
         return draft.problem(&origin.field("type"), "a mount that is not a bind mount needs a type");
+    }
+    if options.copy_link {
+        draft.problem(&origin.field("options"), "copy-symlink requires a bind mount");
     }
     refuse_over_proc(draft, &target, typ, None, &origin.field("destination"));
     let kind = if typ == "proc" || typ == "sysfs" { PointKind::RealDirectory } else { PointKind::Directory };
@@ -254,6 +261,16 @@ fn one_mount(draft: &mut Draft<'_>, mount: &Mount, origin: &Origin, delayed: &mu
         },
     };
     draft.step(op, origin.clone());
+}
+
+/// A bind mount shows a file system that has its options already.
+fn refuse_data(draft: &mut Draft<'_>, words: &[String], options: &MountOptions, origin: &Origin) {
+    let data = options.data().filter_map(|option| option.index);
+    let copy_up = words.iter().position(|word| options.copy_up && word == "tmpcopyup");
+    for index in data.chain(copy_up) {
+        let text = "bind mounts cannot have any filesystem-specific options applied";
+        draft.problem(&origin.field("options").index(index), format!("{text}: {:?}", words[index]));
+    }
 }
 
 /// sysfs shows a network namespace, and who mounts it has to own that (sysfs(5)). Where the container stays in the host's,
@@ -354,6 +371,12 @@ fn bind(
         false => format!("{}/{source}", draft.request.bundle.display()),
     };
     refuse_over_proc(draft, &point.target, "bind", Some(&source), &origin.field("destination"));
+    if let Some(text) = draft.request.links.get(&source).filter(|_| options.copy_link) {
+        let target = draft.c_string(text, &place);
+        let op = Op::Symlink { path: point.target, target, replace: false };
+        draft.links.push(Step { op, origin: origin.clone() });
+        return;
+    }
     if recursive && shows_own_cgroups(draft, &source) {
         point.recursive.set |= point.attributes.set & RDONLY;
     }

@@ -25,6 +25,9 @@ pub(super) fn net_devices(draft: &mut Draft<'_>, linux: &Linux) {
         if !is_name(name) || name.contains('%') {
             draft.problem(&origin, format!("{name:?} is not the name of a network device"));
         }
+        if name == "lo" {
+            draft.problem(&origin, "the loopback interface cannot be moved: each network namespace has one of its own");
+        }
         if asked.is_some() && !is_name(new_name) {
             draft.problem(
                 &place,

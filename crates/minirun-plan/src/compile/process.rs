@@ -227,6 +227,13 @@ fn user(draft: &mut Draft<'_>, process: &Process) {
             draft.problem(&origin.field("additionalGids").index(i), format!("{gid} is not an id"));
         }
     }
+    if draft.keeps_groups {
+        if !user.additional_gids.is_empty() {
+            let text = "ignored: the annotation run.oci.keep_original_groups keeps the caller's groups instead";
+            draft.warn(&origin.field("additionalGids"), text);
+        }
+        return draft.step(Op::User { uid: user.uid, gid: user.gid }, origin);
+    }
     let denied = match draft.in_user_namespace() && !draft.namespaces.is_new(libc::CLONE_NEWUSER) {
         true => draft.facts.joined_setgroups_denied,
         false => {
@@ -269,8 +276,8 @@ fn capability_sets(draft: &mut Draft<'_>, capabilities: Option<&Capabilities>) -
         false => draft.facts.bounding,
     };
     let Capabilities { bounding, permitted, effective, inheritable, ambient } = capabilities;
-    let [bounding, permitted, effective, inheritable, ambient] =
-        [bounding, permitted, effective, inheritable, ambient].map(|names| {
+    let [bounding, permitted, effective, inheritable, ambient] = [bounding, permitted, effective, inheritable, ambient]
+        .map(|names| {
             names.iter().fold(0, |mask, name| match name.parse::<caps::Capability>() {
                 Ok(capability) if capability.bitmask() & available != 0 => mask | capability.bitmask(),
                 _ => {
@@ -337,6 +344,9 @@ fn socket_activation(draft: &mut Draft<'_>) {
     if draft.request.listen_fds > 0 {
         set_variable(draft, "LISTEN_FDS", &draft.request.listen_fds.to_string());
         set_variable(draft, "LISTEN_PID", "1");
+        if let Some(names) = draft.request.listen_names {
+            set_variable(draft, "LISTEN_FDNAMES", names);
+        }
     }
     if draft.request.notify.is_some() {
         set_variable(draft, "NOTIFY_SOCKET", &format!("{NOTIFY_DIRECTORY}/notify.sock"));

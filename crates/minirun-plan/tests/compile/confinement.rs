@@ -4,8 +4,8 @@ use minirun_plan::{HostFacts, Op, Request, RootPlace, RootSource, Step};
 use serde_json::{Value, json};
 
 use super::{
-    and, check, exec, lines, mount, namespaces, new_namespace, plan, plan_for, refs, refuse, request, user_namespace,
-    v2,
+    and, check, exec, lines, mount, namespaces, new_namespace, plan, plan_for, refs, refuse, refuse_on, request,
+    user_namespace, v2,
 };
 
 #[test]
@@ -76,6 +76,16 @@ fn security_modules_are_told_before_init_leaves_the_hosts_files() {
 /// A host with SELinux.
 fn selinux() -> HostFacts {
     HostFacts { selinux: true, ..v2() }
+}
+
+#[test]
+fn an_annotation_chooses_the_option_of_the_mount_label() {
+    let label = and(mount("/m", "tmpfs", &["size=1k"]), "/linux/mountLabel", json!("u:r:t:s0"));
+    let annotated = |kind: &str| and(label.clone(), "/annotations", json!({"run.oci.mount_context_type": kind}));
+    check(annotated("rootcontext"), &selinux(), &["mount /m tmpfs size=1k rootcontext=u:r:t:s0 [mounts[0]]"]);
+    let refused = "annotations[\"run.oci.mount_context_type\"]: invalid type \"label\" (expected context, fscontext, \
+                   defcontext or rootcontext)";
+    refuse_on(&selinux(), annotated("label"), &[refused]);
 }
 
 #[test]

@@ -354,3 +354,23 @@ fn a_further_process_enters_the_container_and_makes_nothing() {
     let problems = exec(&json!({"/process/args": [], "/linux/mountLabel": "x"}), &v2());
     assert_eq!(problems.unwrap_err(), ["process.args: args must not be empty"]);
 }
+
+#[test]
+fn an_annotation_keeps_the_callers_groups() {
+    let keep = |value: &str| json!({"/annotations": {"run.oci.keep_original_groups": value}});
+    check(keep("1"), &v2(), &["- groups none [process.user.additionalGids]"]);
+    check(keep("0"), &v2(), &[]);
+    let both = and(keep("1"), "/process/user", json!({"uid": 0, "gid": 0, "additionalGids": [7]}));
+    let ignored = "warning: process.user.additionalGids: ignored: the annotation run.oci.keep_original_groups keeps the \
+                   caller's groups instead";
+    check(both, &v2(), &["- groups none [process.user.additionalGids]", ignored]);
+    assert!(!exec(&keep("1"), &v2()).unwrap().iter().any(|line| line.starts_with("groups")));
+}
+
+#[test]
+fn other_annotations_of_the_family_are_warned_about() {
+    let patch = json!({"/annotations": {"run.oci.handler": "wasm", "run.ocicle": "x", "other": "y"}});
+    let warning =
+        "warning: annotations[\"run.oci.handler\"]: ignored: minirun does not support this annotation of crun";
+    check(patch, &v2(), &[warning]);
+}

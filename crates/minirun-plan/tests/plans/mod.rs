@@ -64,6 +64,8 @@ fn plan_of(bundle: &Path, root_of: RootOf) -> Option<String> {
             no_new_keyring: options.contains(&"--no-new-keyring"),
             preserve_fds: number("--preserve-fds") + listen_fds,
             listen_fds,
+            listen_names: None,
+            links: Default::default(),
             notify: None,
             systemd: None,
         };

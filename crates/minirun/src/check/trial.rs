@@ -134,7 +134,9 @@ pub fn attempt_all<T>(birth: Birth<'_>, all: &[T], work: impl Fn(&T) -> Result<(
     while start < all.len() {
         let rest = &all[start..];
         let answer = attempt(birth, || {
-            rest.iter().enumerate().try_for_each(|(i, thing)| work(thing).map_err(|fault| Fault { item: i as u32, ..fault }))
+            rest.iter()
+                .enumerate()
+                .try_for_each(|(i, thing)| work(thing).map_err(|fault| Fault { item: i as u32, ..fault }))
         });
         let Err(failure) = answer else { break };
         let at = start + failure.item;

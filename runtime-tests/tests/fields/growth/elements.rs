@@ -38,7 +38,7 @@ pub fn valid(list: &str, i: usize) -> Option<(String, Value)> {
         }
         "linux.netDevices" => Some((format!("eth{i}"), json!({"name": format!("net{i}")}))),
         "linux.resources.devices" => {
-            keyless(json!({"allow": i % 2 == 0, "type": "c", "major": i / 100, "minor": i, "access": "rw"}))
+            keyless(json!({"allow": i.is_multiple_of(2), "type": "c", "major": i / 100, "minor": i, "access": "rw"}))
         }
         "linux.resources.hugepageLimits" => keyless(json!({"pageSize": "2MB", "limit": 1 + i})),
         "linux.resources.rdma" => Some((format!("mlx5_{i}"), json!({"hcaHandles": 1 + i}))),

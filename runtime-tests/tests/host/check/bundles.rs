@@ -38,6 +38,12 @@ fn dynamic(loader: &str) -> Vec<u8> {
 
 pub type Change = fn(Bundle) -> Bundle;
 
+/// A device like /dev/null at another path.
+fn node(bundle: Bundle, path: &str) -> Bundle {
+    let device = json!([{"type": "c", "path": path, "major": 1, "minor": 3}]);
+    bundle.with(|config| config["linux"]["devices"] = device)
+}
+
 /// Bundles that cannot run, with the place that is to blame.
 pub fn broken() -> Vec<(&'static str, Change)> {
     vec![
@@ -46,6 +52,10 @@ pub fn broken() -> Vec<(&'static str, Change)> {
         ("linux.intelRdt", |b| b.with(|c| c["linux"]["intelRdt"] = json!({"closID": "a"}))),
         ("ociVersion", |b| b.with(|c| c["ociVersion"] = "9.0".into())),
         ("root.path", |b| b.with(|c| c["root"]["path"] = "nowhere".into())),
+        ("root.path", |b| {
+            symlink("nowhere", b.path().join("link")).unwrap();
+            b.with(|c| c["root"]["path"] = "link".into())
+        }),
         ("root.path", |b| {
             fs::write(b.path().join("file"), "").unwrap();
             b.with(|c| c["root"]["path"] = "file".into())
@@ -144,7 +154,36 @@ pub fn broken() -> Vec<(&'static str, Change)> {
             symlink("tmp", b.rootfs().join("proc")).unwrap();
             b
         }),
+        ("mounts[7].options", |b| b.mount("/data", "overlay", "overlay", &[])),
+        ("mounts[7].options", |b| b.mount("/data", "overlay", "overlay", &["lowerdir=/etc:/bin", "upperdir=/tmp"])),
+        // Where the kernel makes all that there is.
+        ("mounts[7]", |b| b.mount("/sys/new", "tmpfs", "tmpfs", &[])),
+        ("mounts[7]", |b| b.mount("/sys/fs/cgroup/new", "tmpfs", "tmpfs", &[])),
+        ("mounts[7]", |b| b.mount("/sys/kernel/notes", "tmpfs", "tmpfs", &[])),
+        ("mounts[7]", |b| b.mount("/sys/kernel", "none", "none", &["remount", "bind", "ro"])),
+        ("mounts[8]", |b| {
+            fs::create_dir(b.path().join("data")).unwrap();
+            let data = b.path().join("data").display().to_string();
+            b.mount("/data", "bind", &data, &["bind", "ro"]).mount("/data/new", "tmpfs", "tmpfs", &[])
+        }),
+        ("mounts[6]", |b| {
+            b.without_mount("/sys").mount("/sys", "bind", "/sys", &["rbind", "ro"]).mount(
+                "/sys/kernel/new",
+                "tmpfs",
+                "tmpfs",
+                &[],
+            )
+        }),
+        ("process.cwd", |b| b.with(|c| c["process"]["cwd"] = "/sys/new".into())),
+        ("process.cwd", |b| b.with(|c| c["process"]["cwd"] = "/proc/new".into())),
+        ("process.cwd", |b| b.with(|c| c["process"]["cwd"] = "/proc/version".into())),
+        ("process.cwd", |b| b.with(|c| c["process"]["cwd"] = "/dev/null".into())),
+        ("process.cwd", |b| b.with(|c| c["process"]["cwd"] = "/dev/null/new".into())),
         // Nodes.
+        ("linux.devices[0]", |b| node(b, "/proc/node")),
+        ("linux.devices[0]", |b| node(b, "/sys/node")),
+        ("linux.devices[0]", |b| node(b, "/dev/pts/node")),
+        ("linux.devices[0]", |b| node(b, "/dev/null/node")),
         ("linux.devices[0]", |b| {
             let device = json!([{"type": "c", "path": "/etc/passwd", "major": 1, "minor": 3}]);
             b.with(|c| c["linux"]["devices"] = device)
@@ -171,6 +210,11 @@ pub fn broken() -> Vec<(&'static str, Change)> {
         // Kernel parameters.
         ("linux.sysctl", |b| b.with(|c| c["linux"]["sysctl"] = json!({"net.ipv4.nosuch": "1"}))),
         ("linux.netDevices", |b| b.with(|c| c["linux"]["netDevices"] = json!({"nosuch0": {}}))),
+        ("linux.netDevices", |b| b.with(|c| c["linux"]["netDevices"] = json!({"lo": {}}))),
+        ("linux.sysctl", |b| {
+            b.user_namespace(200_000, 1000)
+                .with(|c| c["linux"]["sysctl"] = json!({"net.ipv4.ping_group_range": "0 2147483647"}))
+        }),
         ("linux.memoryPolicy", |b| {
             b.with(|c| c["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "0,8000"}))
         }),
@@ -224,6 +268,16 @@ pub fn sound() -> Vec<(&'static str, Change)> {
             symlink("/data/app", b.rootfs().join("app")).unwrap();
             b.writable().with(|c| c["process"]["cwd"] = "/app".into())
         }),
+        ("a link to the root", |b| {
+            symlink("rootfs", b.path().join("link")).unwrap();
+            b.with(|c| c["root"]["path"] = "link".into())
+        }),
+        ("a mount over a directory of sysfs", |b| b.mount("/sys/fs/cgroup", "tmpfs", "tmpfs", &[])),
+        ("a mount below that", |b| {
+            b.mount("/sys/fs/cgroup", "tmpfs", "tmpfs", &[]).mount("/sys/fs/cgroup/new", "tmpfs", "tmpfs", &[])
+        }),
+        ("a working directory in sysfs", |b| b.with(|c| c["process"]["cwd"] = "/sys/kernel".into())),
+        ("a node beside the default ones", |b| node(b, "/dev/new/node")),
         ("tmpcopyup", |b| b.mount("/bin", "tmpfs", "tmpfs", &["tmpcopyup", "exec"]).writable()),
         ("user", |b| b.with(|c| c["process"]["user"] = json!({"uid": 1000, "gid": 1000}))),
         ("user namespace", |b| b.user_namespace(200_000, 65_536)),

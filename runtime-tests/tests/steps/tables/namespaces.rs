@@ -90,4 +90,13 @@ pub const ROWS: &[Row] = &[
         |bundle| set(bundle, "/linux/sysctl", json!({"net.ipv4.ip_forward": "many"})),
         "linux.sysctl[\"net.ipv4.ip_forward\"]: sysctl net/ipv4/ip_forward = many: write: invalid argument",
     ),
+    row(
+        "Sysctl",
+        Create,
+        |bundle| {
+            set(bundle, "/linux/sysctl", json!({"net.ipv4.ping_group_range": "0 5000"})).user_namespace(200_000, 1000)
+        },
+        "linux.sysctl[\"net.ipv4.ping_group_range\"]: sysctl net/ipv4/ping_group_range = 0 5000: write: invalid argument \
+         (the first group must not be above the last; in a user namespace both must be mapped in linux.gidMappings)",
+    ),
 ];

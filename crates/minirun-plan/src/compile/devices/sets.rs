@@ -76,7 +76,8 @@ impl Meeting {
 
     /// Whether there is a device and an access that one of the rules and this one are about.
     pub(super) fn meet(&self, rule: &DeviceRule) -> bool {
-        let has = |place, major, minor| self.rules.get(&(place, major, minor)).is_some_and(|had| had & pairs(rule) != 0);
+        let has =
+            |place, major, minor| self.rules.get(&(place, major, minor)).is_some_and(|had| had & pairs(rule) != 0);
         match (rule.major, rule.minor) {
             (Some(_), Some(_)) => wider(rule).any(|(major, minor)| has(Place::Both, major, minor)),
             (major @ Some(_), None) => has(Place::Major, None, None) || has(Place::Major, major, None),

@@ -129,7 +129,7 @@ fn some_rules(seed: u64) -> Vec<DeviceRule> {
             kinds: [BLOCK, CHAR, ANY_KIND][below(3)],
             major: [None, Some(1), Some(5), Some(136), Some(u32::MAX)][below(5)],
             minor: [None, None, Some(3), Some(8), Some(0x7fff_ffff)][below(5)],
-            access: if seed % 2 == 0 { 1 + below(7) as u8 } else { ANY_ACCESS },
+            access: if seed.is_multiple_of(2) { 1 + below(7) as u8 } else { ANY_ACCESS },
         })
         .collect()
 }

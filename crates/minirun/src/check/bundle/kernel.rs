@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use minirun_sys as sys;
 use minirun_sys::Errno;
@@ -101,7 +101,7 @@ impl Kernel {
             // Something is mounted on the host's instance. In sysfs that is possible on empty directories only, which are made
             // for it (`sysfs_create_mount_point`).
             Err(Errno::EXDEV) if self == Kernel::Sysfs => {
-                let above = path.parent().map(Path::to_owned).unwrap_or_else(PathBuf::new);
+                let above = path.parent().map(Path::to_owned).unwrap_or_default();
                 let is_mount_point = above.as_os_str().is_empty() || self.is_reached(&above);
                 is_mount_point.then_some(Shown::Directory)
             }

@@ -115,7 +115,9 @@ impl Walk<'_, '_> {
                 self.bind(origin, source, idmap.map(|i| (i, *idmap_recursive)), *recursive, point);
             }
             Op::Remount { point, .. } => self.remount(origin, point),
-            Op::Device { path, kind, device, .. } => self.node(origin, path, |metadata| is_node(metadata, *kind, *device)),
+            Op::Device { path, kind, device, .. } => {
+                self.node(origin, path, |metadata| is_node(metadata, *kind, *device))
+            }
             Op::BindDevice { source, path, device, .. } => {
                 let handle = match source {
                     Source::Handle(i, _) => self.findings.plan.handles.get(*i),
@@ -278,7 +280,8 @@ impl Walk<'_, '_> {
     /// Nobody makes files or directories in these.
     fn made_by_the_kernel(&mut self, origin: &Origin, path: &Path, directory: &Path, filesystem: Kernel) -> bool {
         let (path, directory, name) = (path.display(), directory.display(), filesystem.name());
-        let seen = format!("{path} is missing and cannot be made in {directory}: {name} holds only what the kernel makes");
+        let seen =
+            format!("{path} is missing and cannot be made in {directory}: {name} holds only what the kernel makes");
         self.findings.problem(origin, seen, "name a directory that is there, or one elsewhere");
         false
     }
@@ -323,7 +326,12 @@ impl Walk<'_, '_> {
             Ok(found) => found,
             Err(error) => {
                 let seen = format!("{}: {}", path.display(), words(&error));
-                return self.findings.problem(&origin_of_source, seen, "make it on the host, or correct the source");
+                let errno = minirun_sys::Errno::from_raw(error.raw_os_error().unwrap_or(0));
+                let advice = match minirun_spawn::hint_for_source(path, errno) {
+                    "" => "make it on the host, or correct the source",
+                    hint => hint,
+                };
+                return self.findings.problem(&origin_of_source, seen, advice);
             }
         };
         let idmap = idmap.or(handle.and_then(|handle| handle.idmap));
@@ -479,9 +487,8 @@ fn report(findings: &mut Findings<'_>, origin: &Origin, Obstacle { seen, advice,
 fn user_of(findings: &Findings<'_>, ranges: Option<&IdRanges>) -> Who {
     let mut who = Who::default();
     for step in &findings.plan.init {
-        let mapped = |id, map: fn(&IdRanges, u32) -> Option<u32>| {
-            ranges.map_or(id, |ranges| map(ranges, id).unwrap_or(id))
-        };
+        let mapped =
+            |id, map: fn(&IdRanges, u32) -> Option<u32>| ranges.map_or(id, |ranges| map(ranges, id).unwrap_or(id));
         match &step.op {
             Op::User { uid, gid } => (who.uid, who.gid) = (mapped(*uid, IdRanges::uid), mapped(*gid, IdRanges::gid)),
             Op::Groups(groups) => who.groups = groups.iter().map(|gid| mapped(*gid, IdRanges::gid)).collect(),

@@ -76,9 +76,7 @@ fn mounts(findings: &mut Findings<'_>, around: &Around) {
     let is_mount = |step: &&Step| matches!(step.op, Op::Mount { .. } | Op::ClassicMount { .. });
     let steps: Vec<&Step> = findings.plan.init.iter().filter(is_mount).collect();
     let failures = around.attempt_all(ALL, &steps, |op| match op {
-        Op::Mount { filesystem, source, options, point, .. } => {
-            make(filesystem, source, options, point.attributes.set)
-        }
+        Op::Mount { filesystem, source, options, point, .. } => make(filesystem, source, options, point.attributes.set),
         Op::ClassicMount { filesystem, .. } => sys::fsopen(filesystem).map(drop).at("fsopen"),
         _ => Ok(()),
     });
