@@ -325,7 +325,7 @@ pub fn hint_for_source(path: &Path, errno: Errno) -> &'static str {
 
 /// Whether the mount that a path is on is one of FUSE. The path cannot be looked at, so mount points are compared as text.
 fn is_on_fuse(path: &Path) -> bool {
-    // A hint only: without the list of mounts there is none.
+    // accepts: any error, because it is about a hint: without the list of mounts there is none.
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mount = |line: &str| {
         let (mount, filesystem) = line.split_once(" - ")?;

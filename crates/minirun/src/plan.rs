@@ -147,6 +147,7 @@ pub fn preserved_fds(call: &Call) -> Result<Preserved> {
         }
     }
     // As sd_listen_fds_with_names(3) has them; without sockets they are about others.
+    // accepts: a variable that is not set, or no text, which no name of a socket can be.
     let names = std::env::var("LISTEN_FDNAMES").ok().filter(|_| sockets > 0);
     Ok(Preserved { sockets, names, total })
 }

@@ -1,4 +1,6 @@
 //! File systems whose contents the kernel makes up: what a new instance shows is told from the host's, where both are alike.
+//!
+//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::ffi::CString;
 use std::fs::File;
