@@ -104,6 +104,16 @@ impl Bundle {
         })
     }
 
+    /// Without a mount namespace of its own, and so without all that would change the caller's mounts.
+    pub fn in_callers_mounts(self) -> Self {
+        self.writable().namespace("mount", None).with(|config| {
+            config["mounts"] = json!([]);
+            for list in ["maskedPaths", "readonlyPaths"] {
+                config["linux"][list] = json!([]);
+            }
+        })
+    }
+
     /// A new user namespace in which root is `first` of the host. Files on the way to the root file system become
     /// accessible to that user.
     pub fn user_namespace(self, first: u32, size: u32) -> Self {

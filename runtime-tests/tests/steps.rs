@@ -42,7 +42,7 @@ macro_rules! kinds {
 kinds! { OPS of Op:
     Join EnterContainer EnterPidNamespace BecomeRoot SessionKeyring Hostname Domainname LoopbackUp Propagation PrivateParent BindRoot
     OverlayStage OverlayLower OverlayUpper OverlayWork OverlayRoot Mount ClassicMount Bind MountCgroup Remount Device
-    AwaitHooks RunHook BindDevice Symlink PivotRoot ChangeRoot Sysctl Terminal MaskedPath ReadonlyPath RootPropagation
+    AwaitHooks RunHook BindDevice Symlink PivotRoot ChangeRoot Chroot Sysctl Terminal MaskedPath ReadonlyPath RootPropagation
     ReadonlyRoot Limit MakeDirectory EnterDirectory EnterDirectoryAsUser Umask FindHome DropBounding Groups User
     Capabilities NoNewPrivileges VerifyCredentials FindProgram AwaitStart CloseDescriptors OwnStreams Seccomp Execute MemoryPolicy
     Personality LsmAttribute LabelQueues VerifyMount TakeAway

@@ -255,7 +255,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     hooks::hooks(&mut draft, spec);
 
     // What must see the host's files happens before the root changes, everything else after it.
-    mounts::root(&mut draft, linux);
+    mounts::root(&mut draft, spec, linux);
     mounts::mounts(&mut draft, spec);
     mounts::notify(&mut draft);
     nodes::host_nodes(&mut draft, spec, linux);

@@ -221,8 +221,13 @@ pub enum Op {
     /// Give the root of the ipc namespace's message queues (mqueue) this label of SELinux. Its owner is who made the
     /// namespace, so this comes before init is another user.
     LabelQueues(CString),
-    /// Become user and group 0 of the user namespace.
-    BecomeRoot,
+    /// Become the root of the user namespace: user and group 0, or those that it has.
+    BecomeRoot {
+        /// 0, or the first one that is mapped.
+        uid: u32,
+        /// The same of groups.
+        gid: u32,
+    },
     /// A new session keyring of this name (keyctl(2)).
     SessionKeyring(CString),
     /// sethostname(2).
@@ -372,6 +377,8 @@ pub enum Op {
         /// Was it mounted elsewhere than over `/`, where those look for it who enter the mount namespace later?
         elsewhere: bool,
     },
+    /// chroot(2) into this directory, where the mounts stay those of the caller.
+    Chroot(CString),
     /// Tell a security module what it shall make of init or of its program, by a file below /proc/thread-self.
     LsmAttribute {
         /// `attr/apparmor/exec`, `attr/exec` or `attr/keycreate`.

@@ -187,7 +187,7 @@ impl Op {
             Op::EnterContainer(_) => "enter-container",
             Op::EnterPidNamespace { .. } => "enter-pid-namespace",
             Op::LabelQueues(_) => "label-queues",
-            Op::BecomeRoot => "become-root",
+            Op::BecomeRoot { .. } => "become-root",
             Op::SessionKeyring(_) => "keyring",
             Op::Hostname(_) => "hostname",
             Op::Domainname(_) => "domainname",
@@ -211,6 +211,7 @@ impl Op {
             Op::PivotRoot => "pivot-root",
             Op::TakeAway(_) => "take-away",
             Op::ChangeRoot { .. } => "change-root",
+            Op::Chroot(_) => "chroot",
             Op::LsmAttribute { .. } => "lsm-attribute",
             Op::Sysctl { .. } => "sysctl",
             Op::Terminal { .. } => "terminal",
@@ -246,7 +247,6 @@ impl Op {
     pub fn subject(&self) -> String {
         match self {
             Op::Join(_)
-            | Op::BecomeRoot
             | Op::PivotRoot
             | Op::NoNewPrivileges
             | Op::LoopbackUp
@@ -256,6 +256,9 @@ impl Op {
             | Op::RunHook(_)
             | Op::Execute => String::new(),
             Op::ChangeRoot { .. } | Op::ReadonlyRoot => "/".to_owned(),
+            Op::Chroot(path) => show(path).to_string(),
+            Op::BecomeRoot { uid: 0, gid: 0 } => String::new(),
+            Op::BecomeRoot { uid, gid } => format!("{uid}:{gid}"),
             Op::OverlayStage { place, size } if size.is_empty() => place.to_string(),
             Op::OverlayStage { place, size } => format!("{place} size={}", size.to_string_lossy()),
             Op::LabelQueues(text) | Op::SessionKeyring(text) | Op::Hostname(text) | Op::Domainname(text) => show(text),

@@ -304,7 +304,7 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         (Op::Sysctl { path, .. }, Errno::EINVAL) if path.as_c_str() == c"net/ipv4/ping_group_range" => {
             "the first group must not be above the last; in a user namespace both must be mapped in linux.gidMappings"
         }
-        (Op::User { .. } | Op::Groups(_) | Op::BecomeRoot, Errno::EINVAL) if call.starts_with("set") => {
+        (Op::User { .. } | Op::Groups(_) | Op::BecomeRoot { .. }, Errno::EINVAL) if call.starts_with("set") => {
             "the id is not mapped in the user namespace"
         }
         (Op::Capabilities { .. }, Errno::EPERM) if call == "capset" => {

@@ -193,7 +193,7 @@ impl<'a> Executor<'a> {
             Op::EnterContainer(kinds) => self.enter_container(*kinds),
             Op::EnterPidNamespace { terminal } => enter_pid_namespace(*terminal),
             Op::LabelQueues(label) => self.label_queues(label),
-            Op::BecomeRoot => user::become_root(),
+            Op::BecomeRoot { uid, gid } => user::become_root(*uid, *gid),
             Op::SessionKeyring(name) => user::session_keyring(name),
             Op::Hostname(name) => sys::sethostname(name).in_call(Call::Sethostname),
             Op::Domainname(name) => sys::setdomainname(name).in_call(Call::Setdomainname),
@@ -230,6 +230,7 @@ impl<'a> Executor<'a> {
             Op::PivotRoot => self.pivot_root(),
             Op::TakeAway(view) => self.take_away(view),
             Op::ChangeRoot { elsewhere } => self.change_root(*elsewhere),
+            Op::Chroot(path) => self.chroot(path),
             Op::Terminal { size, multiplexers, console, controls, uid } => {
                 self.terminal(*size, multiplexers, console.as_ref(), *controls, *uid)
             }

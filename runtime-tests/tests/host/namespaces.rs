@@ -232,3 +232,62 @@ fn a_pipe_in_place_of_a_namespace_is_refused_at_once() {
         assert!(bundle.refused().contains("it is not a namespace"));
     });
 }
+
+/// The caller's mounts as they are now.
+fn mounts() -> String {
+    fs::read_to_string("/proc/self/mountinfo").unwrap()
+}
+
+/// The specification: a type that is not listed is inherited.
+#[test]
+fn without_a_mount_namespace_the_container_is_in_the_callers() {
+    let before = mounts();
+    for bundle in [Bundle::base(), Bundle::base().user_namespace(200_000, 65_536)] {
+        let container = bundle.in_callers_mounts().args(&["/bin/sleep", "1000"]).create();
+        container.start();
+        let process = |file: &str| fs::read_link(format!("/proc/{}/{file}", container.pid())).unwrap();
+        assert_eq!(process("ns/mnt").display().to_string(), host("mnt"));
+        assert_eq!(process("root"), container.bundle().rootfs());
+        assert_eq!(container.exec(&[], &["/bin/cat", "/etc/passwd"]).success().lines().count() > 0, true);
+        container.call(&["delete", "-f"], &[]).success();
+        container.bundle().assert_nothing_left();
+    }
+    assert_eq!(mounts(), before);
+}
+
+#[test]
+fn without_a_mount_namespace_the_root_may_be_the_hosts() {
+    let device = |path: &str| fs::symlink_metadata(path).map(|found| std::os::unix::fs::MetadataExt::ino(&found)).ok();
+    let seen = || ["/dev/ptmx", "/dev/null", "/dev/core", "/dev/fd"].map(device);
+    let before = (mounts(), seen());
+    let bundle = Bundle::base().in_callers_mounts().with(|config| config["root"]["path"] = "/".into());
+    fails_on(&[("crun", "1.8.1 makes links in it")], || {
+        assert_eq!(bundle.args(&["/bin/busybox", "echo", "there"]).run().success(), "there\n");
+        assert_eq!((mounts(), seen()), before);
+    });
+}
+
+#[test]
+fn without_a_mount_namespace_what_would_change_mounts_is_refused_by_name() {
+    // The peers change the mounts of the host, so they are not asked.
+    if !runtime_tests::Runtime::from_env().is_minirun() {
+        return;
+    }
+    let before = mounts();
+    let proc = json!([{"destination": "/proc", "type": "proc", "source": "proc"}]);
+    for (pointer, value, place) in [
+        ("/mounts", proc, "mounts[0]"),
+        ("/linux/maskedPaths", json!(["/etc"]), "linux.maskedPaths"),
+        ("/linux/readonlyPaths", json!(["/etc"]), "linux.readonlyPaths"),
+        ("/root/readonly", json!(true), "root.readonly"),
+        ("/linux/rootfsPropagation", json!("private"), "linux.rootfsPropagation"),
+    ] {
+        let bundle = Bundle::base().in_callers_mounts().with(|config| {
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            config.pointer_mut(parent).unwrap()[name] = value;
+        });
+        let message = bundle.refused();
+        assert!(message.contains(&format!("{place}: requires a mount namespace")), "{message}");
+    }
+    assert_eq!(mounts(), before);
+}

@@ -127,3 +127,38 @@ fn a_joined_user_namespace_is_the_others() {
     let second = Bundle::base().user_namespace(FIRST, 65_536).namespace("user", Some(entry)).probe("namespaces");
     assert_eq!(second.run().value("user"), wanted);
 }
+
+/// A user namespace with one id, which is not 0, in whose files the container is.
+fn one_id(inside: u32, outside: u32) -> Bundle {
+    let map = json!([{"containerID": inside, "hostID": outside, "size": 1}]);
+    Bundle::base().user_namespace(outside, 1).writable().with(|config| {
+        config["linux"]["uidMappings"] = map.clone();
+        config["linux"]["gidMappings"] = map;
+        config["process"]["user"] = json!({"uid": inside, "gid": inside});
+        for mount in config["mounts"].as_array_mut().unwrap() {
+            if let Some(options) = mount["options"].as_array_mut() {
+                options.retain(|option| option != "gid=5");
+            }
+        }
+    })
+}
+
+#[test]
+fn a_user_namespace_need_not_map_the_id_0() {
+    for (inside, outside) in [(4711, 4711), (1000, 101_000)] {
+        fails_on(&[("runc", "becomes 0 first"), ("crun", "becomes 0 first")], || {
+            let container = one_id(inside, outside).sh("touch /tmp/made; sleep 1000").create();
+            container.start();
+            let made = container.bundle().rootfs().join("tmp/made");
+            runtime_tests::wait_until("the file", || made.exists());
+            let found = fs::metadata(made).unwrap();
+            assert_eq!((found.uid(), found.gid()), (outside, outside));
+            let seen = container.exec(&[], &["/bin/probe", "status"]).success();
+            assert!(seen.contains(&format!("Uid={inside} {inside} {inside} {inside}\n")), "{seen}");
+        });
+    }
+    fails_on(&[("runc", "becomes 0 first"), ("crun", "becomes 0 first")], || {
+        let message = one_id(4711, 4711).with(|config| config["process"]["user"]["uid"] = 0.into()).refused();
+        assert!(message.contains("process.user"), "{message}");
+    });
+}

@@ -105,3 +105,8 @@ pub fn with_a_hard_limit() -> io::Result<()> {
     Errno::result(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) })?;
     without(CAP_SYS_RESOURCE)
 }
+
+/// In the caller's mount namespace.
+pub fn without_mounts(bundle: Bundle) -> Bundle {
+    bundle.in_callers_mounts()
+}

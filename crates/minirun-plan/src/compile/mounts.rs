@@ -42,8 +42,37 @@ fn root_propagation(linux: &Linux) -> Option<u64> {
     Some(flags | recursive)
 }
 
+/// Whether the container has the caller's mounts, none of which it may change.
+fn shares_callers_mounts(draft: &Draft<'_>) -> bool {
+    !draft.namespaces.has(libc::CLONE_NEWNS)
+}
+
+/// A container without a mount namespace is in the caller's, as the specification demands. Its root is changed, but all that
+/// would change mounts is refused: it would change them for the host.
+fn refuse_mounts(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+    let mut refused: Vec<Origin> = Vec::new();
+    refused.extend((0..spec.mounts.len()).map(|i| Origin::of("mounts").index(i)));
+    let lists = [("linux.maskedPaths", &linux.masked_paths), ("linux.readonlyPaths", &linux.readonly_paths)];
+    refused.extend(lists.iter().filter(|(_, paths)| !paths.is_empty()).map(|(place, _)| Origin::of(place)));
+    if linux.rootfs_propagation.as_deref().is_some_and(|word| !word.is_empty()) {
+        refused.push(Origin::of("linux.rootfsPropagation"));
+    }
+    if spec.root.as_ref().is_some_and(|root| root.readonly) {
+        refused.push(Origin::of("root.readonly"));
+    }
+    if draft.below_initial_user_namespace() && !linux.devices.is_empty() {
+        refused.push(Origin::of("linux.devices"));
+    }
+    for origin in refused {
+        draft.problem(&origin, "requires a mount namespace in linux.namespaces: it would change the caller's mounts");
+    }
+}
+
 /// Cuts the new mount namespace off from the host's and mounts the root file system.
-pub(super) fn root(draft: &mut Draft<'_>, linux: &Linux) {
+pub(super) fn root(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+    if shares_callers_mounts(draft) {
+        return refuse_mounts(draft, spec, linux);
+    }
     let propagation = root_propagation(linux);
     let origin = Origin::of(if propagation.is_some() { "linux.rootfsPropagation" } else { "default propagation" });
     if let Some(word) = linux.rootfs_propagation.as_deref().filter(|word| !word.is_empty() && propagation.is_none()) {
@@ -108,6 +137,9 @@ pub fn is_overlay_root(mount: &Mount) -> bool {
 
 /// `mounts`, in their order, except for the overlay at `/` which is the root.
 pub(super) fn mounts(draft: &mut Draft<'_>, spec: &Spec) {
+    if shares_callers_mounts(draft) {
+        return;
+    }
     let list = Origin::of("mounts");
     let mut delayed = Vec::new();
     let mut root = None;
@@ -126,6 +158,9 @@ pub(super) fn mounts(draft: &mut Draft<'_>, spec: &Spec) {
 /// The directory of the socket that `NOTIFY_SOCKET` names in the container.
 pub(super) fn notify(draft: &mut Draft<'_>) {
     let Some(directory) = draft.request.notify else { return };
+    if shares_callers_mounts(draft) {
+        return;
+    }
     let mount = Mount {
         destination: NOTIFY_DIRECTORY.into(),
         source: Some(directory.into()),
@@ -451,6 +486,14 @@ fn refuse_over_proc(draft: &mut Draft<'_>, target: &InRoot, typ: &str, source: O
 
 /// Makes the mounted root the root directory.
 pub(super) fn change_root(draft: &mut Draft<'_>) {
+    if shares_callers_mounts(draft) {
+        if let RootSource::Directory(path) = draft.request.root.clone() {
+            let origin = Origin::of("root.path");
+            let path = draft.c_string(&path, &origin);
+            draft.step(Op::Chroot(path), origin);
+        }
+        return;
+    }
     match draft.request.no_pivot {
         false => draft.step(Op::PivotRoot, Origin::of("root.path")),
         // The host's /proc and /sys beneath could not be taken away: they are locked (mount_namespaces(7)).
@@ -493,6 +536,9 @@ fn take_views_away(draft: &mut Draft<'_>) {
 
 /// Read-only and masked paths, and the root itself.
 pub(super) fn views(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+    if shares_callers_mounts(draft) {
+        return;
+    }
     let lists = [("linux.readonlyPaths", &linux.readonly_paths), ("linux.maskedPaths", &linux.masked_paths)];
     for (place, paths) in lists {
         for (i, path) in paths.iter().enumerate() {

@@ -63,9 +63,6 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
             }
         }
     }
-    if !draft.namespaces.has(libc::CLONE_NEWNS) {
-        draft.problem(&list, "a mount namespace is needed: without one the container would change the host's mounts");
-    }
     user_namespace(draft, linux);
     if draft.namespaces.is_joined(libc::CLONE_NEWUSER) {
         draft.namespaces.leave_groups = must_leave_groups(draft);
@@ -80,7 +77,7 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
     };
     time_offsets(draft, linux);
     if draft.in_user_namespace() {
-        draft.step(Op::BecomeRoot, Origin::of("linux.namespaces (user)"));
+        become_root(draft, linux);
     }
     // The parent enters the others for init and comes back; these it could not leave again, or not enter alone. From within
     // a joined cgroup namespace nothing can be born in a cgroup outside of it (`nsdelegate`, cgroup-v2.rst), so init enters
@@ -103,10 +100,21 @@ pub(super) fn enter_container(draft: &mut Draft<'_>, linux: &Linux) {
     }
     draft.step(Op::EnterContainer(kinds), Origin::of("linux.namespaces"));
     if user != 0 {
-        draft.step(Op::BecomeRoot, Origin::of("linux.namespaces (user)"));
+        become_root(draft, linux);
     }
     draft.namespaces.entered = kinds;
     session_keyring(draft);
+}
+
+/// Root of the user namespace has every capability there, also where id 0 is not mapped; but files cannot be made by an id that
+/// is not. The maps of a joined namespace are known if the configuration repeats them, as engines' do.
+fn become_root(draft: &mut Draft<'_>, linux: &Linux) {
+    let first = |maps: &[IdMapping]| {
+        let zero = maps.iter().any(|map| map.container_id == 0);
+        maps.first().filter(|_| !zero).map_or(0, |map| map.container_id)
+    };
+    let op = Op::BecomeRoot { uid: first(&linux.uid_mappings), gid: first(&linux.gid_mappings) };
+    draft.step(op, Origin::of("linux.namespaces (user)"));
 }
 
 /// A user namespace that denies setgroups(2) keeps the groups that one comes with, so root comes without any. An ordinary

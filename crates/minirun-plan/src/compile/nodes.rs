@@ -48,7 +48,7 @@ struct Node {
 /// In a user namespace device nodes cannot be made (mknod(2)): the host's are mounted instead, while they can be seen. Where a
 /// listed one is not as it shall be, the parent makes one, if it has the right to.
 pub(super) fn host_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
-    if !draft.below_initial_user_namespace() {
+    if !draft.below_initial_user_namespace() || !draft.namespaces.has(libc::CLONE_NEWNS) {
         return;
     }
     let listed: BTreeMap<_, _> = linux
@@ -140,6 +140,9 @@ fn made_source(draft: &mut Draft<'_>, node: HostNode, host: &str, origin: &Origi
 
 /// Nodes and links that init makes once the root is the container's, so that no path can lead out of it.
 pub(super) fn own_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+    if !draft.namespaces.has(libc::CLONE_NEWNS) {
+        return listed_nodes(draft, spec, linux);
+    }
     let pipes_only = draft.below_initial_user_namespace();
     for Node { path, kind, device, mode, uid, gid, origin } in all_nodes(draft, spec, linux) {
         if kind == NodeKind::Fifo || !pipes_only {
@@ -156,6 +159,16 @@ pub(super) fn own_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
         let (Some(path), target) = (InRoot::new(path), draft.c_string(target, &origin)) else { continue };
         let replace = path.name() == c"ptmx";
         draft.step(Op::Symlink { path, target, replace }, origin);
+    }
+}
+
+/// Those of the configuration, for a container without mounts of its own: its /dev may be the host's, where default devices
+/// and links would replace others.
+fn listed_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+    for Node { path, kind, device, mode, uid, gid, origin } in all_nodes(draft, spec, linux) {
+        if origin != Origin::of(DEFAULT) {
+            draft.step(Op::Device { path, kind, device, mode, uid, gid }, origin);
+        }
     }
 }
 

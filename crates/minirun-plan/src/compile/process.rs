@@ -15,6 +15,8 @@ pub(super) fn terminal(draft: &mut Draft<'_>, spec: &Spec, console: bool) {
     let size = process.console_size.as_ref().map(|size| (size.height, size.width));
     let path = |path| InRoot::new(path).unwrap_or_default();
     let multiplexers = Box::new([path("dev/pts/ptmx"), path("dev/ptmx")]);
+    // It is a mount.
+    let console = console && draft.namespaces.has(libc::CLONE_NEWNS);
     let console = console.then(|| path("dev/console"));
     // A session is led by a process of its own pid namespace.
     let controls = !draft.namespaces.enters_pid_namespace();
@@ -348,7 +350,8 @@ fn socket_activation(draft: &mut Draft<'_>) {
             set_variable(draft, "LISTEN_FDNAMES", names);
         }
     }
-    if draft.request.notify.is_some() {
+    // The socket is reached through a mount.
+    if draft.request.notify.is_some() && draft.namespaces.has(libc::CLONE_NEWNS) {
         set_variable(draft, "NOTIFY_SOCKET", &format!("{NOTIFY_DIRECTORY}/notify.sock"));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{and, check, namespaces, new_namespace, plan, refs, refuse, user_namespace, v2};
+use super::{and, check, lines, namespaces, new_namespace, plan, refs, refuse, user_namespace, v2};
 
 #[test]
 fn network_devices() {
@@ -45,10 +45,30 @@ fn new_and_joined_namespaces() {
     let duplicate = |kind: &str| format!("linux.namespaces[2].type: duplicate namespace type {kind:?}");
     refuse(json!({"/linux/namespaces/-": {"type": "pid"}}), &[&duplicate("pid")]);
     refuse(json!({"/linux/namespaces/-": {"type": "mount", "path": "/ns"}}), &[&duplicate("mount")]);
-    const NO_MOUNT: &str = "linux.namespaces: a mount namespace is needed: without one the container would change the \
-                            host's mounts";
-    refuse(namespaces(&["pid"]), &[NO_MOUNT]);
-    refuse(json!({"/linux": Value::Null}), &[NO_MOUNT]);
+}
+
+#[test]
+fn without_a_mount_namespace_the_root_is_changed_and_mounts_are_refused() {
+    let mine = and(namespaces(&["pid"]), "/process/terminal", json!(true));
+    let steps = lines(&plan(&mine, &v2()).unwrap());
+    let chroot = steps.iter().position(|line| line == "chroot /bundle/rootfs [root.path]");
+    assert!(chroot.is_some(), "{steps:#?}");
+    for verb in ["propagation", "bind-root", "pivot-root", "device ", "symlink", "mount", "bind"] {
+        assert!(!steps.iter().any(|line| line.starts_with(verb)), "{verb}: {steps:#?}");
+    }
+    assert!(steps.contains(&"terminal owner 0 [process.terminal]".to_owned()), "a console is a mount: {steps:#?}");
+    let problem = |place: &str| {
+        format!("{place}: requires a mount namespace in linux.namespaces: it would change the caller's mounts")
+    };
+    for (pointer, value, place) in [
+        ("/mounts", json!([{"destination": "/proc", "type": "proc"}]), "mounts[0]"),
+        ("/linux/maskedPaths", json!(["/a"]), "linux.maskedPaths"),
+        ("/linux/readonlyPaths", json!(["/a"]), "linux.readonlyPaths"),
+        ("/linux/rootfsPropagation", json!("slave"), "linux.rootfsPropagation"),
+        ("/root/readonly", json!(true), "root.readonly"),
+    ] {
+        refuse(and(mine.clone(), pointer, value), &[problem(place).as_str()]);
+    }
 }
 
 #[test]

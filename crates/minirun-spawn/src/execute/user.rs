@@ -9,9 +9,9 @@ use super::{arm_death_signal, make_unreadable};
 use crate::wire::{Call, Decimal, Detail, Fault, In};
 
 /// Becomes the root of a user namespace: files that init makes belong to the container's root.
-pub(crate) fn become_root() -> Result<(), Fault> {
-    sys::setgid(0).in_call(Call::Setgid)?;
-    sys::setuid(0).in_call(Call::Setuid)?;
+pub(crate) fn become_root(uid: u32, gid: u32) -> Result<(), Fault> {
+    sys::setgid(gid).in_call(Call::Setgid)?;
+    sys::setuid(uid).in_call(Call::Setuid)?;
     arm_death_signal()?;
     make_unreadable()
 }

@@ -16,8 +16,8 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "BecomeRoot",
-        Create,
-        |bundle| set(few_ids(bundle), "/linux/gidMappings/0/containerID", json!(1)),
+        Traced("create", Errno::EINVAL, &[libc::SYS_setresgid]),
+        few_ids,
         "linux.namespaces (user): become-root: setresgid: invalid argument (the id is not mapped in the user namespace)",
     ),
     row(

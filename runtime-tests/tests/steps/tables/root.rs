@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use serde_json::json;
 
 use crate::Call::{After, Create, Traced};
-use crate::prepare::{CAP_SYS_CHROOT, hook, layers, same, set, without};
+use crate::prepare::{CAP_SYS_CHROOT, hook, layers, same, set, without, without_mounts};
 use crate::{Row, row};
 
 pub const ROWS: &[Row] = &[
@@ -85,5 +85,11 @@ pub const ROWS: &[Row] = &[
         After(|| without(CAP_SYS_CHROOT), &["--no-pivot"]),
         same,
         "--no-pivot: change-root /: chroot: operation not permitted",
+    ),
+    row(
+        "Chroot",
+        After(|| without(CAP_SYS_CHROOT), &[]),
+        without_mounts,
+        "root.path: chroot BUNDLE/rootfs: chroot: operation not permitted",
     ),
 ];

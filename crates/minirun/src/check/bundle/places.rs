@@ -80,6 +80,7 @@ impl Walk<'_, '_> {
         let origin = &step.origin;
         match &step.op {
             Op::BindRoot(source, _) => self.view = View::of(Backing::Host(real(source.path()))),
+            Op::Chroot(path) => self.view = View::of(Backing::Host(real(path))),
             Op::OverlayLower(path) => {
                 self.directory(origin, path_of(path));
                 self.layers.push(real(path));
@@ -152,7 +153,7 @@ impl Walk<'_, '_> {
             Op::EnterContainer(_)
             | Op::EnterPidNamespace { .. }
             | Op::LabelQueues(_)
-            | Op::BecomeRoot
+            | Op::BecomeRoot { .. }
             | Op::Hostname(_)
             | Op::Domainname(_)
             | Op::LoopbackUp
