@@ -97,7 +97,8 @@ impl std::error::Error for CgroupError {}
 
 /// The error number in words, with a small first letter unless that begins an abbreviation.
 fn words(errno: Errno) -> String {
-    let text = errno.desc();
+    // The C libraries' own words speak of mathematics.
+    let text = if errno == Errno::ERANGE { "value out of range" } else { errno.desc() };
     let mut letters = text.chars();
     match (letters.next(), letters.next()) {
         (Some(first), Some(second)) if second.is_ascii_lowercase() => {

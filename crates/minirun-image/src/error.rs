@@ -74,7 +74,8 @@ fn hint(errno: Errno) -> &'static str {
 
 /// The C library's text for an error number, as it stands inside a sentence.
 fn words(errno: Errno) -> String {
-    let text = errno.desc();
+    // The C libraries' own words speak of mathematics.
+    let text = if errno == Errno::ERANGE { "value out of range" } else { errno.desc() };
     let mut letters = text.chars();
     match (letters.next(), letters.next()) {
         (Some(first), Some(second)) if second.is_ascii_lowercase() => {

@@ -378,6 +378,8 @@ pub struct IdMaps {
     pub uids: String,
     /// For `gid_map`.
     pub gids: String,
+    /// A user namespace that is there, whose maps are used instead of these.
+    pub namespace: Option<PathBuf>,
     /// The field that asks for it.
     pub origin: Origin,
 }

@@ -73,7 +73,10 @@ impl Plan {
             add("namespace", "clocks", offsets.trim_end().replace('\n', ", "), &Origin::of("linux.timeOffsets"));
         }
         for maps in &self.idmaps {
-            let subject = format!("uids {}; gids {}", maps.uids.trim_end(), maps.gids.trim_end()).replace('\n', ", ");
+            let subject = match &maps.namespace {
+                Some(path) => path.display().to_string(),
+                None => format!("uids {}; gids {}", maps.uids.trim_end(), maps.gids.trim_end()).replace('\n', ", "),
+            };
             add("host", "idmap", subject, &maps.origin);
         }
         for handle in &self.handles {

@@ -180,7 +180,18 @@ fn clone_failed(plan: &Plan, errno: Errno) -> SpawnError {
             doing.failed_with("clone3", errno, hint)
         }
         Errno::ENOSPC => doing.failed_with("clone3", errno, "a limit in /proc/sys/user is reached"),
-        errno => doing.failed("clone3", errno),
+        errno => doing.failed_with("clone3", errno, clone_hint(errno)),
+    }
+}
+
+/// The kernels that minirun runs on all have clone3(2) (Linux 5.3).
+pub(crate) fn clone_hint(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ENOSYS => {
+            "a seccomp profile around the runtime refuses clone3, as that of Docker before 20.10.10 does: update that \
+             engine, or run it with --security-opt seccomp=unconfined"
+        }
+        _ => "",
     }
 }
 

@@ -70,7 +70,8 @@ pub enum StartError {
 
 /// The C library's text for an error number, as it stands inside a sentence.
 pub fn words(errno: Errno) -> String {
-    let text = errno.desc();
+    // The C libraries' own words speak of mathematics.
+    let text = if errno == Errno::ERANGE { "value out of range" } else { errno.desc() };
     let mut letters = text.chars();
     match letters.next() {
         // "I/O error" and the like keep their capitals.

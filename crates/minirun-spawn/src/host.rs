@@ -36,9 +36,11 @@ pub(crate) fn host_step(plan: &Plan, step: &HostStep, pid: i32, moved: &mut Vec<
             File::options().write(true).open(&path).and_then(|mut open| open.write_all(value.as_bytes())).map_err(
                 |error| match *file {
                     "oom_score_adj" => doing.failed_io_with("write", &error, OOM_SCORE_HINT),
-                    "uid_map" | "gid_map" => {
-                        doing.failed_io_with("write", &error, "the kernel takes 340 lines of ids that the caller has")
-                    }
+                    "uid_map" | "gid_map" => doing.failed_io_with(
+                        "write",
+                        &error,
+                        "the ids on the host must be the caller's, and each be mapped once",
+                    ),
                     _ => doing.failed_io("write", &error),
                 },
             )

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Command, Stdio};
 
-use minirun_plan::{IdMaps, Origin};
+use minirun_plan::{IdMaps, JoinedNamespace, Origin};
 use minirun_sys as sys;
 use minirun_sys::{Clone, Forked};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -13,6 +13,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use crate::SpawnError;
+use crate::clone::{clone_hint, open_namespace};
 use crate::error::Doing;
 use crate::wire::GO;
 
@@ -53,6 +54,10 @@ pub fn map_ids(pid: i32, program: &str, value: &str, origin: &Origin) -> Result<
 /// # Errors
 /// It cannot be made, or its maps cannot be written.
 pub fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
+    if let Some(path) = &maps.namespace {
+        let kind = libc::CLONE_NEWUSER as u64;
+        return open_namespace(&JoinedNamespace { kind, path: path.clone(), origin: maps.origin.clone() });
+    }
     let doing = Doing::new(&maps.origin, "make a user namespace to map ids by".to_owned());
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| doing.failed("socketpair", errno))?;
@@ -64,7 +69,7 @@ pub fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
             sys::exit(0)
         }
         Ok(Forked::Parent { pid, pidfd }) => (pid, pidfd),
-        Err(errno) => return Err(doing.failed("clone3", errno)),
+        Err(errno) => return Err(doing.failed_with("clone3", errno, clone_hint(errno))),
     };
     drop(theirs);
     let write = |file: &str, value: &str| {

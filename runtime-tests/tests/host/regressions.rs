@@ -419,6 +419,40 @@ fn a_pid_file_is_never_written_through_a_link() {
 }
 
 #[test]
+fn an_idmapped_bind_without_maps_uses_those_of_a_joined_user_namespace() {
+    let known = [("runc", "1.1 is older than these mounts"), ("crun", "1.8.1 needs maps of the mount's own")];
+    may_fail_on(&known, || {
+        let owner = started(Bundle::base().user_namespace(200_000, 65_536).probe("pause"));
+        let bundle = Bundle::base().user_namespace(200_000, 65_536);
+        let namespace = format!("/proc/{}/ns/user", owner.pid());
+        let source = bundle.home().join("data");
+        fs::create_dir(&source).unwrap();
+        fs::write(source.join("file"), "content").unwrap();
+        let bundle = bundle.namespace("user", Some(json!({"type": "user", "path": namespace})));
+        let bundle = bundle.mount("/mnt", "bind", source.to_str().unwrap(), &["bind", "idmap"]);
+        let bundle = bundle.sh("stat -c owner=%u:%g /mnt/file");
+        assert_eq!(bundle.run().value("owner"), "0:0");
+        bundle.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_refused_clone3_is_told_with_what_refuses_it() {
+    let bundle = Bundle::base();
+    if !bundle.runtime().is_minirun() {
+        return;
+    }
+    let log = bundle.home().join("messages");
+    let mut command = bundle.command_for("create", &[]);
+    command.stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
+    let end = runtime_tests::errat(command, 1, nix::errno::Errno::ENOSYS, &[libc::SYS_clone3]);
+    let message = fs::read_to_string(log).unwrap();
+    assert!(end.status != 0 && message.contains("clone3: function not implemented"), "{message}");
+    assert!(message.contains("a seccomp profile around the runtime refuses clone3"), "{message}");
+    bundle.assert_nothing_left();
+}
+
+#[test]
 fn an_idmapped_bind_works_or_names_the_file_system() {
     let map = json!([{"containerID": 0, "hostID": 200_000, "size": 65_536}]);
     let known = [("runc", "1.1 is older than these mounts"), ("crun", "1.8.1 has the option only")];

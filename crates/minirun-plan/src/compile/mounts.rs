@@ -427,7 +427,7 @@ fn bind(
             }
             let uids = namespaces::map_lines(draft, uids, &origin.field("uidMappings"));
             let gids = namespaces::map_lines(draft, gids, &origin.field("gidMappings"));
-            draft.idmaps.push(IdMaps { uids, gids, origin: origin.clone() });
+            draft.idmaps.push(IdMaps { uids, gids, namespace: None, origin: origin.clone() });
             Some(draft.idmaps.len() - 1)
         }
         _ if options.idmap.is_some() => {
@@ -454,7 +454,7 @@ fn shows_own_cgroups(draft: &Draft<'_>, source: &str) -> bool {
     draft.facts.rootless() && draft.facts.cgroup_mount.as_ref().is_some_and(|mount| mount.starts_with(source))
 }
 
-/// The maps of the container's own new user namespace.
+/// The maps of the container's user namespace, be it new or joined.
 fn own_maps(draft: &mut Draft<'_>, origin: &Origin) -> Option<usize> {
     let find = |draft: &Draft<'_>, name: &str| {
         let maps = draft.host.iter().filter_map(|step| step.op.id_map());
@@ -462,12 +462,18 @@ fn own_maps(draft: &mut Draft<'_>, origin: &Origin) -> Option<usize> {
     };
     match (find(draft, "uid_map"), find(draft, "gid_map")) {
         (Some(uids), Some(gids)) => {
-            draft.idmaps.push(IdMaps { uids, gids, origin: origin.clone() });
+            draft.idmaps.push(IdMaps { uids, gids, namespace: None, origin: origin.clone() });
             Some(draft.idmaps.len() - 1)
         }
         _ => {
-            draft.problem(origin, "idmap without uidMappings and gidMappings needs a new user namespace");
-            None
+            let joined = draft.namespaces.join.iter().find(|joined| joined.kind == libc::CLONE_NEWUSER as u64);
+            let Some(namespace) = joined.map(|joined| joined.path.clone()) else {
+                draft.problem(origin, "idmap without uidMappings and gidMappings needs a user namespace");
+                return None;
+            };
+            let (uids, gids) = (String::new(), String::new());
+            draft.idmaps.push(IdMaps { uids, gids, namespace: Some(namespace), origin: origin.clone() });
+            Some(draft.idmaps.len() - 1)
         }
     }
 }

@@ -179,6 +179,16 @@ pub(super) fn map_lines(draft: &mut Draft<'_>, mappings: &[IdMapping], origin: &
     for (later, earlier) in overlaps(mappings) {
         draft.problem(&origin.index(later), format!("overlaps element {earlier}"));
     }
+    // It takes one write of less than a page (user_namespaces(7)).
+    const MOST_BYTES: usize = 4096;
+    let (count, bytes) = (mappings.len(), lines.len());
+    if count > 340 {
+        draft.problem(origin, format!("has {count} mappings, and the kernel supports at most 340"));
+    } else if bytes >= MOST_BYTES {
+        let text =
+            format!("{count} mappings are {bytes} bytes of text, and the kernel supports fewer than {MOST_BYTES}");
+        draft.problem(origin, format!("{text} (hint: use fewer mappings of more ids)"));
+    }
     lines
 }
 

@@ -112,10 +112,12 @@ fn mounts_that_are_refused() {
         ("/m", "", &["remount", "silent"], remount),
         ("/m", "tmpfs", &["remount", "tmpcopyup"], remount),
         ("/m", "tmpfs", &["idmap"], "mounts[0]: only bind mounts can map ids"),
-        ("/m", "bind", &["ridmap"], "mounts[0]: idmap without uidMappings and gidMappings needs a new user namespace"),
+        ("/m", "bind", &["ridmap"], "mounts[0]: idmap without uidMappings and gidMappings needs a user namespace"),
     ] {
         refuse(mount(destination, typ, options), &[expected]);
     }
+    let idmap = and(mount("/m", "bind", &["idmap"]), "/linux/namespaces/-", json!({"type": "user", "path": "/ns"}));
+    assert!(lines(&plan(&idmap, &v2()).unwrap()).iter().any(|line| line == "idmap /ns [mounts[0]]"));
     let no_source = json!({"/mounts/-": {"destination": "/m", "options": ["bind"]}});
     refuse(no_source, &["mounts[0].source: a bind mount needs a source"]);
     let maps = json!([{"containerID": 0, "hostID": 0, "size": 1}]);

@@ -81,6 +81,15 @@ fn id_maps() {
         (json!([one(u32::MAX, 0, 2)]), "linux.uidMappings[0].size: 2 is out of range"),
         (json!([one(0, u32::MAX, 2)]), "linux.uidMappings[0].size: 2 is out of range"),
         (json!([one(0, 10, 5), one(4, 20, 5)]), "linux.uidMappings[1]: overlaps element 0"),
+        (
+            (0..341).map(|id| one(id, id, 1)).collect(),
+            "linux.uidMappings: has 341 mappings, and the kernel supports at most 340",
+        ),
+        (
+            (0..330).map(|id| one(id, 100_000 + id, 1)).collect(),
+            "linux.uidMappings: 330 mappings are 4180 bytes of text, and the kernel supports fewer than 4096 (hint: use \
+             fewer mappings of more ids)",
+        ),
         (json!([one(0, 10, 5), one(5, 14, 5)]), "linux.uidMappings[1]: overlaps element 0"),
     ] {
         refuse(maps(list), &[expected]);

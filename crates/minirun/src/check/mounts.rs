@@ -190,7 +190,7 @@ fn mapped_id(name: &str, path: &Path) -> Row {
     let matters = "mounts[].uidMappings and gidMappings, options idmap and ridmap";
     let place = super::files::describe(path);
     let map = "0 100000 65536\n".to_owned();
-    let maps = IdMaps { uids: map.clone(), gids: map, origin: Origin::of("id maps") };
+    let maps = IdMaps { uids: map.clone(), gids: map, namespace: None, origin: Origin::of("id maps") };
     match map_ids_of(path, false, &maps) {
         Ok(()) => Row::ok(name, place, matters),
         Err(failure) => Row::missing(name, format!("{place}: {failure}"), matters)

@@ -92,7 +92,12 @@ fn id_maps() -> Row {
     let name = "namespaces.id-maps";
     let matters = "linux.uidMappings and linux.gidMappings of more than the caller's own id; mounts with mapped ids";
     let map = "0 100000 65536\n".to_owned();
-    match minirun_spawn::map_namespace(&IdMaps { uids: map.clone(), gids: map, origin: Origin::of("id maps") }) {
+    match minirun_spawn::map_namespace(&IdMaps {
+        uids: map.clone(),
+        gids: map,
+        namespace: None,
+        origin: Origin::of("id maps"),
+    }) {
         Ok(_) => Row::ok(name, "wrote uid_map and gid_map of 65536 ids", matters),
         Err(error) => Row::missing(name, error.to_string(), matters)
             .advice("it takes CAP_SETUID and CAP_SETGID in the user namespace that this one is in"),

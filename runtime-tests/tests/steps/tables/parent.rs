@@ -11,16 +11,6 @@ use crate::{Row, row};
 pub const ROWS: &[Row] = &[
     row(
         "WriteProc",
-        Create,
-        |bundle| {
-            let one = |id| json!({"containerID": id, "hostID": 1000 + id, "size": 1});
-            set(few_ids(bundle), "/linux/uidMappings", (0..400).map(one).collect())
-        },
-        "linux.uidMappings: write \"0 1000 1\\n1 1001 1\\n… to /proc/…/uid_map: write: invalid argument (the kernel \
-         takes 340 lines of ids that the caller has)",
-    ),
-    row(
-        "WriteProc",
         After(|| without(CAP_SYS_RESOURCE), &[]),
         |bundle| set(bundle, "/process/oomScoreAdj", json!(-1000)),
         "process.oomScoreAdj: write \"-1000\" to /proc/…/oom_score_adj: write: permission denied (lowering it takes \
