@@ -34,7 +34,11 @@ pub fn rows() -> Vec<Row> {
         row(
             &["linux.resources.memory.limit"],
             json!({"/linux/resources/memory/limit": 65536}),
-            &["cgroup enable memory [linux.resources]", "cgroup memory.max 65536 [linux.resources.memory.limit]"],
+            &[
+                "cgroup enable memory [linux.resources]",
+                "cgroup leaf container [linux.resources.memory.limit]",
+                "cgroup memory.max 65536 [linux.resources.memory.limit]",
+            ],
         ),
         row(
             &["linux.resources.memory.reservation"],
@@ -46,6 +50,7 @@ pub fn rows() -> Vec<Row> {
             json!({"/linux/resources/memory": {"limit": 65536, "swap": 131072}}),
             &[
                 "cgroup enable memory [linux.resources]",
+                "cgroup leaf container [linux.resources.memory.limit]",
                 "cgroup memory.swap.max 65536 [linux.resources.memory.swap]",
                 "cgroup memory.max 65536 [linux.resources.memory.limit]",
             ],
@@ -266,6 +271,7 @@ pub fn rows() -> Vec<Row> {
             json!({"/linux/resources/unified": {"memory.high": "4096"}}),
             &[
                 "cgroup enable memory [linux.resources]",
+                "cgroup leaf container [linux.resources.unified[\"memory.high\"]]",
                 "cgroup memory.high 4096 [linux.resources.unified[\"memory.high\"]]",
             ],
         ),
