@@ -59,6 +59,7 @@ impl Cgroup {
                 let restored = self.put_back(file);
                 answer = answer.and(restored);
             }
+            // accepts: no error: it is returned below.
             if answer.is_ok() {
                 break;
             }

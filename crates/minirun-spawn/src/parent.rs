@@ -373,6 +373,7 @@ impl Init {
     fn reap_former(&self) {
         if let Some(pid) = self.former.take() {
             // It could not be waited for if somebody else had, and then it is gone.
+            // accepts: ECHILD; somebody else has waited for it.
             let _gone = sys::wait(pid);
         }
     }

@@ -34,6 +34,7 @@ impl ProcfsMaker {
             Forked::Parent { pid, .. } => Ok(ProcfsMaker { pid, channel: ours }),
             Forked::Child => {
                 // Whoever waits sees the end of the channel.
+                // accepts: any error; the other side sees the end of the channel.
                 let _unheard = serve(theirs.as_fd(), namespaces);
                 sys::exit(1)
             }
@@ -67,6 +68,7 @@ fn serve(channel: BorrowedFd<'_>, namespaces: [Option<(BorrowedFd<'_>, libc::c_i
         match sys::clone3(Clone::default()).in_call(Call::Clone)? {
             Forked::Child => {
                 let sent = sys::fsopen(c"proc").and_then(|context| sys::send_fd(channel, context.as_fd(), b"proc"));
+                // accepts: no error: the status tells of it.
                 sys::exit(i32::from(sent.is_err()))
             }
             Forked::Parent { pid, .. } if sys::wait(pid).in_call(Call::Wait)? == 0 => {}
