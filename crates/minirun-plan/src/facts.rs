@@ -47,6 +47,9 @@ pub struct HostFacts {
     pub selinux: bool,
     /// Is the runtime in the host's first user namespace?
     pub initial_user_namespace: bool,
+    /// The sources of bind mounts that lead into the root file system, links followed: the path as given, and the one from
+    /// the root.
+    pub inside_root: BTreeMap<String, String>,
     /// Where procfs and sysfs are mounted as a whole, in the order of mountinfo; told only with `--no-pivot`.
     pub kernel_views: Vec<PathBuf>,
     /// Is it root of another one, but not of the mounts that it sees, so that it cannot copy them?

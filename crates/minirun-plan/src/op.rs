@@ -113,6 +113,8 @@ impl InRoot {
 pub enum Source {
     /// A path on the host, opened by init.
     Path(CString),
+    /// A path on the host that leads into the root file system: opened by init in its turn, with the mounts made before it.
+    Inside(InRoot, CString),
     /// A path on the host, opened by the parent, because init in its user namespace may not reach it. The number counts
     /// the handles of the plan.
     Handle(usize, CString),
@@ -122,7 +124,7 @@ impl Source {
     /// The path, for a message.
     pub fn path(&self) -> &CStr {
         match self {
-            Source::Path(path) | Source::Handle(_, path) => path,
+            Source::Path(path) | Source::Inside(_, path) | Source::Handle(_, path) => path,
         }
     }
 }

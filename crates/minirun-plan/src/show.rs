@@ -370,7 +370,11 @@ fn show(text: &CStr) -> String {
 }
 
 fn handle(source: &Source) -> &'static str {
-    if matches!(source, Source::Handle(..)) { " (opened by the parent)" } else { "" }
+    match source {
+        Source::Handle(..) => " (opened by the parent)",
+        Source::Inside(..) => " (in the root)",
+        Source::Path(_) => "",
+    }
 }
 
 fn limit(value: u64) -> String {

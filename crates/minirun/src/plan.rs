@@ -38,7 +38,7 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
     let probing = doing("look", || "at the host".to_owned(), "");
     let mut problems = bundle.problems.clone();
     let driver = unit::driver(call)?;
-    let (facts, mount) = facts::probe(&bundle.spec, call, driver.as_ref().map(|driver| driver.cgroup.as_path()))?;
+    let (mut facts, mount) = facts::probe(&bundle.spec, call, driver.as_ref().map(|driver| driver.cgroup.as_path()))?;
     // accepts: no error: the problems are added to the others.
     let root = bundle.root().unwrap_or_else(|found| {
         problems.append(found);
@@ -55,6 +55,7 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
         }
         _ => String::new(),
     };
+    facts.inside_root = sources_inside(&bundle, Path::new(&root_path));
     let notify = notify.map(Path::to_string_lossy);
     let owner = match &driver {
         Some(_) => store(call)?.place_of(id).to_string_lossy().into_owned(),
@@ -114,6 +115,33 @@ fn links_of(bundle: &Bundle) -> Result<BTreeMap<String, String>> {
         }
     }
     Ok(links)
+}
+
+/// The sources of bind mounts that lead into the root file system, as given and from the root.
+fn sources_inside(bundle: &Bundle, root: &Path) -> BTreeMap<String, String> {
+    // accepts: any error; the step that mounts the root meets it again.
+    let Ok(root) = root.canonicalize() else { return BTreeMap::new() };
+    let sources = bundle.spec.mounts.iter().filter_map(|mount| mount.source.as_ref());
+    let inside = sources.filter_map(|source| {
+        let source = bundle.dir.join(source);
+        let real = real_path(&source)?;
+        let inner = real.strip_prefix(&root).ok()?.to_str()?.to_owned();
+        Some((source.to_str()?.to_owned(), inner))
+    });
+    inside.collect()
+}
+
+/// A path without links, as far as it is there: an earlier mount may make the rest. None where it cannot be followed.
+fn real_path(path: &Path) -> Option<PathBuf> {
+    for ancestor in path.ancestors() {
+        match ancestor.canonicalize() {
+            Ok(real) => return path.strip_prefix(ancestor).ok().map(|rest| real.join(rest)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            // accepts: any error; the step that opens the source meets it again.
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 fn refused(problems: Problems, bundle: &Bundle) -> anyhow::Error {

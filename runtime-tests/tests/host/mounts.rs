@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use runtime_tests::{Bundle, fails_on};
+use runtime_tests::{Bundle, fails_on, is_excused};
 use serde_json::json;
 
 /// One line of mountinfo: the options of the mount, its propagation, and the type and options of the file system.
@@ -546,4 +546,32 @@ fn a_source_on_fuse_that_keeps_root_out_is_explained() {
         let check = bundle.call(&["check", bundle.path().to_str().unwrap()]);
         assert!(check.status == 1 && check.stdout.contains("allow_other"), "{}{}", check.stdout, check.stderr);
     });
+}
+
+/// The root file system is mounted where the bundle has it, so a source in it has what was mounted there before.
+#[test]
+fn a_source_in_the_root_has_the_mounts_made_before_it() {
+    for in_user_namespace in [false, true] {
+        for (source, destination, seen) in [
+            ("rootfs/a", "/b", "tmpfs"),
+            ("link/a", "/b", "tmpfs"),
+            ("rootfs/a/new", "/a/c", "tmpfs"),
+            ("rootfs/x", "/b", ""),
+        ] {
+            let bundle = Bundle::base().mount("/a", "tmpfs", "none", &["mode=755"]);
+            for directory in ["a/new", "b", "x"] {
+                fs::create_dir_all(bundle.rootfs().join(directory)).unwrap();
+            }
+            symlink("rootfs", bundle.path().join("link")).unwrap();
+            // Made in the tmpfs, for the third.
+            let bundle = bundle.mount("/a/new", "tmpfs", "none", &[]);
+            let source = bundle.path().join(source);
+            let bundle = bundle.mount(destination, "bind", source.to_str().unwrap(), &["rbind"]);
+            let bundle = if in_user_namespace { bundle.user_namespace(100_000, 65536) } else { bundle };
+            let kind = bundle.sh(&format!("/bin/stat -f -c %T {destination}")).run().success();
+            let shown = (kind.trim() == "tmpfs") == (seen == "tmpfs");
+            let excused = in_user_namespace && is_excused(&[("runc", "1.1 has the parent open it")]);
+            assert!(shown || excused, "{} {in_user_namespace}: {kind}", source.display());
+        }
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::{InRoot, MountPoint, Op, PointKind, Step};
+use crate::{InRoot, MountPoint, Op, PointKind, Source, Step};
 
 /// The kernel takes no longer path (`PATH_MAX`): the step fails, and where it starts from does not matter.
 const LONGEST: usize = 4096;
@@ -60,6 +60,9 @@ struct Mounts {
 
 impl Mounts {
     fn step(&mut self, op: &mut Op) {
+        if let Op::Bind { source: Source::Inside(path, _), .. } = op {
+            self.anchor(path);
+        }
         if let Some(point) = made_by(op) {
             self.anchor(&mut point.target);
             point.number = Some(self.count);

@@ -436,7 +436,10 @@ fn bind(
         }
         _ => None,
     };
-    let source = draft.source(&source, recursive, &place);
+    let source = match source_inside(draft, &source, idmap.is_some()) {
+        Some(path) => Source::Inside(path, draft.c_string(&source, &place)),
+        None => draft.source(&source, recursive, &place),
+    };
     let idmap_recursive = options.idmap == Some(true);
     // In its user namespace init may not map the ids of the host's mounts.
     let idmap = match (&source, draft.handles.last_mut()) {
@@ -447,6 +450,22 @@ fn bind(
         _ => idmap,
     };
     draft.step(Op::Bind { source, recursive, idmap, idmap_recursive, point }, origin.clone());
+}
+
+/// The path in the root that a source leads to, where what is mounted there before makes a difference. One whose ids are mapped
+/// stays with the parent, which alone may do that for a user namespace.
+fn source_inside(draft: &Draft<'_>, source: &str, mapped: bool) -> Option<InRoot> {
+    let path = InRoot::new(draft.facts.inside_root.get(source)?)?;
+    let related = |other: &InRoot| path.prefixes().zip(other.prefixes()).all(|(one, two)| one == two);
+    let made = draft.init.iter().any(|step| match &step.op {
+        Op::Mount { point, .. }
+        | Op::ClassicMount { point, .. }
+        | Op::Bind { point, .. }
+        | Op::MountCgroup { point, .. } => related(&point.target),
+        _ => false,
+    });
+    let layered = matches!(draft.request.root, RootSource::Overlay(_));
+    ((made || layered) && !(mapped && draft.in_user_namespace())).then_some(path)
 }
 
 /// Would a read-only mount of this tree leave cgroups beneath it writable that are the caller's own (CVE-2023-25809)?

@@ -409,3 +409,17 @@ fn hooks_find_the_root_at_its_path() {
     assert_eq!(root_place(&hook, &layers), Ok(RootPlace::At(c"/bundle/rootfs".to_owned())));
     assert_eq!(root_place(&late, &layers), Ok(RootPlace::OverSlash));
 }
+
+/// What is mounted before a bind mount shows in it, where its source lies in the root.
+#[test]
+fn a_source_in_the_root_is_opened_in_its_turn() {
+    let facts = HostFacts { inside_root: [("/bundle/rootfs/a".to_owned(), "a".to_owned())].into(), ..v2() };
+    let source = json!({"destination": "/b", "type": "bind", "source": "/bundle/rootfs/a"});
+    let before = |destination: &str| json!({"/mounts": [{"destination": destination, "type": "tmpfs"}, source]});
+    let bind = |text: &str| format!("bind /b from /bundle/rootfs/a{text} [mounts[1]]");
+    for destination in ["/a", "/a/inner"] {
+        let mount = format!("mount {destination} tmpfs [mounts[0]]");
+        check(before(destination), &facts, &[&mount, &bind(" (in the root)")]);
+    }
+    check(before("/other"), &facts, &["mount /other tmpfs [mounts[0]]", &bind("")]);
+}

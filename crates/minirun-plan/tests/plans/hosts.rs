@@ -91,6 +91,7 @@ pub fn host(name: &str) -> HostFacts {
         resctrl: Resctrl::Absent,
         selinux: host.selinux,
         initial_user_namespace: host.initial_user_namespace,
+        inside_root: std::collections::BTreeMap::new(),
         kernel_views: vec!["/sys".into(), "/proc".into()],
         others_mounts: false,
     }

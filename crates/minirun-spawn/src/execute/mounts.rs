@@ -220,6 +220,11 @@ impl Executor<'_> {
         let flags = libc::OPEN_TREE_CLONE | flags as libc::c_uint;
         match source {
             Source::Path(path) => sys::open_tree(here(), path, flags).in_call(Call::OpenTree),
+            Source::Inside(path, _) => {
+                let place = self.open_in_root(path)?;
+                let flags = flags | libc::AT_EMPTY_PATH as libc::c_uint;
+                sys::open_tree(place.as_fd(), c"", flags).in_call(Call::OpenTree)
+            }
             Source::Handle(i, _) => self.opened.handles[*i].try_clone().map_err(|error| Fault {
                 call: Call::OpenTree,
                 errno: error.raw_os_error().unwrap_or(0),

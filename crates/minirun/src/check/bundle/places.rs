@@ -122,7 +122,7 @@ impl Walk<'_, '_> {
             Op::BindDevice { source, path, device, .. } => {
                 let handle = match source {
                     Source::Handle(i, _) => self.findings.plan.handles.get(*i),
-                    Source::Path(_) => None,
+                    Source::Path(_) | Source::Inside(..) => None,
                 };
                 // One that the parent makes needs none on the host.
                 if handle.is_none_or(|handle| handle.node.is_none()) {
@@ -321,6 +321,8 @@ impl Walk<'_, '_> {
         let handle: Option<&Handle> = match source {
             Source::Handle(i, _) => plan.handles.get(*i),
             Source::Path(_) => None,
+            // An earlier mount may make it, or cover it.
+            Source::Inside(path, _) => return self.bind_inside(origin, path, point),
         };
         let origin_of_source = handle.map_or_else(|| origin.field("source"), |handle| handle.origin.clone());
         let (host, metadata) = match std::fs::canonicalize(path).and_then(|host| Ok((host.clone(), host.metadata()?))) {
@@ -347,6 +349,22 @@ impl Walk<'_, '_> {
         }
         if let Some(at) = self.point(origin, point, metadata.is_dir()) {
             self.view.mount(at, Backing::Host(host), point.attributes.set | point.recursive.set);
+        }
+    }
+
+    /// A source in the root, as the mounts before it have made it.
+    fn bind_inside(&mut self, origin: &Origin, path: &InRoot, point: &MountPoint) {
+        let source = inside(path);
+        let (backing, directory) = match self.view.resolve(Path::new("/"), &source, true) {
+            Ok(Found::File { host, metadata, .. }) => (Backing::Host(host), metadata.is_dir()),
+            Ok(_) => (Backing::Unknown, true),
+            Err(lost) => {
+                let advice = "make it in the root file system, or correct the source";
+                return self.findings.problem(&origin.field("source"), lost.to_string(), advice);
+            }
+        };
+        if let Some(at) = self.point(origin, point, directory) {
+            self.view.mount(at, backing, point.attributes.set | point.recursive.set);
         }
     }
 
