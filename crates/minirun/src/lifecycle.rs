@@ -419,7 +419,9 @@ pub fn start(call: &Call) -> Result<()> {
 
 /// Deletes this container, unless it was deleted meanwhile, and perhaps another was made under its id.
 pub fn delete_same(store: &Store, record: &Record) -> Result<()> {
-    let Some(entry) = store.find(&record.id)? else { return Ok(()) };
+    // Asked twice, as with masks: one wrong ENOENT would leave everything behind with status 0.
+    let entry = store.find(&record.id)?.map_or_else(|| store.find(&record.id), |entry| Ok(Some(entry)))?;
+    let Some(entry) = entry else { return Ok(()) };
     let now = Record::parse(&entry.read_record()?.unwrap_or_default())?;
     if now.init == record.init { remove_traces(entry, &now, None) } else { Ok(()) }
 }
