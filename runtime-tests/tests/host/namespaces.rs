@@ -248,7 +248,7 @@ fn without_a_mount_namespace_the_container_is_in_the_callers() {
         let process = |file: &str| fs::read_link(format!("/proc/{}/{file}", container.pid())).unwrap();
         assert_eq!(process("ns/mnt").display().to_string(), host("mnt"));
         assert_eq!(process("root"), container.bundle().rootfs());
-        assert_eq!(container.exec(&[], &["/bin/cat", "/etc/passwd"]).success().lines().count() > 0, true);
+        assert!(container.exec(&[], &["/bin/cat", "/etc/passwd"]).success().lines().count() > 0);
         container.call(&["delete", "-f"], &[]).success();
         container.bundle().assert_nothing_left();
     }
