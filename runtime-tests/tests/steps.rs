@@ -45,7 +45,7 @@ kinds! { OPS of Op:
     AwaitHooks RunHook BindDevice Symlink PivotRoot ChangeRoot Chroot Sysctl Terminal MaskedPath ReadonlyPath RootPropagation
     ReadonlyRoot Limit MakeDirectory EnterDirectory EnterDirectoryAsUser Umask FindHome DropBounding Groups User
     Capabilities NoNewPrivileges VerifyCredentials FindProgram AwaitStart CloseDescriptors OwnStreams Seccomp Execute MemoryPolicy
-    Personality LsmAttribute LabelQueues VerifyMount TakeAway
+    Personality LsmAttribute LabelQueues VerifyMount TakeAway NewTime
 }
 
 kinds! { HOST_OPS of HostOp: WriteProc MapIds RaiseLimit Scheduler IoPriority Affinity NetDevice JoinResctrl }

@@ -223,6 +223,9 @@ pub enum Op {
     /// Give the root of the ipc namespace's message queues (mqueue) this label of SELinux. Its owner is who made the
     /// namespace, so this comes before init is another user.
     LabelQueues(CString),
+    /// Make the time namespace, set its clocks and enter it: so it belongs to the container's user namespace. This comes
+    /// before init is another user, while its files in /proc are its own although others may not read them.
+    NewTime,
     /// Become the root of the user namespace: user and group 0, or those that it has.
     BecomeRoot {
         /// 0, or the first one that is mapped.

@@ -236,6 +236,12 @@ impl Namespaces {
         self.entered_by_init() || self.enters_pid_namespace()
     }
 
+    /// Does the parent make the time namespace, for its children? It would belong to the host's user namespace, so in
+    /// another one init does ([`Op::NewTime`]).
+    pub fn parent_makes_time(&self) -> bool {
+        self.is_new(libc::CLONE_NEWTIME) && !self.has(libc::CLONE_NEWUSER)
+    }
+
     /// Is a namespace of this kind joined?
     pub fn is_joined(&self, kind: i32) -> bool {
         self.join.iter().any(|joined| joined.kind == kind as u64)

@@ -70,7 +70,7 @@ impl Plan {
             add("namespace", "join", format!("{} {}", name_of(joined.kind), joined.path.display()), &joined.origin);
         }
         if let Some(offsets) = &self.namespaces.time_offsets {
-            add("namespace", "clocks", offsets.trim_end().replace('\n', ", "), &Origin::of("linux.timeOffsets"));
+            add("namespace", "clocks", one_line(offsets), &Origin::of("linux.timeOffsets"));
         }
         for maps in &self.idmaps {
             let subject = match &maps.namespace {
@@ -116,6 +116,7 @@ impl Plan {
                 .join
                 .get(*i)
                 .map_or(String::new(), |joined| format!("{} {}", name_of(joined.kind), joined.path.display())),
+            Op::NewTime => self.namespaces.time_offsets.as_deref().map_or_else(String::new, one_line),
             Op::Execute => {
                 let args: Vec<String> = self.payload.args.iter().map(|arg| show(arg)).collect();
                 args.join(" ")
@@ -190,6 +191,7 @@ impl Op {
             Op::EnterContainer(_) => "enter-container",
             Op::EnterPidNamespace { .. } => "enter-pid-namespace",
             Op::LabelQueues(_) => "label-queues",
+            Op::NewTime => "new-time",
             Op::BecomeRoot { .. } => "become-root",
             Op::SessionKeyring(_) => "keyring",
             Op::Hostname(_) => "hostname",
@@ -250,6 +252,7 @@ impl Op {
     pub fn subject(&self) -> String {
         match self {
             Op::Join(_)
+            | Op::NewTime
             | Op::PivotRoot
             | Op::NoNewPrivileges
             | Op::LoopbackUp
@@ -362,6 +365,11 @@ impl Op {
 fn hook_subject(hook: &Hook) -> String {
     let timeout = hook.timeout.map_or(String::new(), |seconds| format!(" (at most {seconds} s)"));
     format!("{}{timeout}", show(&hook.path))
+}
+
+/// The lines of a file in /proc as one.
+fn one_line(lines: &str) -> String {
+    lines.trim_end().replace('\n', ", ")
 }
 
 /// A C string with everything that is not plain text escaped.

@@ -262,6 +262,6 @@ fn what_takes_root_is_refused() {
         "/linux/namespaces",
         json!([{"type": "user"}, {"type": "mount"}, {"type": "pid"}, {"type": "time"}]),
     );
-    let problem = "linux.namespaces[3].type: a new time namespace takes root: its clocks are set from outside";
+    let problem = "linux.namespaces[3].type: a new time namespace takes root, to whom the file of its clocks belongs";
     assert_eq!(plan(time, &user()).unwrap_err(), [problem]);
 }

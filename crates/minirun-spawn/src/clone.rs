@@ -86,7 +86,7 @@ impl Detour {
             self.remember(name, kind).map_err(|errno| doing.failed("open", errno))?;
             sys::setns(opened.namespaces[i].as_fd(), kind).map_err(|errno| doing.failed("setns", errno))?;
         }
-        if plan.namespaces.is_new(libc::CLONE_NEWTIME) {
+        if plan.namespaces.parent_makes_time() {
             // Offsets can be set only while nobody is in the namespace (time_namespaces(7)), so the parent makes it for
             // its children.
             let doing = Doing::new(&Origin::of("linux.timeOffsets"), "make a time namespace".to_owned());
@@ -238,7 +238,9 @@ fn try_to_enter(plan: &Plan, opened: &mut Opened, record: &mut Record) -> Result
     }
     if namespaces.by_go_between {
         write_oom_score(plan, record)?;
-        make_time_namespace(plan)?;
+        if namespaces.parent_makes_time() {
+            make_time_namespace(plan)?;
+        }
         // In its namespaces there may be those who would trace init or read its descriptors.
         make_unreadable()?;
         enter(libc::CLONE_NEWUSER)?;
@@ -267,11 +269,8 @@ fn start_procfs_maker(plan: &Plan, opened: &Opened) -> Result<Option<ProcfsMaker
     ProcfsMaker::start([user, joined(libc::CLONE_NEWPID)]).map(Some)
 }
 
-/// A new time namespace is for the children of who makes it, as with the parent.
-fn make_time_namespace(plan: &Plan) -> Result<(), Fault> {
-    if !plan.namespaces.is_new(libc::CLONE_NEWTIME) {
-        return Ok(());
-    }
+/// A new time namespace is for the children of the process that makes it, and its clocks can be set until one is in it.
+pub(crate) fn make_time_namespace(plan: &Plan) -> Result<(), Fault> {
     sys::unshare(libc::CLONE_NEWTIME).in_call(Call::Unshare)?;
     let Some(offsets) = &plan.namespaces.time_offsets else { return Ok(()) };
     let file = sys::open(c"/proc/self/timens_offsets", libc::O_WRONLY).in_call(Call::Open)?;

@@ -308,6 +308,7 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         (Op::User { .. } | Op::Groups(_) | Op::BecomeRoot { .. }, Errno::EINVAL) if call.starts_with("set") => {
             "the id is not mapped in the user namespace"
         }
+        (Op::NewTime, Errno::ERANGE) => "keep the clocks above zero and below 146 years",
         (Op::Capabilities { .. }, Errno::EPERM) if call == "capset" => {
             "the runtime itself lacks a capability that is asked for"
         }

@@ -26,6 +26,7 @@ use minirun_plan::{Op, Plan};
 use minirun_sys as sys;
 use minirun_sys::Errno;
 
+use crate::clone::make_time_namespace;
 use crate::parent::Gate;
 use crate::procfs::ProcfsMaker;
 use crate::wire::{COMMIT, Call, Detail, Fault, GO, In, Kind, Record, START, await_word};
@@ -193,6 +194,7 @@ impl<'a> Executor<'a> {
             Op::EnterContainer(kinds) => self.enter_container(*kinds),
             Op::EnterPidNamespace { terminal } => enter_pid_namespace(*terminal),
             Op::LabelQueues(label) => self.label_queues(label),
+            Op::NewTime => self.new_time(),
             Op::BecomeRoot { uid, gid } => user::become_root(*uid, *gid),
             Op::SessionKeyring(name) => user::session_keyring(name),
             Op::Hostname(name) => sys::sethostname(name).in_call(Call::Sethostname),
@@ -271,6 +273,13 @@ impl<'a> Executor<'a> {
     fn join(&mut self, i: usize) -> Result<(), Fault> {
         let kind = self.plan.namespaces.join[i].kind as libc::c_int;
         sys::setns(self.opened.namespaces[i].as_fd(), kind).in_call(Call::Setns)
+    }
+
+    /// Linux moves a process to its children's time namespace at execve only since 6.2.
+    fn new_time(&mut self) -> Result<(), Fault> {
+        make_time_namespace(self.plan)?;
+        let own = sys::open(c"/proc/self/ns/time_for_children", libc::O_RDONLY).in_call(Call::Open)?;
+        sys::setns(own.as_fd(), libc::CLONE_NEWTIME).in_call(Call::Setns)
     }
 
     /// All namespaces at once, so that the kernel checks each against the right user namespace (setns(2), Linux 5.8). The

@@ -3,10 +3,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use runtime_tests::{Bundle, fails_on};
+use runtime_tests::{Bundle, Container, fails_on};
 use serde_json::json;
 
 const FIRST: u32 = 200_000;
+
+/// Too old for time namespaces.
+const NO_TIME: [(&str, &str); 2] = [("runc", "1.1 knows no time namespace"), ("crun", "1.8.1 knows no time namespace")];
 
 fn mapped() -> Bundle {
     Bundle::base().user_namespace(FIRST, 65_536)
@@ -126,6 +129,32 @@ fn a_joined_user_namespace_is_the_others() {
     let entry = json!({"type": "user", "path": path});
     let second = Bundle::base().user_namespace(FIRST, 65_536).namespace("user", Some(entry)).probe("namespaces");
     assert_eq!(second.run().value("user"), wanted);
+}
+
+#[test]
+fn a_new_time_namespace_can_be_joined_together_with_its_user_namespace() {
+    let clocks = |bundle: Bundle| {
+        bundle.namespace("time", Some(json!({"type": "time"}))).with(|config| {
+            config["linux"]["timeOffsets"] =
+                json!({"monotonic": {"secs": 2_000_000}, "boottime": {"secs": 1_000_000, "nanosecs": 5}});
+        })
+    };
+    let of =
+        |owner: &Container, kind: &str| Some(json!({"type": kind, "path": format!("/proc/{}/ns/{kind}", owner.pid())}));
+    fails_on(&NO_TIME, || {
+        let first = clocks(mapped()).probe("pause").create();
+        let second = clocks(mapped().namespace("user", of(&first, "user"))).probe("pause").create();
+        let third = clocks(mapped().namespace("user", of(&first, "user")).namespace("pid", of(&first, "pid")));
+        let third = third.probe("pause").create();
+        for owner in [&first, &second, &third] {
+            let joining = mapped().namespace("user", of(&first, "user")).namespace("time", of(owner, "time"));
+            let seen = joining.args(&["/bin/cat", "/proc/self/timens_offsets"]).run().success();
+            let words: Vec<_> = seen.split_whitespace().collect();
+            assert_eq!(words, ["monotonic", "2000000", "0", "boottime", "1000000", "5"]);
+        }
+        let link = |owner: &Container| fs::read_link(format!("/proc/{}/ns/time", owner.pid())).unwrap();
+        assert_ne!(link(&first), link(&second));
+    });
 }
 
 /// A user namespace with one id, which is not 0, in whose files the container is.

@@ -47,8 +47,10 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
         }
         match namespace.path().as_deref().filter(|path| *path != Path::new("")) {
             None if kind == libc::CLONE_NEWTIME && draft.facts.euid != 0 => {
-                draft
-                    .problem(&origin.field("type"), "a new time namespace takes root: its clocks are set from outside");
+                draft.problem(
+                    &origin.field("type"),
+                    "a new time namespace takes root, to whom the file of its clocks belongs",
+                );
             }
             None => draft.namespaces.new |= kind as u64,
             Some(path) if !path.is_absolute() => {
@@ -69,7 +71,7 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
     }
     draft.namespaces.by_go_between = match draft.facts.euid {
         0 => {
-            let away = !draft.namespaces.join.is_empty() || draft.namespaces.is_new(libc::CLONE_NEWTIME);
+            let away = !draft.namespaces.join.is_empty() || draft.namespaces.parent_makes_time();
             // Root of a user namespace has no right to return to namespaces of the host.
             away && !draft.facts.initial_user_namespace
         }
@@ -77,6 +79,10 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
     };
     time_offsets(draft, linux);
     if draft.in_user_namespace() {
+        if draft.namespaces.is_new(libc::CLONE_NEWTIME) {
+            let clocks = draft.namespaces.time_offsets.is_some();
+            draft.step(Op::NewTime, Origin::of(if clocks { "linux.timeOffsets" } else { "linux.namespaces (time)" }));
+        }
         become_root(draft, linux);
     }
     // The parent enters the others for init and comes back; these it could not leave again, or not enter alone. From within

@@ -120,6 +120,15 @@ fn clocks() {
     ] {
         check(offsets(json!({clock: offset})), &v2(), &["new time [linux.namespaces]", expected]);
     }
+    for user in [json!({"type": "user"}), json!({"type": "user", "path": "/ns"})] {
+        let owned = and(offsets(json!({"monotonic": {"secs": 5}})), "/linux/namespaces/-", user);
+        let map = json!([{"containerID": 0, "hostID": 1, "size": 1}]);
+        let owned = and(and(owned, "/linux/uidMappings", map.clone()), "/linux/gidMappings", map);
+        let plan = plan(&owned, &v2()).unwrap();
+        let verbs: Vec<_> = plan.init.iter().take(2).map(|step| step.op.verb()).collect();
+        assert_eq!(verbs, ["new-time", "become-root"]);
+        assert!(!plan.namespaces.parent_makes_time());
+    }
     refuse(
         offsets(json!({"realtime": {"secs": 1}, "monotonic": {"nanosecs": 1_000_000_000}})),
         &[

@@ -207,6 +207,11 @@ pub fn broken() -> Vec<(&'static str, Change)> {
             b.namespace("time", Some(json!({"type": "time"})))
                 .with(|c| c["linux"]["timeOffsets"] = json!({"monotonic": {"secs": -4_000_000_000i64}}))
         }),
+        ("linux.timeOffsets", |b| {
+            b.user_namespace(200_000, 1000)
+                .namespace("time", Some(json!({"type": "time"})))
+                .with(|c| c["linux"]["timeOffsets"] = json!({"monotonic": {"secs": -4_000_000_000i64}}))
+        }),
         // Kernel parameters.
         ("linux.sysctl", |b| b.with(|c| c["linux"]["sysctl"] = json!({"net.ipv4.nosuch": "1"}))),
         ("linux.netDevices", |b| b.with(|c| c["linux"]["netDevices"] = json!({"nosuch0": {}}))),

@@ -15,6 +15,22 @@ pub const ROWS: &[Row] = &[
         "linux.namespaces[6].path: join time /proc/self/ns/time: setns: operation not permitted",
     ),
     row(
+        "NewTime",
+        Create,
+        |bundle| {
+            let bundle = few_ids(bundle).namespace("time", Some(json!({"type": "time"})));
+            set(bundle, "/linux/timeOffsets", json!({"boottime": {"secs": -4_000_000_000_i64}}))
+        },
+        "linux.timeOffsets: new-time boottime -4000000000 0: write: value out of range \
+         (keep the clocks above zero and below 146 years)",
+    ),
+    row(
+        "NewTime",
+        Traced("create", Errno::ENOSPC, &[libc::SYS_unshare]),
+        |bundle| few_ids(bundle).namespace("time", Some(json!({"type": "time"}))),
+        "linux.namespaces (time): new-time: unshare: no space left on device",
+    ),
+    row(
         "BecomeRoot",
         Traced("create", Errno::EINVAL, &[libc::SYS_setresgid]),
         few_ids,

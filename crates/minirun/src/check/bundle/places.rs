@@ -147,6 +147,7 @@ impl Walk<'_, '_> {
             | Op::LsmAttribute { .. }
             | Op::Seccomp { .. }
             | Op::Join(_)
+            | Op::NewTime
             | Op::PivotRoot
             | Op::SessionKeyring(_) => {}
             // Nothing of this host or of the bundle can make these fail that does not make others fail.

@@ -200,7 +200,8 @@ fn id_maps(findings: &mut Findings<'_>) -> bool {
 /// Clocks in a time namespace that nobody is in.
 fn clocks(findings: &mut Findings<'_>) {
     let Some(offsets) = &findings.plan.namespaces.time_offsets else { return };
-    let set = attempt(born_in(0), || {
+    let user = findings.plan.namespaces.new as i32 & libc::CLONE_NEWUSER;
+    let set = attempt(born_in(user), || {
         sys::unshare(libc::CLONE_NEWTIME).at("unshare")?;
         let file = sys::open(c"/proc/self/timens_offsets", libc::O_WRONLY).at("open /proc/self/timens_offsets")?;
         sys::write(file.as_fd(), offsets.as_bytes()).map(drop).at("write /proc/self/timens_offsets")
