@@ -98,8 +98,8 @@ SUITES ?= limits
 test-vm: build probe ## limits in the test VM, which has every controller
 	runtime-tests/vm/test $(minirun) $(probe) $(SUITES) -- $(ARGS)
 
-# Every point of the sweeps by name: errors, swaps, attacks. A tenth of them is part of test-host.
-test-sweeps: ## faults at every system call and the attackers, in full: hours
+# Runs the sweeps in full: errors, renamed directories, attacks. test-host runs a tenth of each.
+test-sweeps: ## faults and attacks at every system call: takes hours
 	$(MAKE) test-host MINIRUN_SWEEP=full ARGS="sweep attack $(ARGS)"
 	$(MAKE) test-vm SUITES=limits ARGS="sweep $(ARGS)" MINIRUN_VM_OPTIONS="--env MINIRUN_SWEEP=full $(MINIRUN_VM_OPTIONS)" \
 		MINIRUN_VM_TIMEOUT=$(or $(MINIRUN_VM_TIMEOUT),14400)
