@@ -80,16 +80,7 @@ impl Hierarchy {
     ///
     /// `path` has a `..`, or the directory cannot be opened.
     pub fn open(&self, path: &Path) -> Result<Option<Cgroup>> {
-        let path = files::inside(&self.mount, path)?;
-        let failed = |errno| CgroupError::new("open", self.mount.join(&path), errno);
-        match files::open_dir(self.root.as_fd(), &path) {
-            Ok(dir) => {
-                let root = files::duplicate(self.root.as_fd()).map_err(failed)?;
-                Ok(Some(Cgroup { root, dir, mount: self.mount.clone(), path, made: None, leaf: None }))
-            }
-            Err(errno) if files::gone(errno) => Ok(None),
-            Err(errno) => Err(failed(errno)),
-        }
+        Cgroup::open_below(self.root.as_fd(), &self.mount, path)
     }
 
     /// Removes the cgroup at `path` and the directories above it up to `made`, as long as they are empty. For a creation

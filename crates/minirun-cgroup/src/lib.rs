@@ -81,12 +81,17 @@ impl Cgroup {
     ///
     /// As [`Cgroup::open`].
     pub fn other(&self, path: &Path) -> Result<Option<Cgroup>> {
-        let path = files::inside(&self.mount, path)?;
-        let failed = |errno| CgroupError::new("open", self.mount.join(&path), errno);
-        match files::open_dir(self.root.as_fd(), &path) {
+        Self::open_below(self.root.as_fd(), &self.mount, path)
+    }
+
+    /// Opens the cgroup at `path`, from the root of this mount; none when it is gone.
+    fn open_below(root: BorrowedFd<'_>, mount: &Path, path: &Path) -> Result<Option<Cgroup>> {
+        let path = files::inside(mount, path)?;
+        let failed = |errno| CgroupError::new("open", mount.join(&path), errno);
+        match files::open_dir(root, &path) {
             Ok(dir) => {
-                let root = files::duplicate(self.root.as_fd()).map_err(failed)?;
-                Ok(Some(Cgroup { root, dir, mount: self.mount.clone(), path, made: None, leaf: None }))
+                let root = files::duplicate(root).map_err(failed)?;
+                Ok(Some(Cgroup { root, dir, mount: mount.to_owned(), path, made: None, leaf: None }))
             }
             Err(errno) if files::gone(errno) => Ok(None),
             Err(errno) => Err(failed(errno)),
