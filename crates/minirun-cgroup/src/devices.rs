@@ -79,7 +79,7 @@ impl Cgroup {
     fn failed(&self, operation: &'static str) -> impl Fn(Errno) -> CgroupError {
         move |errno| {
             let hint = match errno {
-                Errno::EPERM => "it takes root in the first user namespace",
+                Errno::EPERM => "it requires root in the initial user namespace",
                 Errno::EINVAL | Errno::ENOSYS => "the kernel needs CONFIG_CGROUP_BPF",
                 _ => "",
             };

@@ -236,11 +236,13 @@ impl<R: Read, K: Write> Reader<R, K> {
         let own = block.size()?;
         let mut stored = extended.size.unwrap_or(own);
         if stored != 0 && kind != Kind::File {
-            return Err(ImageError::new(format!("{stored} bytes of content of what is no file")));
+            return Err(ImageError::new(format!("{stored} bytes of content for an entry that is not a file")));
         }
         let name = extended.sparse.name.take();
         let (size, parts) = match (std::mem::take(&mut extended.sparse).map()?, old) {
-            (Some(_), _) if kind != Kind::File => return Err(ImageError::new("a sparse file that is no file")),
+            (Some(_), _) if kind != Kind::File => {
+                return Err(ImageError::new("a sparse entry that is not a regular file"));
+            }
             (Some(_), Some(_)) => return Err(ImageError::new("two maps of a sparse file")),
             (Some((size, Map::InContent)), None) => {
                 let parts = self.map_in_content(&mut stored)?;

@@ -174,7 +174,7 @@ fn clone_failed(plan: &Plan, errno: Errno) -> SpawnError {
         Errno::EPERM if plan.namespaces.is_new(libc::CLONE_NEWUSER) => {
             doing.failed_with("clone3", errno, "user namespaces may be switched off, or the caller is in a chroot")
         }
-        Errno::EPERM => doing.failed_with("clone3", errno, "new namespaces take CAP_SYS_ADMIN: run as root"),
+        Errno::EPERM => doing.failed_with("clone3", errno, "new namespaces require CAP_SYS_ADMIN: run as root"),
         Errno::EACCES => {
             let hint = "an ordinary user needs a delegated cgroup above both its own cgroup and the container's";
             doing.failed_with("clone3", errno, hint)

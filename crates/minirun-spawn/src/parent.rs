@@ -305,7 +305,7 @@ impl Init {
         let doing = Doing::internal("find the process in the pid namespace");
         let pidfd = sys::pidfd_open(sender).map_err(|errno| doing.failed("pidfd_open", errno))?;
         if !sys::is_child(pidfd.as_fd()).map_err(|errno| doing.failed("waitid", errno))? {
-            return Err(doing.refused("somebody else has answered in its place"));
+            return Err(doing.refused("another process has answered in its place"));
         }
         self.former = Cell::new(Some(self.pid));
         (self.pid, self.pidfd) = (sender, pidfd);

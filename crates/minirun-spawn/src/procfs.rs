@@ -15,7 +15,7 @@ use crate::execute::{arm_death_signal, enter_empty_root, make_unreadable};
 use crate::wire::{Call, Fault, In};
 
 const NOT_MADE: Fault = Fault::check(
-    "a procfs of the joined pid namespace could not be made (before Linux 6.17 this takes user namespaces: see /proc/sys/user)",
+    "a procfs of the joined pid namespace could not be made (before Linux 6.17 this requires user namespaces: see /proc/sys/user)",
 );
 
 /// A process outside of the pid namespace that has one made in there when it is asked to.

@@ -319,7 +319,7 @@ fn check_last_capability(last: u32) -> Result<()> {
     const FILE: &str = "/proc/sys/kernel/cap_last_cap";
     let text = std::fs::read_to_string(FILE).with_context(|| format!("read {FILE}"))?;
     let known: u32 = text.trim().parse().with_context(|| format!("read {FILE}: {text:?}"))?;
-    ensure!(known == last, "capabilities up to {known} are known to {FILE}, up to {last} to prctl(PR_CAPBSET_READ)");
+    ensure!(known == last, "{FILE} lists capabilities up to {known}, prctl(PR_CAPBSET_READ) up to {last}");
     Ok(())
 }
 

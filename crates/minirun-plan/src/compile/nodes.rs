@@ -92,7 +92,7 @@ fn difference(
         return Some(("path", format!("{host} is another device on the host")));
     }
     if asked.file_mode.is_some() && node.mode != found.mode {
-        return Some(("fileMode", format!("the host's {host} has mode {:#o}", found.mode)));
+        return Some(("fileMode", format!("the host's {host} has mode {:04o}", found.mode)));
     }
     let ids = [("uid", asked.uid, found.uid, &linux.uid_mappings), ("gid", asked.gid, found.gid, &linux.gid_mappings)];
     ids.into_iter().find_map(|(field, asked, found, maps)| {

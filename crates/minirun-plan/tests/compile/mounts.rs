@@ -266,7 +266,7 @@ fn devices() {
     let node = made.iter().find(|line| line.starts_with("device /dev/fuse c 10:229 mode 0600 owner "));
     assert!(node.is_some() && made.contains(&"bind-device /dev/fuse [linux.devices[0]]".to_owned()), "{made:#?}");
     let hint = "hint: leave it out, or make the node on the host: only the host's root can make one";
-    let problem = format!("linux.devices[0].fileMode: the host's /dev/fuse has mode 0o666 ({hint})");
+    let problem = format!("linux.devices[0].fileMode: the host's /dev/fuse has mode 0666 ({hint})");
     assert_eq!(plan(&other, &hosts::host("nested")).unwrap_err(), [problem]);
     let pipe = and(user_namespace(), "/linux/devices", json!([{"type": "p", "path": "/p"}]));
     let made = lines(&plan(&pipe, &v2()).unwrap());

@@ -111,7 +111,7 @@ impl Executor<'_> {
         match sys::fsconfig_set_fd(context.as_fd(), c"pidns", self.opened.namespaces[joined].as_fd()) {
             Ok(()) => Ok(context),
             Err(Errno::EINVAL) => {
-                let maker = self.opened.procfs.as_ref().ok_or(Fault::check("nobody makes a procfs"))?;
+                let maker = self.opened.procfs.as_ref().ok_or(Fault::check("no process makes a procfs"))?;
                 maker.context()
             }
             Err(errno) => Err(self.explain(context.as_fd(), errno)),

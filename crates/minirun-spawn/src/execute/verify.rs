@@ -17,7 +17,7 @@ pub(crate) fn verify_credentials(expected: &Credentials, detail: &mut Detail) ->
     if let Some(groups) = &expected.groups {
         let same = if groups.len() <= FEW { verify_groups::<FEW>(groups)? } else { verify_groups::<MOST>(groups)? };
         if !same {
-            return Err(Fault::check("the additional groups are others"));
+            return Err(Fault::check("the additional groups differ"));
         }
     }
     verify_capabilities(expected, detail)?;

@@ -41,7 +41,7 @@ impl Executor<'_> {
             Err(fault) if is_absence(fault) => match self.open_by_name(path) {
                 Err(fault) if is_absence(fault) => Ok(None),
                 Err(fault) => Err(fault),
-                Ok(_) => Err(Fault::check("it was not found, and is there")),
+                Ok(_) => Err(Fault::check("it was reported missing, but exists")),
             },
             Err(fault) => Err(fault),
         }
@@ -110,7 +110,7 @@ impl Executor<'_> {
         };
         let stat = sys::fstatfs(empty.as_fd()).in_call(Call::Statfs)?;
         if stat.magic != libc::TMPFS_MAGIC as i64 || stat.flags & libc::ST_RDONLY == 0 {
-            return Err(Fault::check("what is to mask it is not an empty read-only file system"));
+            return Err(Fault::check("its mask is not an empty read-only file system"));
         }
         sys::move_mount(empty.as_fd(), place.as_fd()).in_call(Call::MoveMount)?;
         let id = mount_id(empty.as_fd())?;

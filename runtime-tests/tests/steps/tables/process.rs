@@ -153,7 +153,7 @@ pub const ROWS: &[Row] = &[
         "VerifyCredentials",
         Traced("create", NOT_CARRIED_OUT, &[libc::SYS_setgroups]),
         |bundle| set(bundle, "/process/user/additionalGids", json!([20, 10])),
-        "process: verify credentials: the additional groups are others",
+        "process: verify credentials: the additional groups differ",
     ),
     row(
         "VerifyCredentials",

@@ -129,11 +129,13 @@ fn parameters(findings: &mut Findings<'_>, around: &Around) {
             let Step { op, origin } = steps[i];
             let ping = matches!(op, Op::Sysctl { path, .. } if path.to_bytes() == b"net/ipv4/ping_group_range");
             let advice = match failure.errno {
-                Some(Errno::ENOENT) => "this kernel has no such parameter: leave it out, or load what brings it",
+                Some(Errno::ENOENT) => {
+                    "this kernel has no such parameter: leave it out, or load the module that has it"
+                }
                 Some(Errno::EINVAL) if ping && in_user_namespace => {
                     "both groups must be mapped in linux.gidMappings: name groups of the container that are, as \"0 0\""
                 }
-                Some(Errno::EINVAL | Errno::ERANGE) => "give a value that the kernel takes",
+                Some(Errno::EINVAL | Errno::ERANGE) => "give a value that the kernel accepts",
                 _ => "leave it out, or give the container a namespace of its own for it",
             };
             findings.problem(origin, failure.to_string(), advice);
