@@ -248,7 +248,7 @@ impl Making<'_> {
     fn undo(&mut self, path: &Path) {
         if let Some(top) = self.made.take() {
             for made in path.ancestors().take_while(|made| made.starts_with(&top)) {
-                // accepts: any error; the caller removes by the record what is left, and tells of it.
+                // accepts: any error; the caller removes the rest by the record, and reports it.
                 let _best_effort = unlinkat(self.root, made, UnlinkatFlags::RemoveDir);
             }
         }
@@ -259,7 +259,7 @@ impl Making<'_> {
 fn enable_usual(dir: BorrowedFd<'_>, path: &Path, usual: &[&str]) {
     let is_root = path.as_os_str().is_empty();
     let threaded = || usual.iter().all(|name| THREADED.contains(name));
-    // accepts: any error; a cgroup that does not tell counts as one with processes.
+    // accepts: any error; a cgroup that cannot be read counts as one with processes.
     let has_processes = || files::read_record(dir, "cgroup.procs").map_or(true, |pids| !pids.is_empty());
     if usual.is_empty() || (!is_root && threaded() && has_processes()) {
         return;

@@ -10,7 +10,7 @@ use crate::{CgroupError, CgroupMount, Result, files};
 /// processes get from one of its cgroups into another.
 const WRITTEN: [&str; 2] = ["", "cgroup.procs"];
 
-/// An answer, or in words why there is none. A call that failed is no answer but an error.
+/// An answer, or the reason why there is none. A failed system call is an error instead.
 pub type Verdict<T> = std::result::Result<T, String>;
 
 /// The cgroup of this process, as a path from the root of the mount.
@@ -59,7 +59,7 @@ pub fn delegated(mount: &CgroupMount) -> Result<Verdict<PathBuf>> {
         return Ok(Err(format!("{} lies outside of the cgroup namespace", own.display())));
     }
     if let Some(above) = own.parent()
-        // accepts: a verdict, which is no error.
+        // accepts: a verdict, which is an answer.
         && usable(mount, above)?.is_ok()
     {
         return Ok(Ok(above.to_owned()));

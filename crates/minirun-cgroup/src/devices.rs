@@ -33,7 +33,7 @@ impl Cgroup {
     ///
     /// # Errors
     ///
-    /// As there. The former filter holds then.
+    /// As [`Cgroup::attach_devices`]. The former filter stays then.
     pub fn replace_devices(&self, filter: Option<&DeviceFilter>) -> Result<FormerDevices> {
         let new = filter.map(|filter| self.load(filter)).transpose()?;
         let former = self.own_filter()?;

@@ -97,7 +97,7 @@ impl std::error::Error for CgroupError {}
 
 /// The error number in words, with a small first letter unless that begins an abbreviation.
 fn words(errno: Errno) -> String {
-    // The C libraries' own words speak of mathematics.
+    // libc's text for this error is about mathematics.
     let text = if errno == Errno::ERANGE { "value out of range" } else { errno.desc() };
     let mut letters = text.chars();
     match (letters.next(), letters.next()) {

@@ -44,14 +44,14 @@ impl Cgroup {
         Ok(former)
     }
 
-    /// Puts back what is different by now, last to first, and sees that it holds. One file that cannot be put back does not
-    /// keep the others from it.
+    /// Restores the files that have changed, last to first, and reads them again. A file that cannot be restored does not
+    /// keep the others from being restored.
     ///
     /// # Errors
     ///
     /// The first file that is still different in the end.
     pub fn restore(&self, former: &Former) -> Result<()> {
-        // A second time, because some files bound each other.
+        // A second time, because some files limit each other.
         let mut answer = Ok(());
         for _ in 0..2 {
             answer = Ok(());

@@ -55,8 +55,7 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Removes the cgroup of this name in this one if that is all there is to it. What is still in it is left to
-    /// [`Cgroup::remove`].
+    /// Removes the cgroup of this name in this one if it is empty. If it is in use, [`Cgroup::remove`] removes it later.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ use crate::{Cgroup, CgroupError, Result};
 
 /// How long removing may take in all.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-/// How often one that is gone and there again is tried.
+/// How often the removal of a cgroup that reappears is tried.
 const ATTEMPTS: usize = 8;
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -83,8 +83,8 @@ pub(crate) fn remove_at(at: BorrowedFd<'_>, path: &Path, deadline: Instant) -> A
     }
 }
 
-/// rmdir, where gone is as good as removed. That it is gone is looked at again, also because a read-only mount answers
-/// EROFS whether it is there or not.
+/// rmdir(2); a missing directory counts as removed. Whether it is missing is checked, because a read-only mount answers
+/// EROFS for missing directories too.
 pub(crate) fn rmdir(at: BorrowedFd<'_>, path: &Path) -> Answer<()> {
     let mut answer = Ok(());
     for _ in 0..ATTEMPTS {

@@ -137,7 +137,7 @@ impl<'a> Applier<'a> {
             self.entry(&entry, &mut reader).map_err(|error| error.within(shown(&entry.path)))?;
         }
         self.applied.names += self.cursor.made;
-        // Behind a link it is not seen from its path what an entry takes the place of.
+        // Behind a link the path of an entry does not show which one it replaces.
         self.applied.replaced = self.cursor.replaced || self.cursor.followed && self.cursor.repeated;
         self.applied.repeated = self.cursor.repeated;
         self.applied.implied = self.cursor.finish()?;
@@ -326,7 +326,7 @@ impl<'a> Applier<'a> {
         fchmod(fd, mode).doing(|| format!("set the permissions {:o}", entry.mode))
     }
 
-    /// Owner, permissions and time of what has no descriptor.
+    /// Sets owner, permissions and time of a file that has no descriptor.
     fn finish(&self, name: &CStr, entry: &Entry) -> Done {
         let at = self.cursor.fd();
         let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
@@ -354,7 +354,7 @@ fn write_parts(file: &File, size: u64, parts: &[Part], reader: &mut Reader<impl 
         }
         while !bytes.is_empty() {
             if part.length == 0 {
-                // There are as many bytes as the parts are long together.
+                // The content is as long as all parts together.
                 part = parts.next().ok_or_else(|| ImageError::new("more content than parts"))?;
             }
             let length = usize::try_from(part.length).unwrap_or(usize::MAX).min(bytes.len());

@@ -128,7 +128,7 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     fn one(&mut self, level: &Level, name: &CStr, found: &FileStat, depth: usize) -> Result<()> {
-        // What lies deeper no layer can hold.
+        // A layer cannot hold deeper paths.
         if depth == 0 && V::LAYER {
             return Err(too_deep());
         }

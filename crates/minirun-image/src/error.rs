@@ -74,7 +74,7 @@ fn hint(errno: Errno) -> &'static str {
 
 /// The C library's text for an error number, as it stands inside a sentence.
 fn words(errno: Errno) -> String {
-    // The C libraries' own words speak of mathematics.
+    // libc's text for this error is about mathematics.
     let text = if errno == Errno::ERANGE { "value out of range" } else { errno.desc() };
     let mut letters = text.chars();
     match (letters.next(), letters.next()) {

@@ -141,7 +141,7 @@ impl Former {
     /// Gives the new archive the owner and the permissions of this one, as far as the caller may.
     pub(crate) fn give_attributes(&self, new: &File) -> Result<()> {
         let found = self.file.metadata().doing(|| "stat")?;
-        // accepts: EPERM; who is not its owner cannot give it away.
+        // accepts: EPERM; only root can change the owner.
         let _another = fchown(new, Some(Uid::from_raw(found.uid())), Some(Gid::from_raw(found.gid())));
         new.set_permissions(std::fs::Permissions::from_mode(found.mode() & 0o777)).doing(|| "chmod")
     }

@@ -55,7 +55,7 @@ impl Workers {
         let (mut said, teller) = std::io::pipe().doing(|| "pipe2")?;
         let worker = self.start(move || {
             work().inspect_err(|error| {
-                // accepts: EPIPE; nobody is left to be told.
+                // accepts: EPIPE; the reader has ended.
                 let _lost = (&teller).write_all(error.to_string().as_bytes());
             })
         })?;

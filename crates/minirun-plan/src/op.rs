@@ -164,7 +164,7 @@ pub struct MountPoint {
     /// The number of the mount, which counts those that init makes; of a remount, the one that it changes. None where no
     /// step has made that.
     pub number: Option<usize>,
-    /// Do later steps start from it?
+    /// Whether later steps start from it.
     pub keep: bool,
     /// What the place must be.
     pub kind: PointKind,
@@ -214,10 +214,10 @@ pub enum Op {
     Join(usize),
     /// Enter the namespaces of a container that runs, these of them, and its root. The pid namespace is for children.
     EnterContainer(u64),
-    /// Go on as a new process in a pid namespace that others are in. They may trace it, so it has nothing of the host by
-    /// then, and no rights but those of the container.
+    /// Continue as a new process in a pid namespace that has processes already. They can trace it, so by then it has nothing
+    /// of the host and only the container's rights.
     EnterPidNamespace {
-        /// Is its standard input to be its controlling terminal?
+        /// Whether its standard input becomes its controlling terminal.
         terminal: bool,
     },
     /// Give the root of the ipc namespace's message queues (mqueue) this label of SELinux. Its owner is who made the
@@ -282,7 +282,7 @@ pub enum Op {
         inherit_mode: bool,
         /// Copy what the mount point held into the new file system (`tmpcopyup`).
         copy_up: bool,
-        /// The joined pid namespace that a procfs shows, if that is not init's own: counts `namespaces.join`.
+        /// The joined pid namespace that a procfs shows, if that is not init's own: an index of `namespaces.join`.
         pid_namespace: Option<usize>,
         /// Where.
         point: MountPoint,
@@ -379,7 +379,8 @@ pub enum Op {
     TakeAway(CString),
     /// chroot(2) into the root file system: `--no-pivot`.
     ChangeRoot {
-        /// Was it mounted elsewhere than over `/`, where those look for it who enter the mount namespace later?
+        /// Whether it was mounted elsewhere than over `/`. Processes that enter the mount namespace later find it at `/`
+        /// only.
         elsewhere: bool,
     },
     /// chroot(2) into this directory, where the mounts stay those of the caller.
@@ -406,7 +407,7 @@ pub enum Op {
         multiplexers: Box<[InRoot; 2]>,
         /// Where it is shown as well: `/dev/console`.
         console: Option<InRoot>,
-        /// Is it the controlling terminal of this process, rather than of one that this becomes later?
+        /// Whether it is the controlling terminal of this process, and not of the one that replaces it later.
         controls: bool,
         /// Who owns it.
         uid: u32,
@@ -427,7 +428,7 @@ pub enum Op {
         /// The number of the mount whose mount point this is.
         number: Option<usize>,
     },
-    /// The mount of this number is what is found at this path: nobody has put another directory there meanwhile.
+    /// The mount of this number is still at this path: no other directory has taken its place.
     VerifyMount {
         /// Where it was made.
         path: InRoot,

@@ -183,7 +183,7 @@ pub struct Namespaces {
     pub join: Vec<JoinedNamespace>,
     /// The ones of a running container, for a further process in it: `CLONE_NEW*` bits.
     pub entered: u64,
-    /// Whether a process of their own enters the joined ones, because the runtime has no right to them outside of their user
+    /// Whether a go-between enters the joined ones, because the runtime has no right to them outside of their user
     /// namespace, or could not return from them.
     pub by_go_between: bool,
     /// Are the runtime's supplementary groups given up before a joined user namespace is entered, where that would be
@@ -220,8 +220,8 @@ impl Namespaces {
         self.new & kind as u64 != 0
     }
 
-    /// Whether init enters a pid namespace that others are in. It does so last of all, because from there on it is at their
-    /// mercy ([`Op::EnterPidNamespace`]).
+    /// Whether init enters a pid namespace that has processes already. It does so last, because they can trace it from then
+    /// on ([`Op::EnterPidNamespace`]).
     pub fn enters_pid_namespace(&self) -> bool {
         self.is_joined(libc::CLONE_NEWPID) || self.entered & libc::CLONE_NEWPID as u64 != 0
     }

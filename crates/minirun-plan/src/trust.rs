@@ -1,6 +1,8 @@
-//! Which directories and files of the host are believed: whoever can write a container's record decides what root kills.
+//! Which directories and files of the host are trusted: a user who can write a container's record decides which processes
+//! root kills.
 
-/// Why something on the host must not be believed, given its owner, its mode and the user of this process; none if it can.
+/// Returns why a file or directory of the host cannot be trusted, given its owner, its mode and the user of this process;
+/// none if it can.
 ///
 /// It must belong to root or to this user, and nobody else may write to it. A directory with the sticky bit is no exception:
 /// there others make entries of their own.

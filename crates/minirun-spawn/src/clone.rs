@@ -67,7 +67,7 @@ impl Detour {
             Ok(()) => Ok(detour),
             Err(error) => {
                 // The first failure is the one to tell of.
-                // accepts: any error; the first failure is the one to tell of, and the runtime ends.
+                // accepts: any error; the first failure is reported, and the runtime ends.
                 let _second = detour.go_back();
                 Err(error)
             }
@@ -118,7 +118,7 @@ impl Detour {
     }
 }
 
-/// What init enters itself nobody else has to.
+/// Whether init enters this namespace itself.
 fn init_enters(plan: &Plan, joined: usize) -> bool {
     plan.init.iter().any(|step| step.op == Op::Join(joined))
 }
@@ -151,7 +151,7 @@ pub(crate) fn clone_init(
     };
     if let Err(error) = detour.go_back() {
         // It would end by itself, once it finds that nobody speaks to it.
-        // accepts: its error; the first failure is the one to tell of.
+        // accepts: its error; the first failure is reported.
         if let Ok(born) = born {
             // accepts: ESRCH; it has ended already.
             let _gone = sys::pidfd_send_signal(born.pidfd.as_fd(), libc::SIGKILL);
@@ -222,9 +222,9 @@ fn enter_namespaces(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>) {
     }
 }
 
-/// New namespaces shall belong to the joined user namespace, but whoever enters one cannot return; nor can root of a user
-/// namespace return to what belongs to the host. So a child enters them, and makes init there as its sibling. Where a pid
-/// namespace is joined this process is init until [`Op::EnterPidNamespace`], and makes the new namespaces itself.
+/// New namespaces must belong to the joined user namespace, but a process that has entered one cannot return; nor can root
+/// of a user namespace return to namespaces of the host. So a child enters them, and clones init there as its sibling. If a
+/// pid namespace is joined, this process is init until [`Op::EnterPidNamespace`], and makes the new namespaces itself.
 fn try_to_enter(plan: &Plan, opened: &mut Opened, record: &mut Record) -> Result<(), Fault> {
     let namespaces = &plan.namespaces;
     opened.procfs = start_procfs_maker(plan, opened)?;

@@ -70,7 +70,7 @@ pub enum StartError {
 
 /// The C library's text for an error number, as it stands inside a sentence.
 pub fn words(errno: Errno) -> String {
-    // The C libraries' own words speak of mathematics.
+    // libc's text for this error is about mathematics.
     let text = if errno == Errno::ERANGE { "value out of range" } else { errno.desc() };
     let mut letters = text.chars();
     match letters.next() {
@@ -316,7 +316,7 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
     }
 }
 
-/// What often is the reason why root itself may not look at the source of a mount: returns a hint, or an empty text.
+/// Returns a hint at the usual reason why root cannot look at the source of a mount, or an empty text.
 pub fn hint_for_source(path: &Path, errno: Errno) -> &'static str {
     if errno == Errno::EACCES && is_on_fuse(path) {
         "it is on a FUSE file system, which lets in only the user who mounted it unless it has the option allow_other"

@@ -96,7 +96,7 @@ pub(crate) struct Executor<'a> {
     watched: bool,
     /// Are the signals as the program expects them?
     signals_reset: bool,
-    /// Does a seccomp filter judge init's system calls?
+    /// Whether a seccomp filter applies to init's system calls.
     filtered: bool,
     /// Which option of the step is at fault, if one is.
     option: Option<usize>,
@@ -145,7 +145,7 @@ impl<'a> Executor<'a> {
         arm_death_signal()?;
         sys::set_name(c"minirun:[init]").in_call(Call::Prctl)?;
         sys::setsid().in_call(Call::Setsid)?;
-        // accepts: any error; without its parent's ear init ends.
+        // accepts: any error; if its parent has ended, so does init.
         let gone = Record::of(Kind::Hello).send(self.channel).is_err();
         if gone || !await_word(self.channel, GO) {
             sys::exit(1);
@@ -179,7 +179,7 @@ impl<'a> Executor<'a> {
             let mut record = Record::of(Kind::Step);
             (record.step, record.former) = (step as u32, former);
             // Once a created container is left to itself nobody watches any more.
-            // accepts: any error; then nobody watches.
+            // accepts: any error; the steps are then not shown.
             self.watched = record.send(self.channel).is_ok();
         }
     }
@@ -301,7 +301,7 @@ impl<'a> Executor<'a> {
     /// Tells the parent that the container is created, and waits: for the parent's word that the record is safe, and then
     /// for the word to start, from the parent itself or from a peer that connects to the gate.
     fn await_start(&mut self) -> Result<(), Fault> {
-        // accepts: any error; without its parent's ear init ends.
+        // accepts: any error; if its parent has ended, so does init.
         let gone = Record::of(Kind::Created).send(self.channel).is_err();
         if gone || !await_word(self.channel, COMMIT) {
             sys::exit(1);
@@ -309,7 +309,7 @@ impl<'a> Executor<'a> {
         self.started = matches!(self.gate, Gate::Parent);
         sys::prctl(libc::PR_SET_PDEATHSIG, 0, 0).in_call(Call::Prctl)?;
         // Without an answer the parent could end, and take init along, before it gets here.
-        // accepts: any error; without its parent's ear init ends.
+        // accepts: any error; if its parent has ended, so does init.
         if Record::of(Kind::Kept).send(self.channel).is_err() {
             sys::exit(1);
         }
@@ -364,7 +364,7 @@ impl<'a> Executor<'a> {
         if readable {
             sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).in_call(Call::Prctl)?;
         }
-        // accepts: any error; without its parent's ear init ends.
+        // accepts: any error; if its parent has ended, so does init.
         let gone = Record::of(Kind::AtHooks).send(self.channel).is_err();
         if gone || !await_word(self.channel, GO) { sys::exit(1) } else { make_unreadable() }
     }

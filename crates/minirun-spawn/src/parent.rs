@@ -54,8 +54,8 @@ pub trait Watcher {
     /// ([`sys::now`]), if there was one.
     fn begins(&mut self, part: Part, former: Option<(u64, u64)>);
 
-    /// Waits until the channel to init can be read, and may do something else meanwhile. Others can keep init from going on:
-    /// a container that freezes its cgroup, a server behind a file system. By default the read that follows waits.
+    /// Waits until the channel to init can be read, and can do other work meanwhile. Init can be kept waiting: a container
+    /// can freeze its cgroup, or a file system's server does not answer. By default the read that follows waits.
     ///
     /// # Errors
     /// `EINTR` if this process was asked to end.
@@ -123,8 +123,8 @@ pub struct Init {
     /// A descriptor that refers to it whatever becomes of its pid.
     pub pidfd: OwnedFd,
     channel: OwnedFd,
-    /// The process that has made this one in its place and ends, until it is waited for: not at once, because that takes as
-    /// long as the rest.
+    /// The first process, which has cloned this one and ends, until it is reaped: not immediately, because that would take
+    /// as long as all the rest.
     former: Cell<Option<i32>>,
     /// What startContainer hooks read; none without such hooks.
     state: Option<OwnedFd>,
@@ -296,8 +296,8 @@ impl Init {
         }
     }
 
-    /// Whether the process that this is about has made another one in its place, which has sent a message. The kernel tells
-    /// who did, but from in there whoever has CAP_SYS_ADMIN may name others; so only a child of this process is believed.
+    /// Whether init has cloned its successor, which sent this message. The kernel names the sender, but a process in there
+    /// with CAP_SYS_ADMIN can name another one; so only a child of this process is accepted.
     fn is_succeeded_by(&mut self, sender: i32) -> Result<bool, SpawnError> {
         if sender == self.pid || sender == UNKNOWN {
             return Ok(false);
@@ -439,7 +439,7 @@ fn receive_news(channel: BorrowedFd<'_>, watcher: &mut (impl Watcher + ?Sized)) 
         watcher.waits(channel)?;
         match receive(channel)? {
             Some((Record { kind: Kind::Step, step, former, .. }, _)) => {
-                // Those who trace init may say anything.
+                // A process that traces init can send anything.
                 let possible = former.0 != 0 && former.0 <= former.1 && former.1 <= sys::now();
                 watcher.begins(Part::Init(step as usize), possible.then_some(former));
             }

@@ -1,9 +1,9 @@
 //! A procfs of a pid namespace that init joins, for kernels before Linux 6.17: there it shows the namespace of the process
 //! that opens it.
 //!
-//! Somebody must be in that namespace for it, where others may trace it. So it is a process without anything: in a user
-//! namespace of its own, with an empty root and no descriptor but one, which opens a context of procfs, sends it out and ends.
-//! To make a mount of the context takes the rights of init, which stays outside.
+//! So a process must enter that namespace, where others can trace it. It has no rights: it is in a user namespace of its
+//! own, with an empty root and one descriptor. It opens a context of procfs, sends it out and ends. A mount of the context
+//! requires the rights of init, which stays outside.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 

@@ -255,7 +255,7 @@ impl Record {
     }
 }
 
-/// Whether a container that is paused shall be told from one that runs.
+/// Whether a paused container is distinguished from a running one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Freezer {
     Ask,

@@ -56,11 +56,11 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     let started = process.start(&mut steps, &mut |number| filtered.notify(number));
     // accepts: no error: it is returned below.
     if started.is_err() {
-        // It may be kept from going on, and would do so later.
+        // It can be stopped, and would continue later.
         process.kill();
         if let Some(path) = call.path("pid-file") {
             // The pid may be another's soon.
-            // accepts: any error; the first failure is the one to tell of.
+            // accepts: any error; the first failure is reported.
             let _kept = std::fs::remove_file(path);
         }
     }

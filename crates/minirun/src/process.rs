@@ -25,7 +25,7 @@ struct Stat {
     name: String,
 }
 
-/// What is to be known of a process; none when there is none of that number.
+/// Returns facts about a process; none if there is no process with this pid.
 fn stat(pid: i32) -> Result<Option<Stat>> {
     let file = format!("/proc/{pid}/stat");
     let text = match std::fs::read(&file) {

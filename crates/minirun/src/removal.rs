@@ -130,7 +130,8 @@ fn groups_of(linux: Option<&Linux>, id: &str) -> Result<Option<ResctrlRecord>> {
 pub fn remove_traces(entry: Entry, record: &Record, init: Option<Process>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let _delete = doing("delete", || format!("container {}", record.id), "");
-    // Before init is gone, which may be what tells whose the cgroup is. Init is killed all the same.
+    // Before init is gone: it can be the only proof that the cgroup is the container's. An error here does not keep init
+    // from being killed.
     let home = record.home();
     if let Some(init) = &init {
         kill_init(init)?;
@@ -169,7 +170,7 @@ fn wait_for_init(init: Option<&Process>) -> Result<()> {
     }
 }
 
-/// How a container signs its cgroup.
+/// Returns the mark of a container's cgroup.
 pub fn mark_of(entry: &Entry, record: &Record) -> Mark {
     Mark { token: record.mark.clone(), directory: entry.path().to_owned() }
 }

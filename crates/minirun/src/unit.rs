@@ -71,8 +71,8 @@ impl Placeholder {
         Placeholder::born_in(None)
     }
 
-    /// Another in its place, in the cgroup that init will be born in: to move a process makes the kernel wait for every
-    /// processor.
+    /// Replaces it with another one in the cgroup that init will be born in: moving a process makes the kernel wait for all
+    /// processors.
     pub fn moved_to(self, cgroup: &Cgroup) -> Result<Placeholder> {
         Placeholder::born_in(Some(cgroup.fd()))
     }
@@ -149,7 +149,7 @@ pub fn start(
     Ok((Cgroup::adopt(mount, plan)?, placeholder))
 }
 
-/// For whom a unit is: for people the directory, and the mark by which it is known.
+/// The description of a unit: the directory, for people, and the mark that identifies it.
 fn description(mark: &Mark) -> String {
     unit_description(&format!("{}{}", mark.directory.display(), signature(&mark.token)))
 }

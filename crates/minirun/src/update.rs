@@ -68,7 +68,7 @@ fn change_limits(cgroup: &Cgroup, unit: Option<&UnitRecord>, knobs: &[Knob], dev
         Ok(())
     });
     let Err(error) = done else { return Ok(()) };
-    // Each of them, whatever becomes of the others. systemd rounds, so that the files come after its properties.
+    // Each of them, even if another one fails. systemd rounds values, so the files come after its properties.
     let undone = [
         former_devices.map_or(Ok(()), |former| cgroup.restore_devices(&former)).map_err(anyhow::Error::from),
         properties.map_or(Ok(()), |properties| properties.undo()),

@@ -1,6 +1,6 @@
-//! A container that the kernel's OOM killer ends is known as such by each monitor: containerd's shim for Docker, and conmon
-//! for Podman and CRI-O. Both wait for a change of `memory.events` in the cgroup of the container's first process, and look
-//! at `oom_kill` then, while systemd may already be removing the scope.
+//! Each monitor reports that the kernel's OOM killer has ended a container: containerd's shim for Docker, and conmon for
+//! Podman and CRI-O. Both wait for a change of `memory.events` in the cgroup of the container's first process, and then read
+//! `oom_kill`, while systemd can already be removing the scope.
 
 use std::fs;
 

@@ -134,7 +134,7 @@ fn another_cgroup_namespace_is_an_error_while_processes_may_live() {
     });
 }
 
-/// That a process is not in a /proc that shows others says nothing of the process.
+/// A process can be alive although another /proc does not show it.
 #[test]
 fn a_hidden_proc_is_an_error_while_processes_may_live() {
     may_fail_on(&[RUNC, CRUN], || {
@@ -208,7 +208,7 @@ fn empty(cgroup: &Path) {
     wait_until("an empty cgroup", || events().contains("populated 0"));
 }
 
-/// Others' processes are not signalled because they are where the container was.
+/// Processes of others in the container's former cgroup get no signal.
 #[test]
 fn the_commands_leave_the_cgroup_of_another_alone() {
     if !Runtime::from_env().is_minirun() {

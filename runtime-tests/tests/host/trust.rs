@@ -1,4 +1,4 @@
-//! State that others could have written is not believed, and nothing that stands in its place keeps a command waiting.
+//! State that other users can write is refused, and no file in its place blocks a command.
 
 use std::ffi::CString;
 use std::fs;
@@ -119,7 +119,7 @@ impl Drop for Stranger {
     }
 }
 
-/// The attack: root deletes what a user says is a container.
+/// The attack: root deletes a container that a user has forged.
 #[test]
 fn a_forged_record_makes_root_kill_remove_and_run_nothing() {
     if !Runtime::from_env().is_minirun() {

@@ -1,5 +1,5 @@
-//! What other users of the host can reach of the files that minirun makes: nothing. A container's files can be set-user-id
-//! programs and devices of the image (CVE-2021-41091).
+//! Other users of the host cannot reach the files that minirun makes. A container's files can be set-user-id programs and
+//! devices of the image (CVE-2021-41091).
 
 use std::fs;
 use std::os::unix::process::CommandExt;

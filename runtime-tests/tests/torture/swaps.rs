@@ -1,4 +1,4 @@
-//! Somebody who can rename directories of the root file system does so at every system call of a call: the call fails and
+//! Another process renames directories of the root file system at every system call of a command: the command fails and
 //! leaves nothing, or the container is confined as configured.
 
 use std::fs;

@@ -52,7 +52,8 @@ pub(super) fn resolve(root: BorrowedFd<'_>, names: &[&[u8]], depth: usize) -> Re
     Ok(done)
 }
 
-/// Which name of a path is the first link; those before `start` are none. Directories come before it, so it is found by halves.
+/// Returns the index of the first name that is a link; those before `start` are not links. Only directories come before it,
+/// so a binary search finds it.
 fn first_link(root: BorrowedFd<'_>, names: &[Vec<u8>], start: usize) -> Result<Option<usize>> {
     let open = |count: usize| open_path(root, &names[..count].join(&b'/'), libc::O_PATH | libc::O_DIRECTORY);
     let opens = |count: usize| match open(count) {

@@ -90,7 +90,7 @@ fn enter(init: &OwnedFd, user_namespace: bool) -> Result<OwnedFd> {
 /// A directory of each layer is open for each directory on the way to a file.
 fn more_descriptors() {
     const NUMBER: u32 = libc::RLIMIT_NOFILE as u32;
-    // accepts: any error; with fewer descriptors it may fail later, and says it.
+    // accepts: any error; with fewer descriptors a later step can fail, with its own message.
     if let Ok((_, most)) = sys::prlimit(0, NUMBER, None) {
         // accepts: as above.
         let _fewer = sys::prlimit(0, NUMBER, Some((most, most)));

@@ -67,7 +67,7 @@ impl BundleRecord {
         })
     }
 
-    /// Whether the bundle still says so. One that cannot be read counts as there: its layers are kept.
+    /// Whether the bundle still has this record. One that cannot be read counts as a yes: its layers are kept.
     fn is_there(&self) -> bool {
         match BundleRecord::read(&self.bundle) {
             Ok(there) => there == *self,

@@ -50,7 +50,7 @@ impl Store {
                 Ok(file)
             });
             match made {
-                // Somebody who removes rubbish came between.
+                // Another process has removed it as a leftover.
                 Err(Errno::ENOENT) => {}
                 answer => {
                     let file = answer.doing(doing)?;

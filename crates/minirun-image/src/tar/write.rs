@@ -8,7 +8,7 @@ use super::pax::MOST_ATTRIBUTES;
 use super::{Entry, Kind, MOST_EXTENSION, sparse};
 use crate::error::{Doing as _, ImageError, Result};
 
-/// The name of a sparse file for those who do not know the record with its own.
+/// The name of a sparse file for readers that ignore the record with the real one.
 const SPARSE_PATH: &[u8] = b"GNUSparseFile.0/file";
 /// How many bytes of a file are read at a time.
 const CHUNK: usize = 256 << 10;
@@ -66,7 +66,7 @@ impl<W: Write> Writer<W> {
         match entry.parts {
             None => self.block(entry, letter(entry.kind)),
             Some(_) => {
-                // Who does not know sparse files unpacks the map and the parts under this name.
+                // A reader without support for sparse files unpacks the map and the parts under this name.
                 let path = SPARSE_PATH.to_vec();
                 self.block(&Entry { path, size, parts: None, ..entry.clone() }, letter(entry.kind))?;
                 self.out.write_all(&map).doing(|| "write the archive")

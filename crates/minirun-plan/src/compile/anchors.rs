@@ -11,7 +11,7 @@ use crate::{InRoot, MountPoint, Op, PointKind, Source, Step};
 /// The kernel takes no longer path (`PATH_MAX`): the step fails, and where it starts from does not matter.
 const LONGEST: usize = 4096;
 
-/// Tells the mount of each path in these steps, and adds the steps that verify mounts; returns how many mounts are made.
+/// Sets the mount of each path in these steps, and adds the steps that verify mounts; returns the number of mounts.
 pub(super) fn anchors(steps: &mut Vec<Step>) -> usize {
     let mut mounts = Mounts::default();
     for step in steps.iter_mut() {

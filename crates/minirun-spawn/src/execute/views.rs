@@ -33,8 +33,8 @@ fn is_absence(fault: Fault) -> bool {
 }
 
 impl Executor<'_> {
-    /// Opens a path that need not be there. Below a mount that init made, only that mount can say so. Elsewhere in the root
-    /// whoever can rename its files may hide a path, but only one of those files.
+    /// Opens a path that need not exist. Below a mount that init made, only that mount can say that it is missing. Elsewhere
+    /// a process that can rename files of the root can hide a path, but only to those files.
     fn open_if_there(&self, path: &InRoot) -> Result<Option<OwnedFd>, Fault> {
         match self.open_in_root(path) {
             Ok(fd) => Ok(Some(fd)),

@@ -127,8 +127,8 @@ pub fn attempt(birth: Birth<'_>, work: impl FnOnce() -> Result<(), Fault>) -> An
     hear(&ours, pid).and_then(|()| mapped.clone()).map_err(|failure| mapped.err().unwrap_or(failure))
 }
 
-/// Does this with each of many things, and returns what failed with its index: in one child as long as nothing fails, for
-/// namespaces cost more than most of what is tried in them.
+/// Tries each item, and returns the failures with their index. One child tries all until one fails, because new namespaces
+/// cost more than most trials.
 pub fn attempt_all<T>(birth: Birth<'_>, all: &[T], work: impl Fn(&T) -> Result<(), Fault>) -> Vec<(usize, Failure)> {
     let (mut failures, mut start) = (Vec::new(), 0);
     while start < all.len() {

@@ -460,7 +460,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Is something mounted on this path of the host?
+    /// Whether something is mounted on this path of the host.
     fn is_mount_point(&self, host: &Path) -> bool {
         let mounts = self.host_mounts.get_or_init(|| {
             let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
