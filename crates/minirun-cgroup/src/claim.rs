@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use minirun_sys::{Errno, create_xattr, get_xattr};
+use minirun_sys::{Errno, create_xattr, fstat, get_xattr};
 
 use crate::{Cgroup, CgroupError, Result};
 
@@ -44,25 +44,37 @@ pub fn random_token() -> minirun_sys::Result<String> {
 }
 
 impl Cgroup {
-    /// Marks the cgroup as this container's, unless it is another's.
+    /// Marks the cgroup as this container's, unless it is another's. Returns its inode number if the mark is one that the
+    /// container can change where it owns the cgroup; the kernel does not use the number again.
     ///
     /// # Errors
     ///
     /// It is another's, or the attribute cannot be set.
-    pub fn claim(&self, mark: &Mark) -> Result<()> {
+    pub fn claim(&self, mark: &Mark) -> Result<Option<u64>> {
         let text = mark.text();
         let create = |name: &CStr| create_xattr(self.dir.as_fd(), name, text.as_bytes());
         let marked = create(TRUSTED);
-        match if marked == Err(Errno::EPERM) { create(NAME) } else { marked } {
-            Ok(()) => Ok(()),
+        let changeable = marked == Err(Errno::EPERM);
+        match if changeable { create(NAME) } else { marked } {
+            Ok(()) => Ok(if changeable { Some(self.inode()?) } else { None }),
             Err(Errno::EEXIST) => match self.mark()? {
                 Some(other) if other.token != mark.token => {
                     Err(self.belongs_to(&other).hint("each container needs a linux.cgroupsPath of its own"))
                 }
-                _ => Ok(()),
+                _ => Ok(if changeable { Some(self.inode()?) } else { None }),
             },
             Err(errno) => Err(CgroupError::new("mark", self.path(), errno)),
         }
+    }
+
+    /// Its inode number.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not tell.
+    pub fn inode(&self) -> Result<u64> {
+        let stat = fstat(self.dir.as_fd()).map_err(|errno| CgroupError::new("stat", self.path(), errno))?;
+        Ok(stat.st_ino)
     }
 
     /// Whose it is, if it is marked.

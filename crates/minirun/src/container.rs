@@ -65,6 +65,9 @@ pub struct CgroupRecord {
     /// The name of the cgroup in it that holds the container's processes; none when they are in the container's own.
     #[serde(default)]
     pub leaf: Option<String>,
+    /// Its inode number, where the container can change the mark.
+    #[serde(default)]
+    pub inode: Option<u64>,
 }
 
 impl CgroupRecord {
@@ -173,9 +176,12 @@ impl Record {
         let Some(known) = &self.cgroup else { return Ok(Home::None) };
         let Some(hierarchy) = Hierarchy::find(&known.place())? else { return Ok(Home::Elsewhere) };
         let Some(cgroup) = hierarchy.open(&known.path)? else { return Ok(Home::Gone(hierarchy)) };
+        if known.inode == Some(cgroup.inode()?) {
+            return Ok(Home::Own(cgroup));
+        }
         match cgroup.mark()? {
             Some(mark) if mark.token == self.mark && !self.mark.is_empty() => Ok(Home::Own(cgroup)),
-            // A container that owns its cgroup can take a mark away where that is not a trusted attribute.
+            // A mark can get lost.
             None if self.holds_init(&cgroup)? => Ok(Home::Own(cgroup)),
             mark => Ok(Home::Foreign(hierarchy, cgroup, mark)),
         }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::report::describe;
 use anyhow::{Context, Result, anyhow, bail};
-use minirun_cgroup::{Cgroup, Mark, Place};
+use minirun_cgroup::{Cgroup, Place};
 use minirun_plan::{Hook, Knob, ResctrlPlan};
 use minirun_spawn::resctrl::MadeGroups;
 use minirun_spawn::{Attendant, Extras, Gate, Init, Part, SpawnError, StartError, Watcher, ask_to_start, spawn};
@@ -121,7 +121,7 @@ fn first_record(id: &str, ready: &Ready, pid_file: Option<PathBuf>) -> Result<Re
             let made = if unit.is_some() { None } else { Cgroup::first_missing(&mount, &path)? };
             let leaf = ready.plan.cgroup.leaf.as_ref().map(|leaf| leaf.name.to_owned());
             let root = Place::of(&mount)?.root;
-            Some(CgroupRecord { mount, root, path, made, leaf })
+            Some(CgroupRecord { mount, root, path, made, leaf, inode: None })
         }
     };
     Ok(Record {
@@ -171,7 +171,7 @@ fn carry_out(
         }
     }
     make_groups(entry, record, ready)?;
-    let (cgroup, placeholder) = make_cgroup(mark_of(entry, record), ready, manager)?.unzip();
+    let (cgroup, placeholder) = make_cgroup(entry, record, ready, manager)?.unzip();
     let placeholder = placeholder.flatten();
     let mut held = cgroup.iter().flat_map(Cgroup::descriptors).chain([entry.fd()]).collect::<Vec<_>>();
     held.extend(placeholder.as_ref().map(Placeholder::word));
@@ -194,11 +194,14 @@ fn carry_out(
 }
 
 /// The container's cgroup with its limits, if it gets one; and what is in it where systemd has made it.
-fn make_cgroup(mark: Mark, ready: &Ready, manager: Option<Manager>) -> Result<Option<(Cgroup, Option<Placeholder>)>> {
-    let plan = &ready.plan.cgroup;
-    if plan.is_none() {
-        return Ok(None);
-    }
+fn make_cgroup(
+    entry: &Entry,
+    record: &mut Record,
+    ready: &Ready,
+    manager: Option<Manager>,
+) -> Result<Option<(Cgroup, Option<Placeholder>)>> {
+    let (plan, mark) = (&ready.plan.cgroup, mark_of(entry, record));
+    let Some(known) = &mut record.cgroup else { return Ok(None) };
     let (cgroup, placeholder) = {
         let _make = doing("cgroup", || plan.path.display().to_string(), plan.origin.as_str());
         let (mut cgroup, mut placeholder) = match plan.unit.as_ref().zip(manager) {
@@ -208,7 +211,7 @@ fn make_cgroup(mark: Mark, ready: &Ready, manager: Option<Manager>) -> Result<Op
                 (cgroup, Some(placeholder))
             }
         };
-        cgroup.claim(&mark)?;
+        known.inode = cgroup.claim(&mark)?;
         if let Some(leaf) = &plan.leaf {
             cgroup.make_leaf(leaf.name)?;
             // A cgroup that has processes hands down no controllers, and a scope without one is at its end.

@@ -101,7 +101,14 @@ fn reconstructed(entry: &Entry, id: &str) -> Result<Record> {
         None => facts::default_cgroup(&mount, id)?.ok(),
     };
     let place = Place::of(&mount.path)?;
-    let cgroup = path.map(|path| CgroupRecord { mount: place.mount, root: place.root, path, made: None, leaf: None });
+    let cgroup = path.map(|path| CgroupRecord {
+        mount: place.mount,
+        root: place.root,
+        path,
+        made: None,
+        leaf: None,
+        inode: None,
+    });
     let resctrl = groups_of(linux.as_ref(), id)?;
     let mark = entry.read_mark()?.unwrap_or_default();
     Ok(Record { id: id.to_owned(), mark, reconstructed: true, cgroup, unit, resctrl, ..Record::default() })

@@ -1,6 +1,8 @@
 //! With a cgroup that was delegated to the user, and without any.
 
-use runtime_tests::{Delegated, fails_on, is_excused};
+use std::process::Command;
+
+use runtime_tests::{Delegated, Runtime, fails_on, is_excused};
 use serde_json::json;
 
 use super::{CRUN, RUNC, mine, running};
@@ -24,6 +26,33 @@ fn a_delegated_cgroup_is_used() {
     container.call(&["delete", "-f"], &[]).success();
     container.bundle().assert_nothing_left();
     assert!(!cgroup.exists());
+}
+
+/// The container's root owns the cgroup, and may write what it likes on it.
+#[test]
+fn a_container_that_changes_the_mark_of_its_cgroup_can_be_killed_and_deleted() {
+    if !Runtime::from_env().is_minirun() {
+        return;
+    }
+    for value in [Some("x"), Some(&"y".repeat(10_000)), None] {
+        let delegated = Delegated::new("mark");
+        let container = running(delegated.bundle());
+        container.exec(&["-d"], &["/bin/sleep", "1000"]).success();
+        let cgroup = container.cgroup();
+        let mut change = Command::new("setfattr");
+        match value {
+            Some(value) => change.args(["-n", "user.minirun", "-v", value]),
+            None => change.args(["-x", "user.minirun"]),
+        };
+        assert!(change.arg(&cgroup).status().unwrap().success());
+        container.call(&["pause"], &[]).success();
+        container.call(&["resume"], &[]).success();
+        container.kill("KILL");
+        container.wait_for("stopped");
+        container.call(&["delete", "-f"], &[]).success();
+        container.bundle().assert_nothing_left();
+        assert!(!cgroup.exists());
+    }
 }
 
 /// Out of a limit nobody is let: what is executed is born in the container's cgroup, or not at all.
