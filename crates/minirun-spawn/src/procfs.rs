@@ -2,7 +2,7 @@
 //! that opens it.
 //!
 //! So a process must enter that namespace, where others can trace it. It has no rights: it is in a user namespace of its
-//! own, with an empty root and one descriptor. It opens a context of procfs, sends it out and ends. A mount of the context
+//! own, with an empty root, one descriptor and a filter of its calls. It opens a context of procfs, sends it out and ends. A mount of the context
 //! requires the rights of init, which stays outside.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -17,6 +17,45 @@ use crate::wire::{Call, Fault, In};
 const NOT_MADE: Fault = Fault::check(
     "a procfs of the joined pid namespace could not be made (before Linux 6.17 this requires user namespaces: see /proc/sys/user)",
 );
+
+/// The calls that are left to it: those who trace its child could have it make any, and no filter of a container applies to it.
+const CALLS: [libc::c_long; 9] = [
+    libc::SYS_read,
+    libc::SYS_close,
+    // A build with assertions asks whether a descriptor is open before it is closed.
+    libc::SYS_fcntl,
+    libc::SYS_clone3,
+    libc::SYS_wait4,
+    libc::SYS_fsopen,
+    libc::SYS_sendmsg,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// The native architecture (`AUDIT_ARCH_*`): another has other numbers.
+const ARCHITECTURE: u64 = if cfg!(target_arch = "aarch64") { 0xc000_00b7 } else { 0xc000_003e };
+
+/// Lets those calls through, and ends who makes another (seccomp(2)).
+const FILTER: [u64; CALLS.len() + 6] = {
+    const fn instruction(code: u64, (yes, no): (u64, u64), value: u64) -> u64 {
+        code | yes << 16 | no << 24 | value << 32
+    }
+    const LOAD: u64 = 0x20;
+    const JUMP_EQUAL: u64 = 0x15;
+    const RETURN: u64 = 0x06;
+    const END: u64 = instruction(RETURN, (0, 0), libc::SECCOMP_RET_KILL_PROCESS as u64);
+    let mut program = [END; CALLS.len() + 6];
+    program[0] = instruction(LOAD, (0, 0), 4);
+    program[1] = instruction(JUMP_EQUAL, (1, 0), ARCHITECTURE);
+    program[3] = instruction(LOAD, (0, 0), 0);
+    let mut i = 0;
+    while i < CALLS.len() {
+        program[4 + i] = instruction(JUMP_EQUAL, ((CALLS.len() - i) as u64, 0), CALLS[i] as u64);
+        i += 1;
+    }
+    program[CALLS.len() + 5] = instruction(RETURN, (0, 0), libc::SECCOMP_RET_ALLOW as u64);
+    program
+};
 
 /// A process outside of the pid namespace that has one made in there when it is asked to.
 #[derive(Debug)]
@@ -63,6 +102,7 @@ fn serve(channel: BorrowedFd<'_>, namespaces: [Option<(BorrowedFd<'_>, libc::c_i
         if !ready {
             leave_everything(namespaces)?;
             close_all_but([channel.as_raw_fd(), -1, -1])?;
+            sys::seccomp_set_filter(0, &FILTER).in_call(Call::Seccomp)?;
             ready = true;
         }
         match sys::clone3(Clone::default()).in_call(Call::Clone)? {
@@ -109,4 +149,29 @@ fn close_all_but(mut kept: [RawFd; 3]) -> Result<(), Fault> {
         first = fd + 1;
     }
     sys::close_range(first, RawFd::MAX).in_call(Call::CloseRange)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes a call in a child under the filter, and returns the child's status word.
+    fn status_after(call: impl FnOnce()) -> i32 {
+        match sys::clone3(Clone::default()).unwrap() {
+            Forked::Child => {
+                sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).unwrap();
+                sys::seccomp_set_filter(0, &FILTER).unwrap();
+                call();
+                sys::exit(7)
+            }
+            Forked::Parent { pid, .. } => sys::wait(pid).unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_filter_leaves_its_own_calls_alone() {
+        assert_eq!(status_after(|| drop(sys::fsopen(c"proc"))), 7 << 8);
+        assert_eq!(status_after(|| drop(sys::unshare(libc::CLONE_NEWNS))) & 0x7f, libc::SIGSYS);
+        assert_eq!(status_after(|| drop(sys::open(c"/", libc::O_PATH))) & 0x7f, libc::SIGSYS);
+    }
 }
