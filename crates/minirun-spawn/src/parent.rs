@@ -242,7 +242,7 @@ impl Init {
     /// From the clone to the record that says "created".
     fn raise(&mut self, plan: &Plan, attendant: &mut dyn Attendant, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
         if plan.namespaces.entered_by_init() {
-            self.await_namespaces(plan)?;
+            self.await_namespaces(plan, attendant)?;
         }
         let late = |step: &HostStep| plan.namespaces.enters_pid_namespace() && !step.op.is_inherited();
         self.do_host_steps(plan, attendant, moved, |step| !late(step))?;
@@ -287,10 +287,8 @@ impl Init {
     }
 
     /// Waits until init is in the namespaces that it enters itself.
-    fn await_namespaces(&mut self, plan: &Plan) -> Result<(), SpawnError> {
-        match receive(self.channel.as_fd())
-            .map_err(|errno| Doing::internal("read from init").failed("recvmsg", errno))?
-        {
+    fn await_namespaces(&mut self, plan: &Plan, attendant: &mut dyn Attendant) -> Result<(), SpawnError> {
+        match self.receive(attendant)? {
             Some((Record { kind: Kind::Hello, .. }, sender)) => self.is_succeeded_by(sender).map(drop),
             other => Err(not_entered(plan, other.as_ref().map(|(record, _)| record))),
         }

@@ -94,6 +94,34 @@ fn a_creation_that_is_asked_to_end_is_undone() {
     });
 }
 
+/// Also before init has answered for the first time, which it does from the namespaces that it enters itself.
+#[test]
+fn a_creation_in_a_frozen_cgroup_ends_when_it_is_asked_to() {
+    may_fail_on(&[("runc", "1.1 waits"), ("crun", "1.8.1 waits")], || {
+        let first = Bundle::base().probe("pause").create();
+        let parent = first.cgroup().with_file_name(format!("frozen-{}", std::process::id()));
+        std::fs::create_dir(&parent).unwrap();
+        std::fs::write(parent.join("cgroup.freeze"), "1").unwrap();
+        for path in [None, Some(format!("/proc/{}/ns/pid", first.pid()))] {
+            let cgroup = parent.join("c");
+            let bundle = Bundle::base().with(|config| {
+                let path = cgroup.strip_prefix("/sys/fs/cgroup").unwrap();
+                config["linux"]["cgroupsPath"] = format!("/{}", path.display()).into();
+            });
+            let bundle = match path {
+                Some(path) => bundle.namespace("pid", Some(json!({"type": "pid", "path": path}))),
+                None => bundle,
+            };
+            let call = Running::start(&mut bundle.command_for("create", &[]), bundle.home());
+            let procs = cgroup.join("cgroup.procs");
+            wait_until("the process", || std::fs::read_to_string(&procs).is_ok_and(|pids| !pids.is_empty()));
+            ended_by(call, Signal::SIGTERM);
+            bundle.assert_nothing_left();
+        }
+        std::fs::remove_dir(&parent).unwrap();
+    });
+}
+
 /// Before there is a program to pass signals on to.
 #[test]
 fn run_ends_when_it_is_asked_to_while_the_container_starts() {
