@@ -36,5 +36,5 @@ pub use problem::{Problem, Problems};
 pub use scheduling::{IoPriority, MemoryPolicy, NumberSet, Scheduler};
 pub use show::Line;
 pub use spec::Spec;
-pub use trust::distrust;
+pub use trust::{distrust, distrust_way};
 pub use unit::{Property, UnitPlan, Value};

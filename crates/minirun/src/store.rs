@@ -80,16 +80,7 @@ impl Store {
     /// The state directory, if it is there. One that others can write is refused: a record tells whom root kills, and which
     /// programs it runs.
     fn open(&self) -> Result<Option<OwnedFd>> {
-        let context = || format!("open state directory {}", self.root.display());
-        let path = CString::new(self.root.as_os_str().as_encoded_bytes()).with_context(context)?;
-        match sys::open(&path, libc::O_PATH | libc::O_DIRECTORY) {
-            Ok(root) => {
-                files::trust(root.as_fd()).with_context(|| format!("state directory {}", self.root.display()))?;
-                Ok(Some(root))
-            }
-            Err(sys::Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(errno).with_context(context),
-        }
+        files::open_root(&self.root).with_context(|| format!("state directory {}", self.root.display()))
     }
 
     /// The directory of a container, if it is there.

@@ -63,6 +63,42 @@ fn a_state_directory_of_another_user_is_refused() {
     });
 }
 
+/// Files that belong to root are everywhere: root of a container makes them too.
+#[test]
+fn a_state_directory_that_others_can_exchange_is_refused() {
+    may_fail_on(&PEERS, || {
+        let container = paused();
+        let (bundle, root) = (container.bundle(), container.bundle().state_root());
+        let (homes, links) = (bundle.home().join("homes"), bundle.home().join("links"));
+        for directory in [&homes, &links] {
+            fs::create_dir(directory).unwrap();
+        }
+        symlink(&root, homes.join("state")).unwrap();
+        symlink(homes.join("state"), links.join("state")).unwrap();
+        let call = |at: &Path, command: &str| {
+            let mut words = Command::new(bundle.runtime().command(&root).get_program());
+            bundle.finish(words.arg("--root").arg(at).args([command, bundle.id()]))
+        };
+        for at in [&homes, &links] {
+            call(&at.join("state"), "state").success();
+        }
+        chown(&homes, Some(User::id()), None).unwrap();
+        for at in [&homes, &links] {
+            let message = call(&at.join("state"), "state").failure();
+            assert!(message.contains(&format!("{}: it belongs to user {}", homes.display(), User::id())), "{message}");
+        }
+        chown(&homes, Some(0), None).unwrap();
+        set_mode(&homes, 0o777);
+        let message = call(&links.join("state"), "state").failure();
+        assert!(message.contains("its mode 0777"), "{message}");
+        // The owner of a link can have it lead to any directory.
+        set_mode(&homes, 0o1777);
+        call(&links.join("state"), "state").success();
+        std::os::unix::fs::lchown(homes.join("state"), Some(User::id()), None).unwrap();
+        call(&links.join("state"), "state").failure();
+    });
+}
+
 #[test]
 fn a_state_directory_that_others_can_write_is_refused() {
     may_fail_on(&PEERS, || {

@@ -106,7 +106,9 @@ fn root_brings_no_groups_into_a_namespace_that_denies_them() {
         bundle.finish(&mut command)
     };
     fails_on(&[(RUNC, "1.1 keeps the caller's groups"), (CRUN, "1.8.1 keeps the caller's groups")], || {
-        let state = bundle.state_root();
+        // One below a directory of the user's is refused.
+        let roots = Bundle::base();
+        let state = roots.state_root();
         let words =
             ["--root", state.to_str().unwrap(), "run", "--bundle", bundle.path().to_str().unwrap(), bundle.id()]
                 .map(str::to_owned);
@@ -123,6 +125,7 @@ fn root_brings_no_groups_into_a_namespace_that_denies_them() {
         let give_to = |owner: u32| {
             let status = std::process::Command::new("chown").args(["-R", &owner.to_string()]).arg(&state).status();
             assert!(status.unwrap().success());
+            std::os::unix::fs::chown(state.parent().unwrap(), Some(owner), None).unwrap();
         };
         give_to(0);
         let seen = call(&words).success();
