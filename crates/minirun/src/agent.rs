@@ -1,8 +1,9 @@
 //! The seccomp agent: who answers for the calls that a profile wants somebody to be notified about.
 
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use minirun_sys as sys;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,9 @@ impl Filtered<'_> {
         let text = self.entry.read_config()?;
         let Spec { linux: Linux { seccomp } } = serde_json::from_slice(&text).context("the container's config.json")?;
         let listener = sys::pidfd_getfd(self.pidfd, number).context("take over the listener: pidfd_getfd")?;
+        if !is_listener(listener.as_fd())? {
+            bail!("what the process has sent is not the listener of a seccomp filter");
+        }
         let init = self.record.init.map_or(self.pid, |init| init.pid);
         let state = serde_json::to_vec(&ContainerProcessState {
             oci_version: SPEC_VERSION,
@@ -79,5 +83,26 @@ impl Filtered<'_> {
         // One state for a connection, which ends with it.
         let agent = connect_to(path.into())?;
         sys::send_fd(agent.as_fd(), listener.as_fd(), &state).with_context(|| format!("send to {path}"))
+    }
+}
+
+/// Those who trace the process may name any of its descriptors, and an agent makes calls on what it gets.
+fn is_listener(fd: BorrowedFd<'_>) -> Result<bool> {
+    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let target = std::fs::read_link(&link).with_context(|| format!("read {link}"))?;
+    Ok(target == Path::new("anon_inode:seccomp notify"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    #[test]
+    fn other_descriptors_are_no_listeners() {
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        for fd in [socket.as_fd(), file.as_fd()] {
+            assert!(!super::is_listener(fd).unwrap());
+        }
     }
 }
