@@ -21,7 +21,7 @@ use crate::schema::{Kind, Member, members, parent, pointer};
 
 /// The growth of the input, and the growth of the work that still counts as linear: sorting and caches cost a little more.
 const GROWTH: usize = 8;
-const MOST: f64 = 14.0;
+const MOST: f64 = 24.0;
 
 /// A way to fill a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +104,7 @@ fn least(work: &dyn Fn() -> Duration) -> Duration {
 /// input costs.
 fn check(name: &str, at: &dyn Fn(usize) -> Duration, base: Duration, count: usize) -> Result<(), String> {
     let mut seen = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..5 {
         let [few, many] = [count, count * GROWTH].map(|count| least(&|| at(count)).saturating_sub(base));
         // Below that the clock and the caches count for more than the input does.
         let factor = many.as_secs_f64() / few.max(Duration::from_micros(1500)).as_secs_f64();
