@@ -425,7 +425,12 @@ pub fn delete_same(store: &Store, record: &Record) -> Result<()> {
     // Asked twice, as with masks: one wrong ENOENT would leave everything behind with status 0.
     let entry = store.find(&record.id)?.map_or_else(|| store.find(&record.id), |entry| Ok(Some(entry)))?;
     let Some(entry) = entry else { return Ok(()) };
-    let now = Record::parse(&entry.read_record()?.unwrap_or_default())?;
+    let now = match entry.read_record()? {
+        Some(text) => Record::parse(&text)?,
+        // The mark says as well whose directory this is.
+        None if entry.read_mark()?.as_ref() == Some(&record.mark) => record.clone(),
+        None => return Ok(()),
+    };
     if now.init == record.init { remove_traces(entry, &now, None) } else { Ok(()) }
 }
 
