@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use minirun_sys as sys;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::SPEC_VERSION;
 use crate::container::{Record, Status};
+use crate::features::SPEC_VERSION;
 use crate::hooks::State;
 use crate::report::describe;
 use crate::store::Entry;

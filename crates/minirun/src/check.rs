@@ -4,10 +4,6 @@
 //! each row is the answer to a trial, made in a child process whose namespaces and mounts end with it. Nothing stays.
 //!
 //! accepts: any error in a look at the host; `check` advises, and enforces nothing.
-//!
-//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
-//!
-//! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 mod bundle;
 mod cgroups;
@@ -19,14 +15,14 @@ mod processes;
 mod trial;
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use minirun_sys::Errno;
 use serde::Serialize;
 
-use crate::cli::Call;
+use crate::options::{PlanOptions, Runtime};
 use crate::report::printable;
 
 /// What helps where only a user namespace gives the right to something.
@@ -125,18 +121,17 @@ impl Row {
 }
 
 /// `minirun check`: success when a default bundle, or the named one, can run.
-pub fn check(call: &Call) -> Result<ExitCode> {
+pub fn check(runtime: &Runtime, plan: Option<&PlanOptions>, json: bool) -> Result<ExitCode> {
     // Not to be interrupted while there is a cgroup to be removed.
     crate::run::block_signals()?;
-    let place = call.args.first().map(PathBuf::from).or_else(|| call.path("bundle"));
-    let host = probe(call, place.as_deref());
-    let named = place.is_some();
-    let rows = match place {
-        Some(dir) => bundle::check(&dir, call, &host)?,
+    let host = probe(runtime, plan.map(|plan| plan.bundle.as_path()));
+    let named = plan.is_some();
+    let rows = match plan {
+        Some(plan) => bundle::check(runtime, plan, &host)?,
         None => host,
     };
     let runs = !rows.iter().any(Row::is_obstacle);
-    let text = match call.has("json") {
+    let text = match json {
         true => format!("{}\n", serde_json::to_string_pretty(&rows)?),
         false if named => of_bundle(&rows, runs),
         false => of_host(&rows, runs),
@@ -146,13 +141,13 @@ pub fn check(call: &Call) -> Result<ExitCode> {
 }
 
 /// Every probe of the host.
-fn probe(call: &Call, bundle: Option<&std::path::Path>) -> Vec<Row> {
+fn probe(runtime: &Runtime, bundle: Option<&Path>) -> Vec<Row> {
     let mut rows = namespaces::rows();
-    rows.extend(mounts::rows(call, bundle));
+    rows.extend(mounts::rows(runtime, bundle));
     rows.extend(cgroups::rows());
     rows.extend(processes::rows());
     rows.extend(confinement::rows());
-    rows.extend(files::rows(call));
+    rows.extend(files::rows(runtime));
     rows
 }
 

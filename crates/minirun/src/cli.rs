@@ -8,22 +8,24 @@
 mod command;
 mod completion;
 mod duration;
+mod globals;
 mod help;
+mod ids;
 mod man;
 mod option;
+mod size;
 mod table;
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use lexopt::{Arg, Parser};
 
 pub use command::Command;
-use command::Kind;
-pub use help::SPEC_VERSION;
-use option::GLOBALS;
+use command::{Kind, Opt};
+pub use globals::Globals;
+use option::{Given, Options as _};
 use table::COMMANDS;
 
 /// What the command line asks for.
@@ -43,12 +45,6 @@ pub struct Line {
     wrong: Option<anyhow::Error>,
 }
 
-/// Options that come before the command.
-#[derive(Debug, Default)]
-pub struct Globals {
-    given: Given,
-}
-
 /// A command with its options and arguments.
 #[derive(Debug)]
 pub struct Call {
@@ -59,110 +55,32 @@ pub struct Call {
     pub args: Vec<String>,
 }
 
-/// Options as they were given, in their order.
-#[derive(Debug, Default)]
-struct Given(Vec<(&'static str, Option<OsString>)>);
-
-impl Given {
-    fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(given, _)| *given == name)
-    }
-
-    fn last(&self, name: &str) -> Option<&OsString> {
-        self.0.iter().rev().find(|(given, _)| *given == name).and_then(|(_, value)| value.as_ref())
-    }
-}
-
-impl Globals {
-    /// The one who shall manage cgroups, in crun's words.
-    pub fn cgroup_manager(&self) -> &str {
-        match self.given.last("cgroup-manager").and_then(|value| value.to_str()) {
-            _ if self.has("systemd-cgroup") => "systemd",
-            Some(name) if !name.is_empty() => name,
-            _ => "cgroupfs",
-        }
-    }
-
-    /// Was this option given?
-    pub fn has(&self, name: &str) -> bool {
-        self.given.has(name)
-    }
-
-    /// Its value, as it was given.
-    pub fn value(&self, name: &str) -> Option<&OsStr> {
-        self.given.last(name).map(OsString::as_os_str)
-    }
-
-    /// Its value, as text.
-    pub fn text(&self, name: &str) -> Option<String> {
-        self.given.last(name).map(|value| value.to_string_lossy().into_owned())
-    }
-
-    /// Its value, as an absolute path: it counts from where the caller stands.
-    pub fn path(&self, name: &str) -> Option<PathBuf> {
-        absolute(self.given.last(name)?)
-    }
-}
-
 impl Call {
-    /// Was this option of the command given?
-    pub fn has(&self, name: &str) -> bool {
-        self.given.has(name)
+    /// Carries the command out.
+    pub fn run(&self) -> Result<ExitCode> {
+        (self.command.action.run)(self)
     }
-
-    /// Its value, as text.
-    pub fn text(&self, name: &str) -> Option<String> {
-        self.given.last(name).map(|value| value.to_string_lossy().into_owned())
-    }
-
-    /// Its values, of an option that may be given several times.
-    pub fn all(&self, name: &str) -> Vec<String> {
-        let given = self.given.0.iter().filter(|(given, _)| *given == name);
-        given.filter_map(|(_, value)| Some(value.as_ref()?.to_string_lossy().into_owned())).collect()
-    }
-
-    /// Its value, as an absolute path: it counts from where the caller stands.
-    pub fn path(&self, name: &str) -> Option<PathBuf> {
-        absolute(self.given.last(name)?)
-    }
-
-    /// Its value, as a number.
-    pub fn number(&self, name: &str) -> Result<Option<u32>> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let number = text.parse().with_context(|| format!("invalid value {text:?} for --{name}"))?;
-        Ok(Some(number))
-    }
-
-    /// Its value, as a duration.
-    pub fn duration(&self, name: &str) -> Result<Option<Duration>> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        duration::parse(&text).map(Some).with_context(|| format!("--{name}"))
-    }
-}
-
-fn absolute(value: &OsString) -> Option<PathBuf> {
-    // accepts: any error; without a working directory a relative path stays.
-    (!value.is_empty()).then(|| std::path::absolute(value).unwrap_or_else(|_| PathBuf::from(value)))
 }
 
 /// Reads the words after the program's name, up to the command's own. Messages about what follows can then go to the log,
 /// and so can one about an option before it: engines show of their runtime's messages only those in the log.
 pub fn read(words: impl Iterator<Item = OsString>) -> Result<Asked<Line>> {
     let mut rest = Parser::from_args(words);
-    let mut globals = Globals::default();
+    let mut given = Given::default();
     let mut wrong = None;
     loop {
         match next(&mut rest)? {
             None => return wrong.map_or_else(|| Ok(Asked::Text(help::overview())), Err),
             Some(Met::Argument(name)) => {
                 let name = name.to_string_lossy().into_owned();
+                let globals = Globals::read(&given)?;
                 return Ok(Asked::Todo(Line { globals, name, rest, wrong }));
             }
             Some(Met::Option(spelling, value)) => match spelling.as_str() {
                 "--help" | "-h" if wrong.is_none() => return Ok(Asked::Text(help::overview())),
                 "--version" | "-v" if wrong.is_none() => return Ok(Asked::Text(help::version())),
                 _ => {
-                    let taken = take_option(&mut rest, &spelling, value, None, &mut globals.given);
+                    let taken = take_option(&mut rest, &spelling, value, None, &mut given);
                     wrong = wrong.or(taken.err());
                 }
             },
@@ -198,21 +116,7 @@ impl Line {
             }
         }
         check_count(command, args.len())?;
-        match command.name {
-            "help" | "man" | "completion" => about(command.name, args.first().map(String::as_str)).map(Asked::Text),
-            _ => Ok(Asked::Todo(Call { globals: self.globals, command, given, args })),
-        }
-    }
-}
-
-/// Texts that are made from the table.
-fn about(what: &str, argument: Option<&str>) -> Result<String> {
-    match (what, argument) {
-        ("completion", shell) => completion::script(shell.unwrap_or_default()),
-        ("man", None) => Ok(man::overview()),
-        ("man", Some(name)) => Ok(man::of_command(find(name)?)),
-        (_, None) => Ok(help::overview()),
-        (_, Some(name)) => Ok(help::of_command(find(name)?)),
+        Ok(Asked::Todo(Call { globals: self.globals, command, given, args }))
     }
 }
 
@@ -262,7 +166,8 @@ fn next(parser: &mut Parser) -> Result<Option<Met>> {
 fn long_after_one_dash(word: &OsStr) -> Option<(&'static str, Option<OsString>)> {
     let text = word.to_str()?.strip_prefix('-').filter(|rest| rest.len() > 1)?;
     let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
-    let options = COMMANDS.iter().flat_map(|command| command.options).chain(GLOBALS).map(|option| option.long);
+    let options =
+        COMMANDS.iter().flat_map(|command| command.action.options).chain(Globals::ALL).map(|option| option.long);
     let known = options.chain(["help", "version"]).find(|known| *known == name)?;
     Some((known, value.map(OsString::from)))
 }
@@ -275,7 +180,7 @@ fn take_option(
     command: Option<&Command>,
     given: &mut Given,
 ) -> Result<()> {
-    let known = command.map_or(GLOBALS, |command| command.options);
+    let known: &[&Opt] = command.map_or(Globals::ALL, |command| command.action.options);
     let Some(option) = known.iter().find(|option| option.is(met)) else {
         let hint = command.map_or("minirun --help".to_owned(), |command| format!("minirun {} --help", command.name));
         match nearest(met, known.iter().map(|option| format!("--{}", option.long))) {

@@ -4,14 +4,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cli::Call;
 use crate::container::{Found, Status};
 use crate::lifecycle::{find, store};
-use crate::report::print;
+use crate::options::Runtime;
+use crate::report::{Format, print};
 
 /// `minirun pause`.
-pub fn pause(call: &Call) -> Result<()> {
-    let entry = find(call, &call.args[0])?;
+pub fn pause(runtime: &Runtime, id: &str) -> Result<()> {
+    let entry = find(runtime, id)?;
     let found = Found::locked(&entry)?;
     match found.status {
         Status::Created | Status::Running => Ok(found.record.need_cgroup("pause")?.freeze()?),
@@ -20,25 +20,21 @@ pub fn pause(call: &Call) -> Result<()> {
 }
 
 /// `minirun resume`. Without the lock: a command may hold it that waits for a frozen process.
-pub fn resume(call: &Call) -> Result<()> {
-    let id = &call.args[0];
-    let found = Found::peek(&store(call)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
+pub fn resume(runtime: &Runtime, id: &str) -> Result<()> {
+    let found = Found::peek(&store(runtime)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
     match found.status {
         Status::Paused => Ok(found.record.need_cgroup("resume")?.thaw()?),
         _ => bail!("container not paused"),
     }
 }
 
-/// `minirun ps`: the pids as JSON, or the lines of ps(1) that are about them.
-pub fn ps(call: &Call) -> Result<()> {
-    let format = call.text("format").unwrap_or_else(|| "table".to_owned());
-    let id = &call.args[0];
-    let found = Found::peek(&store(call)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
+/// `minirun ps`: the pids as JSON, or the lines of ps(1) that are about them, called with these options.
+pub fn ps(runtime: &Runtime, id: &str, format: Format, options: &[String]) -> Result<()> {
+    let found = Found::peek(&store(runtime)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
     let pids = found.record.pids()?;
-    match format.as_str() {
-        "json" => print(&format!("{}\n", serde_json::to_string(&pids)?)),
-        "table" => print(&table(&call.args[1..], &pids)?),
-        other => bail!("invalid format option: {other:?} (table and json are known)"),
+    match format {
+        Format::Json => print(&format!("{}\n", serde_json::to_string(&pids)?)),
+        Format::Table => print(&table(options, &pids)?),
     }
 }
 

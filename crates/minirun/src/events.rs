@@ -11,32 +11,31 @@ use minirun_cgroup::{Cgroup, OomWatch, Stats};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::cli::Call;
 use crate::container::Found;
 use crate::lifecycle::store;
+use crate::options::Runtime;
 use crate::process::Process;
 use crate::report::print;
 
-const INTERVAL: Duration = Duration::from_secs(5);
-
 /// How statistics are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub enum Format {
     /// runc's events, one a line.
     Json,
     /// An exposition each time, for Prometheus and its kin.
     OpenMetrics,
 }
 
-impl Format {
-    fn asked_for(call: &Call) -> Result<Format> {
-        match call.text("format").as_deref() {
-            None | Some("json") => Ok(Format::Json),
-            Some("openmetrics") => Ok(Format::OpenMetrics),
-            Some(other) => bail!("invalid format option: {other:?} (json and openmetrics are known)"),
-        }
-    }
+/// When statistics are written.
+#[derive(Debug, Clone, Copy)]
+pub enum When {
+    /// Once.
+    Now,
+    /// At intervals, and OOM kills as they happen.
+    Every(Duration),
+}
 
+impl Format {
     fn stats(self, id: &str, stats: &Stats) -> Result<String> {
         match self {
             Format::Json => json::stats(id, stats),
@@ -46,21 +45,17 @@ impl Format {
 }
 
 /// Carries out `minirun events`. Without the lock: it may go on for as long as the container.
-pub fn events(call: &Call) -> Result<()> {
-    let id = &call.args[0];
-    let format = Format::asked_for(call)?;
-    let interval = call.duration("interval")?.unwrap_or(INTERVAL);
-    if interval.is_zero() {
-        bail!("duration interval must be greater than 0");
-    }
-    let found = Found::peek(&store(call)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
+pub fn events(runtime: &Runtime, id: &str, format: Format, when: When) -> Result<()> {
+    let found = Found::peek(&store(runtime)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
     let Some(init) = found.init else { bail!("container with id {id} is not running") };
     let cgroup = found.record.need_cgroup("events")?;
-    if call.has("stats") {
-        let stats = cgroup.stats()?.context("the container's cgroup is gone")?;
-        return print(&format.stats(id, &stats)?);
+    match when {
+        When::Now => {
+            let stats = cgroup.stats()?.context("the container's cgroup is gone")?;
+            print(&format.stats(id, &stats)?)
+        }
+        When::Every(interval) => watch(id, &init, &cgroup, interval, format),
     }
-    watch(id, &init, &cgroup, interval, format)
 }
 
 /// Reports until the container's init has ended.

@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use minirun_cgroup::Cgroup;
-use minirun_plan::spec::{Capabilities, Process, Spec, User};
+use minirun_plan::spec::{Capabilities, Process, Spec};
 use minirun_plan::{ExecRequest, Plan, compile_exec};
 use minirun_spawn::{Container, Extras, Init, SpawnError, spawn_into};
 use minirun_sys as sys;
 use minirun_sys::Errno;
 
 use crate::agent::Filtered;
-use crate::cli::Call;
 use crate::container::{Found, Record, Status};
 use crate::lifecycle::find;
+use crate::options::{ExecOptions, Runtime, UserIds};
 use crate::pid_file;
 use crate::plan::preserved_fds;
 use crate::process::Identity;
@@ -28,27 +28,25 @@ use crate::{facts, run, seal, trace};
 const SYSTEMD: &str = "init.scope";
 
 /// Carries out `minirun exec`.
-pub fn exec(call: &Call) -> Result<ExitCode> {
+pub fn exec(runtime: &Runtime, mut options: ExecOptions) -> Result<ExitCode> {
     seal::seal()?;
-    let id = &call.args[0];
     // Before anything of our own is open.
-    let preserve_fds = preserved_fds(call)?.total;
-    let detached = call.has("detach");
-    let entry = find(call, id)?;
+    let preserve_fds = preserved_fds(options.preserve_fds)?.total;
+    let entry = find(runtime, &options.id)?;
     let found = Found::locked(&entry)?;
-    let cgroup = running_cgroup(call, &found)?;
-    let (spec, plan) = plan_of(call, (id, preserve_fds), &entry, &found.record)?;
+    let cgroup = running_cgroup(&options, &found)?;
+    let (spec, plan) = plan_of(&options, preserve_fds, &entry, &found.record)?;
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
-    let (console, terminal) = Console::of(call, terminal, detached)?.split();
-    let pidfd_socket = call.path("pidfd-socket").map(connect_to).transpose()?;
+    let (console, terminal) = Console::of(options.console_socket.take(), terminal, options.detach)?.split();
+    let pidfd_socket = options.pidfd_socket.take().map(connect_to).transpose()?;
     let mut steps = trace::Steps::of(&plan);
     run::block_signals()?;
-    let process = join(call, &plan, &found.record, cgroup, (console, &entry), &mut steps)?;
+    let process = join(options.cgroup.as_deref(), &plan, &found.record, cgroup, (console, &entry), &mut steps)?;
     if let Some(socket) = pidfd_socket {
         sys::send_fd(socket.as_fd(), process.pidfd.as_fd(), b"setns").context("send the pidfd")?;
     }
-    if let Some(path) = call.path("pid-file") {
-        pid_file::write(&path, id, process.pid)?;
+    if let Some(path) = &options.pid_file {
+        pid_file::write(path, &options.id, process.pid)?;
     }
     let terminal = terminal.as_ref().map(arrive).transpose()?;
     let (pid, pidfd) = (process.pid, process.pidfd.as_fd());
@@ -58,7 +56,7 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     if started.is_err() {
         // It can be stopped, and would continue later.
         process.kill();
-        if let Some(path) = call.path("pid-file") {
+        if let Some(path) = &options.pid_file {
             // The pid may be another's soon.
             // accepts: any error; the first failure is reported.
             let _kept = std::fs::remove_file(path);
@@ -67,7 +65,7 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
     started.context("exec failed: unable to start container process")?;
     trace::executed();
     drop(entry);
-    if detached {
+    if options.detach {
         return Ok(ExitCode::SUCCESS);
     }
     // accepts: no error: a guard.
@@ -79,7 +77,7 @@ pub fn exec(call: &Call) -> Result<ExitCode> {
 ///
 /// It is the one that init was born in, wherever init has moved itself to since; but beside an init that is a systemd, and
 /// ([`join`]) beside any init that has enabled controllers there, for then the kernel refuses.
-fn running_cgroup(call: &Call, found: &Found) -> Result<Option<Cgroup>> {
+fn running_cgroup(options: &ExecOptions, found: &Found) -> Result<Option<Cgroup>> {
     match found.status {
         // Init cannot be looked into before it is the container's program (CVE-2016-9962), but by root.
         Status::Created if facts::rootless()? => {
@@ -88,16 +86,16 @@ fn running_cgroup(call: &Call, found: &Found) -> Result<Option<Cgroup>> {
             )
         }
         Status::Created | Status::Running => {}
-        Status::Paused if call.has("ignore-paused") => {}
+        Status::Paused if options.ignore_paused => {}
         Status::Paused => bail!("cannot exec in a paused container (use --ignore-paused to override)"),
         Status::Stopped => bail!("cannot exec in a stopped container"),
         Status::Creating => bail!("cannot exec in a container in the creating state"),
     }
     let Some(known) = &found.record.cgroup else {
-        return if call.has("cgroup") { found.record.need_cgroup("exec --cgroup").map(Some) } else { Ok(None) };
+        return if options.cgroup.is_some() { found.record.need_cgroup("exec --cgroup").map(Some) } else { Ok(None) };
     };
-    match call.text("cgroup") {
-        Some(inner) => open_cgroup(&found.record, &known.of_processes().join(chosen_below(&inner)?)),
+    match &options.cgroup {
+        Some(inner) => open_cgroup(&found.record, &known.of_processes().join(chosen_below(inner)?)),
         None => {
             let init = found.record.init.context("the container has no init")?;
             let own = Path::new("/").join(known.of_processes());
@@ -122,22 +120,23 @@ fn chosen_below(text: &str) -> Result<&str> {
 }
 
 /// The container's configuration with the process that shall run in it, and what that takes.
-fn plan_of(call: &Call, (id, preserve_fds): (&str, u32), entry: &Entry, record: &Record) -> Result<(Spec, Plan)> {
+fn plan_of(options: &ExecOptions, preserve_fds: u32, entry: &Entry, record: &Record) -> Result<(Spec, Plan)> {
     let mut spec: Spec = minirun_plan::spec::read(&entry.read_config()?).context("the container's config.json")?;
-    match call.path("process") {
+    match &options.process {
         Some(path) => {
-            let text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+            let text = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
             let process: Process =
                 minirun_plan::spec::read(&text).with_context(|| format!("process in {}", path.display()))?;
             spec.process = Some(confined_as(process, spec.process.take()));
         }
-        None if call.args.len() < 2 => bail!("exec args cannot be empty"),
+        None if options.args.is_empty() => bail!("exec args cannot be empty"),
         None => {}
     }
     if let Some(process) = &mut spec.process {
-        adjust(call, process)?;
+        adjust(options, process)?;
     }
-    let request = ExecRequest { id, bundle: &record.bundle, preserve_fds, no_new_keyring: record.no_new_keyring };
+    let (id, bundle, no_new_keyring) = (options.id.as_str(), &record.bundle, record.no_new_keyring);
+    let request = ExecRequest { id, bundle, preserve_fds, no_new_keyring };
     let facts = facts::of_container(record.init.context("the container has no init")?.pid, &spec)?;
     let plan = compile_exec(&spec, &facts, &request).map_err(anyhow::Error::new)?;
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
@@ -155,66 +154,43 @@ fn confined_as(process: Process, own: Option<Process>) -> Process {
     }
 }
 
-/// What the command line says about the process.
-fn adjust(call: &Call, process: &mut Process) -> Result<()> {
-    if call.args.len() > 1 {
-        process.args = Some(call.args[1..].to_vec());
+/// What the options say about the process.
+fn adjust(options: &ExecOptions, process: &mut Process) -> Result<()> {
+    if !options.args.is_empty() {
+        process.args = Some(options.args.clone());
         process.terminal = false;
     }
-    process.terminal |= call.has("tty");
-    if let Some(cwd) = call.text("cwd") {
-        process.cwd = cwd;
+    process.terminal |= options.tty;
+    if let Some(cwd) = &options.cwd {
+        process.cwd.clone_from(cwd);
     }
-    process.env.get_or_insert_default().extend(call.all("env"));
-    if let Some(user) = call.text("user") {
-        process.user = user_of(&user, &process.user)?;
+    process.env.get_or_insert_default().extend(options.env.iter().cloned());
+    if let Some(UserIds { uid, gid }) = options.user {
+        (process.user.uid, process.user.gid) = (uid, gid.unwrap_or(process.user.gid));
     }
-    for gid in call.all("additional-gids") {
-        process.user.additional_gids.push(id_of(&gid).with_context(|| format!("--additional-gids {gid}"))?);
-    }
-    let added = call.all("cap");
-    if !added.is_empty() {
+    process.user.additional_gids.extend(&options.additional_gids);
+    if !options.capabilities.is_empty() {
         let sets = process.capabilities.get_or_insert_with(Capabilities::default);
         // Never the inheritable ones: a program without capabilities would pass them on (CVE-2022-29162). The ambient ones
         // only as far as they are inheritable already, which the compiler sees to.
         for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted, &mut sets.ambient] {
-            set.extend(added.iter().cloned());
+            set.extend(options.capabilities.iter().cloned());
         }
     }
-    process.no_new_privileges |= call.has("no-new-privs");
-    for (option, place) in [("apparmor", &mut process.apparmor_profile), ("process-label", &mut process.selinux_label)]
-    {
-        if let Some(value) = call.text(option) {
-            *place = Some(value);
+    process.no_new_privileges |= options.no_new_privs;
+    let confinement =
+        [(&options.apparmor, &mut process.apparmor_profile), (&options.process_label, &mut process.selinux_label)];
+    for (given, place) in confinement {
+        if given.is_some() {
+            place.clone_from(given);
         }
     }
     Ok(())
 }
 
-/// `UID[:GID]`.
-fn user_of(text: &str, former: &User) -> Result<User> {
-    let (uid, gid) = match text.split_once(':') {
-        Some((uid, gid)) => (uid, Some(gid)),
-        None => (text, None),
-    };
-    let uid = id_of(uid).with_context(|| format!("--user {text}"))?;
-    let gid = gid.map(id_of).transpose().with_context(|| format!("--user {text}"))?.unwrap_or(former.gid);
-    Ok(User { uid, gid, umask: former.umask, additional_gids: former.additional_gids.clone() })
-}
-
-/// A user or group id in plain decimal digits: a loose parser has made others root (CVE-2026-30892).
-fn id_of(text: &str) -> Result<u32> {
-    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let canonical = plain && (text == "0" || !text.starts_with('0'));
-    match text.parse::<u32>() {
-        Ok(id) if canonical && id != u32::MAX => Ok(id),
-        _ => bail!("{text:?} is not an id: decimal digits from 0 to 4294967294 are"),
-    }
-}
-
 /// Makes the process, born in this cgroup, or where that may not hold processes any more, beside init.
 fn join(
-    call: &Call,
+    chosen: Option<&str>,
     plan: &Plan,
     record: &Record,
     cgroup: Option<Cgroup>,
@@ -234,7 +210,7 @@ fn join(
     ) {
         // The container has handed controllers down to cgroups of its own, and lives in those; it may just have begun.
         Err(SpawnError::Failed(failure))
-            if failure.errno == Some(Errno::EBUSY) && failure.call == "clone3" && !call.has("cgroup") =>
+            if failure.errno == Some(Errno::EBUSY) && failure.call == "clone3" && chosen.is_none() =>
         {
             let (init, known) = record.init.zip(record.cgroup.as_ref()).context("the container has no init")?;
             let own = Path::new("/").join(known.of_processes());
@@ -270,21 +246,4 @@ fn container_of(record: &Record, plan: &Plan) -> Result<Container> {
     // After the root was opened: if the process is still that one, so was its root.
     let init = identity.open()?.context("cannot exec in a stopped container")?.into_fd();
     Ok(Container { init, root })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::id_of;
-
-    #[test]
-    fn ids_are_plain_decimal_numbers() {
-        for (text, id) in [("0", 0), ("1", 1), ("1000", 1000), ("4294967294", 4_294_967_294)] {
-            assert_eq!(id_of(text).unwrap(), id);
-        }
-        for text in
-            ["", "-1", "+1", "01", " 1", "1 ", "0x1", "1e3", "root", "4294967295", "4294967296", "99999999999999999999"]
-        {
-            id_of(text).unwrap_err();
-        }
-    }
 }

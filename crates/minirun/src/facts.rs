@@ -14,7 +14,7 @@ use minirun_plan::{HostFacts, HostNode, InRoot, NodeKind, Resctrl};
 use minirun_sys as sys;
 use minirun_sys::Forked;
 
-use crate::cli::Call;
+use crate::options::{CgroupManager, NoCgroup, Runtime};
 
 /// Whether the runtime is an ordinary user, or root of no more than a user namespace.
 ///
@@ -78,16 +78,21 @@ pub fn denies_setgroups(pid: &str) -> Result<bool> {
 
 /// What a plan of this configuration depends on. What nobody asks for is not looked up. `systemd` is the cgroup below which
 /// systemd makes those of containers, if it makes them.
-pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFacts, Option<CgroupMount>)> {
+pub fn probe(
+    runtime: &Runtime,
+    spec: &Spec,
+    no_pivot: bool,
+    systemd: Option<&Path>,
+) -> Result<(HostFacts, Option<CgroupMount>)> {
     let linux = spec.linux.as_ref();
     let mount = locate()?;
     let path = linux.and_then(|linux| linux.cgroups_path.as_deref());
-    let disabled = call.globals.cgroup_manager() == "disabled";
+    let disabled = runtime.cgroup_manager == CgroupManager::Disabled;
     let (cgroup_base, cgroup_denied) = match (systemd, path) {
         _ if disabled => (own_cgroup(mount.as_ref())?, Some("--cgroup-manager disabled".to_owned())),
         (Some(cgroup), _) => (cgroup.strip_prefix("/").unwrap_or(cgroup).to_owned(), None),
         (None, Some(path)) if path.starts_with('/') => (PathBuf::new(), None),
-        (None, path) => place_of_cgroups(mount.as_ref(), call, path.is_some_and(|path| !path.is_empty()))?,
+        (None, path) => place_of_cgroups(mount.as_ref(), runtime.no_cgroup, path.is_some_and(|path| !path.is_empty()))?,
     };
     let resources = linux.and_then(|linux| linux.resources.as_ref());
     let facts = of_limits(resources, mount.as_ref(), &cgroup_base, cgroup_denied.is_some())?;
@@ -97,7 +102,7 @@ pub fn probe(spec: &Spec, call: &Call, systemd: Option<&Path>) -> Result<(HostFa
     let joined_setgroups_denied = joined.is_some_and(|path| joined_denies_setgroups(path).unwrap_or(false));
     let labelled = linux.and_then(|linux| linux.mount_label.as_ref()).is_some_and(|label| !label.is_empty());
     let selinux = labelled && has_file_system("selinuxfs")?;
-    let kernel_views = match call.has("no-pivot") {
+    let kernel_views = match no_pivot {
         true => minirun_cgroup::whole_mounts_of(&["proc", "sysfs"])?,
         false => Vec::new(),
     };
@@ -146,13 +151,17 @@ fn nodes_for(spec: &Spec) -> Result<BTreeMap<String, HostNode>> {
 
 /// Below which cgroup containers get theirs, and why they get none where they may do without one: as in runc, if that is
 /// what `--rootless` says, or else for those who are not root of the host.
-fn place_of_cgroups(mount: Option<&CgroupMount>, call: &Call, asked: bool) -> Result<(PathBuf, Option<String>)> {
+fn place_of_cgroups(
+    mount: Option<&CgroupMount>,
+    no_cgroup: NoCgroup,
+    asked: bool,
+) -> Result<(PathBuf, Option<String>)> {
     let rootless = rootless()?;
     let may_lack = !asked
-        && match call.globals.text("rootless").as_deref() {
-            Some("true") => true,
-            Some("false") => false,
-            _ => rootless,
+        && match no_cgroup {
+            NoCgroup::Allowed => true,
+            NoCgroup::Refused => false,
+            NoCgroup::AllowedRootless => rootless,
         };
     let found = match mount {
         None => Err("no cgroup2 file system is mounted".to_owned()),

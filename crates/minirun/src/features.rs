@@ -4,8 +4,10 @@ use anyhow::Result;
 use minirun_plan::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS, known};
 use serde_json::json;
 
-use crate::cli::SPEC_VERSION;
 use crate::report::print;
+
+/// The newest version of the specification that is implemented.
+pub const SPEC_VERSION: &str = "1.3.0";
 
 /// Prints the document. It needs no privilege and looks at nothing.
 pub fn features() -> Result<()> {

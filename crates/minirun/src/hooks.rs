@@ -22,8 +22,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::Serialize;
 
-use crate::cli::SPEC_VERSION;
 use crate::container::{Record, Status};
+use crate::features::SPEC_VERSION;
 use crate::run;
 use crate::trace::{self, doing};
 

@@ -5,9 +5,7 @@ mod commit;
 mod frozen;
 mod listing;
 mod progress;
-mod resources;
 mod seccomp;
-mod settings;
 mod subject;
 
 use std::fs::{DirBuilder, File};
@@ -22,40 +20,50 @@ use minirun_image::{
     Image, Limits, Reference, Settings, Stack, Store, Stored, Upper, Volume, Wanted, Workers, check_place, convert,
 };
 
-use crate::cli::Call;
 use crate::facts::denies_setgroups;
 use crate::ids::Maps;
 use crate::removal::add_undo;
 use crate::store::has_runtime_directory;
 use crate::template;
 use progress::Bar;
-use seccomp::Seccomp;
 
 /// The directory of a bundle that only its owner can enter.
 pub const PRIVATE: &str = "private";
 
-pub use commit::commit;
-pub use listing::image;
+pub use commit::{CommitOptions, commit};
+pub use listing::{Action, image};
+pub use seccomp::Seccomp;
 pub use subject::diff;
 
+/// What `bundle` is asked for.
+pub struct BundleOptions {
+    pub image: Reference,
+    /// The directory of the bundle, which has no config.json yet.
+    pub dir: PathBuf,
+    /// The directory of the store; none for the default one.
+    pub store: Option<PathBuf>,
+    pub settings: Settings,
+    /// The user, by name or number; none for the image's.
+    pub user: Option<String>,
+    pub seccomp: Seccomp,
+    pub limits: Limits,
+    /// Whether to show on a terminal how far the unpacking is.
+    pub progress: bool,
+}
+
 /// Carries out `minirun bundle`.
-pub fn bundle(call: &Call) -> Result<()> {
-    let reference = Reference::parse(&call.args[0])?;
-    let dir = std::path::absolute(&call.args[1])?;
+pub fn bundle(options: BundleOptions) -> Result<()> {
+    let BundleOptions { image: reference, dir, store, settings, user: named, seccomp, limits, progress } = options;
     // accepts: any error; the file is made with O_EXCL.
     if dir.join("config.json").exists() {
         bail!("bundle {} exists: it has a config.json", dir.display());
     }
-    // Everything that the command line can be wrong in, before anything is made.
-    let settings = settings::read(call)?;
-    let seccomp = Seccomp::read(call)?;
-    let limits = limits(call)?;
     let (image, store) = if reference.is_standard_input() {
-        let store = open_store(call)?;
+        let store = open_store(store)?;
         let archive = standard_input(&store, &limits).with_context(|| format!("{reference}: standard input"))?;
         (Image::of_archive(&reference, archive)?, store)
     } else {
-        (Image::open(&reference)?, open_store(call)?)
+        (Image::open(&reference)?, open_store(store)?)
     };
     // accepts: any error; a directory that is not there yet is judged by its parent.
     let there = dir.canonicalize().or_else(|_| dir.parent().unwrap_or(&dir).canonicalize());
@@ -64,13 +72,13 @@ pub fn bundle(call: &Call) -> Result<()> {
         bail!("bundle {} would lie in the store {}", dir.display(), store.path().display());
     }
     let _lock = store.lock_shared()?;
-    let mut bar = Bar::new(&call.globals);
-    let layers = store.unpack(&image, &limits, &mut |progress| bar.show(progress));
+    let mut bar = progress.then(Bar::new);
+    let layers = store.unpack(&image, &limits, &mut |progress| bar.iter_mut().for_each(|bar| bar.show(progress)));
     drop(bar);
     let layers = layers?;
     store.remember(&image)?;
     let stack = Stack::open(&layers, store.marks())?;
-    let user = call.text("user").unwrap_or_else(|| image.configuration.config.user.clone());
+    let user = named.clone().unwrap_or_else(|| image.configuration.config.user.clone());
     let mut identity = stack.identity(&user)?;
     // No list can be set there, not even one that changes nothing.
     if identity.groups == [identity.gid] && !may_set_groups()? {
@@ -79,7 +87,7 @@ pub fn bundle(call: &Call) -> Result<()> {
     let wanted = Wanted {
         cmd: settings.cmd.clone(),
         env: settings.env.clone(),
-        user: call.text("user"),
+        user: named,
         working_dir: settings.working_dir.clone(),
     };
     let mut made = Made::default();
@@ -110,9 +118,9 @@ fn standard_input(store: &Store, limits: &Limits) -> Result<File> {
     Ok(store.spool(input, limits.size)?)
 }
 
-/// The store that the command line names, or that of the caller.
-fn open_store(call: &Call) -> Result<Store> {
-    let path = match call.path("store") {
+/// The store in this directory, or that of the caller.
+fn open_store(named: Option<PathBuf>) -> Result<Store> {
+    let path = match named {
         Some(path) => path,
         None if !has_runtime_directory()? => PathBuf::from("/var/lib/minirun"),
         None => {
@@ -132,13 +140,6 @@ fn workers() -> Workers {
     }
     let maps = Maps::of_caller();
     Workers::mapped(Box::new(move |pid| maps.write(pid).map_err(|error| describe(&error))))
-}
-
-fn limits(call: &Call) -> Result<Limits> {
-    match settings::size(call, "layer-size")? {
-        Some(size) => Ok(Limits::of_size(size)),
-        None => Ok(Limits::default()),
-    }
 }
 
 /// The layers that can be seen, top first.

@@ -1,7 +1,7 @@
 //! The first half of a container's life: create and start. Every command holds the container's lock while it works.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::report::describe;
@@ -15,10 +15,10 @@ use minirun_systemd::Manager;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
 use crate::agent::Filtered;
-use crate::cli::Call;
 use crate::container::{CgroupRecord, Found, Record, ResctrlRecord, Status, UnitRecord};
 use crate::hooks;
 use crate::notify::{self, Notify};
+use crate::options::{CreateOptions, Runtime};
 use crate::pid_file;
 use crate::plan::{Ready, prepare};
 use crate::process::{Identity, boot_id};
@@ -33,9 +33,9 @@ use crate::unit::{self, Placeholder};
 /// The limit of which the scope's first process takes a part.
 const PIDS_MAX: &str = "pids.max";
 
-/// The store that the command line names.
-pub fn store(call: &Call) -> Result<Store> {
-    Store::at(call.globals.path("root"))
+/// The store of this runtime's containers.
+pub fn store(runtime: &Runtime) -> Result<Store> {
+    Store::at(runtime.root.clone())
 }
 
 /// Who says that a created container may start.
@@ -63,30 +63,30 @@ pub struct Created {
 }
 
 /// `minirun create`.
-pub fn create(call: &Call) -> Result<()> {
-    let id = &call.args[0];
-    let bundle = call.path("bundle").unwrap_or_else(|| PathBuf::from("."));
-    make(call, id, &bundle, Starter::Command).map(drop)
+pub fn create(runtime: &Runtime, options: CreateOptions) -> Result<()> {
+    make(runtime, options, Starter::Command).map(drop)
 }
 
 /// Makes a container up to its start. On failure nothing of it is left.
-pub fn make(call: &Call, id: &str, bundle: &Path, starter: Starter) -> Result<(Entry, Created)> {
-    let store = store(call)?;
+pub fn make(runtime: &Runtime, options: CreateOptions, starter: Starter) -> Result<(Entry, Created)> {
+    let CreateOptions { id, plan, pid_file, console_socket, pidfd_socket } = options;
+    let id = id.as_str();
+    let store = store(runtime)?;
     crate::store::check_id(id)?;
     seal::seal()?;
     let notify = notify::directory(&store.place_of(id));
-    let ready = prepare(bundle, id, call, notify.as_deref())?;
+    let ready = prepare(runtime, id, &plan, notify.as_deref())?;
     let terminal = ready.bundle.spec.process.as_ref().is_some_and(|process| process.terminal);
-    let console = Console::of(call, terminal, starter != Starter::Myself { detached: false })?;
+    let console = Console::of(console_socket, terminal, starter != Starter::Myself { detached: false })?;
     let (console, terminal) = console.split();
-    let pidfd_socket = call.path("pidfd-socket").map(connect_to).transpose()?;
+    let pidfd_socket = pidfd_socket.map(connect_to).transpose()?;
     let manager = unit::reach(&ready.plan.cgroup, ready.user_unit)?;
     // From here on a signal has everything undone.
     run::block_signals()?;
     let reserving = doing("reserve", || format!("id {id}"), "");
     let entry = store.reserve(id)?;
     drop(reserving);
-    let mut record = match first_record(id, &ready, call.path("pid-file")) {
+    let mut record = match first_record(id, &ready, pid_file) {
         Ok(record) => record,
         Err(error) => return Err(add_undo(error, entry.remove())),
     };
@@ -382,9 +382,8 @@ fn open_gate(entry: &Entry) -> Result<OwnedFd> {
 }
 
 /// `minirun start`.
-pub fn start(call: &Call) -> Result<()> {
-    let id = &call.args[0];
-    let entry = find(call, id)?;
+pub fn start(runtime: &Runtime, id: &str) -> Result<()> {
+    let entry = find(runtime, id)?;
     let found = Found::locked(&entry)?;
     match found.status {
         Status::Created => {}
@@ -415,7 +414,7 @@ pub fn start(call: &Call) -> Result<()> {
     // What comes may take long, and others, the hooks themselves among them, want to do something with the container.
     drop(entry);
     if let Err(error) = after_start(&hooks, &found.record) {
-        return Err(add_undo(error, delete_same(&store(call)?, &found.record)));
+        return Err(add_undo(error, delete_same(&store(runtime)?, &found.record)));
     }
     notify.map_or(Ok(()), |notify| notify.wait(init.as_fd(), pid))
 }
@@ -455,6 +454,6 @@ pub fn after_start(poststart: &[Hook], record: &Record) -> Result<()> {
 }
 
 /// The container of this id, locked.
-pub fn find(call: &Call, id: &str) -> Result<Entry> {
-    store(call)?.find(id)?.with_context(|| format!("container does not exist: {id}"))
+pub fn find(runtime: &Runtime, id: &str) -> Result<Entry> {
+    store(runtime)?.find(id)?.with_context(|| format!("container does not exist: {id}"))
 }

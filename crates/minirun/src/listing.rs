@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::report::describe;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::cli::{Call, SPEC_VERSION};
 use crate::container::{Found, Status};
+use crate::features::SPEC_VERSION;
 use crate::lifecycle::store;
-use crate::report::print;
+use crate::options::Runtime;
+use crate::report::{Format, print};
 
 /// The state of a container as the runtime specification has it, with what runc adds.
 #[derive(Debug, Serialize)]
@@ -47,9 +48,8 @@ impl State<'_> {
 }
 
 /// `minirun state`.
-pub fn state(call: &Call) -> Result<()> {
-    let id = &call.args[0];
-    let found = Found::peek(&store(call)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
+pub fn state(runtime: &Runtime, id: &str) -> Result<()> {
+    let found = Found::peek(&store(runtime)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
     print(&format!("{}\n", serde_json::to_string_pretty(&State::of(id, &found, String::new()))?))
 }
 
@@ -60,14 +60,10 @@ fn user_name(uid: u32) -> String {
 }
 
 /// `minirun list`. A container that cannot be looked at is named on standard error, and the others are listed.
-pub fn list(call: &Call) -> Result<()> {
-    let format = call.text("format").unwrap_or_else(|| "table".to_owned());
-    if format != "table" && format != "json" {
-        bail!("invalid format option: {format:?} (table and json are known)");
-    }
-    let store = store(call)?;
+pub fn list(runtime: &Runtime, format: Format, quiet: bool) -> Result<()> {
+    let store = store(runtime)?;
     let ids = store.ids()?;
-    if call.has("quiet") {
+    if quiet {
         return print(&ids.iter().fold(String::new(), |text, id| text + id + "\n"));
     }
     let mut containers = Vec::new();
@@ -82,7 +78,7 @@ pub fn list(call: &Call) -> Result<()> {
     let mut owner = |uid: u32| names.entry(uid).or_insert_with(|| user_name(uid)).clone();
     let states: Vec<State<'_>> =
         containers.iter().map(|(id, found)| State::of(id, found, owner(found.record.owner))).collect();
-    if format == "json" {
+    if format == Format::Json {
         return print(&format!("{}\n", serde_json::to_string(&states)?));
     }
     print(&table(&states))

@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result, bail};
 use minirun_plan::{Op, Plan, Problems, Request, RootSource, SystemdRequest, compile};
 
 use crate::bundle::Bundle;
-use crate::cli::Call;
 use crate::facts;
 use crate::lifecycle::store;
+use crate::options::{PlanOptions, Runtime};
 use crate::trace::doing;
 use crate::unit;
 
@@ -31,20 +31,22 @@ pub struct Ready {
 /// Reads a bundle and compiles it: nothing is changed anywhere.
 ///
 /// `notify` is the directory in which the container finds the socket to say on that it is ready, if there will be one.
-pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Result<Ready> {
+pub fn prepare(runtime: &Runtime, id: &str, options: &PlanOptions, notify: Option<&Path>) -> Result<Ready> {
+    let dir = options.bundle.as_path();
     let reading = doing("read", || dir.join("config.json").display().to_string(), "");
     let bundle = Bundle::load(dir)?;
     drop(reading);
     let probing = doing("look", || "at the host".to_owned(), "");
     let mut problems = bundle.problems.clone();
-    let driver = unit::driver(call)?;
-    let (mut facts, mount) = facts::probe(&bundle.spec, call, driver.as_ref().map(|driver| driver.cgroup.as_path()))?;
+    let driver = unit::driver(runtime)?;
+    let cgroup = driver.as_ref().map(|driver| driver.cgroup.as_path());
+    let (mut facts, mount) = facts::probe(runtime, &bundle.spec, options.no_pivot, cgroup)?;
     // accepts: no error: the problems are added to the others.
     let root = bundle.root().unwrap_or_else(|found| {
         problems.append(found);
         RootSource::Overlay(Vec::new())
     });
-    let preserved = preserved_fds(call)?;
+    let preserved = preserved_fds(options.preserve_fds)?;
     drop(probing);
     let _compiling = doing("compile", || "the plan".to_owned(), "");
     let root_path = match (&root, &bundle.spec.root) {
@@ -58,7 +60,7 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
     facts.inside_root = sources_inside(&bundle, Path::new(&root_path));
     let notify = notify.map(Path::to_string_lossy);
     let owner = match &driver {
-        Some(_) => store(call)?.place_of(id).to_string_lossy().into_owned(),
+        Some(_) => store(runtime)?.place_of(id).to_string_lossy().into_owned(),
         None => String::new(),
     };
     let request = Request {
@@ -66,8 +68,8 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
         root_path: &root_path,
         bundle: &bundle.dir,
         root,
-        no_pivot: call.has("no-pivot"),
-        no_new_keyring: call.has("no-new-keyring"),
+        no_pivot: options.no_pivot,
+        no_new_keyring: options.no_new_keyring,
         preserve_fds: preserved.total,
         listen_fds: preserved.sockets,
         listen_names: preserved.names.as_deref(),
@@ -94,7 +96,7 @@ pub fn prepare(dir: &Path, id: &str, call: &Call, notify: Option<&Path>) -> Resu
         cgroup_mount: mount.map(|mount| mount.path).unwrap_or_default(),
         cgroup_denied: facts.cgroup_denied.filter(|_| plan.cgroup.is_none()),
         plan,
-        no_new_keyring: call.has("no-new-keyring"),
+        no_new_keyring: options.no_new_keyring,
         notify: notify.is_some(),
         user_unit: driver.as_ref().is_some_and(|driver| driver.user),
     })
@@ -159,12 +161,11 @@ pub struct Preserved {
 }
 
 /// Counts the descriptors to be kept, and sees that they are open.
-pub fn preserved_fds(call: &Call) -> Result<Preserved> {
+pub fn preserved_fds(extra: u32) -> Result<Preserved> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
     // The variables are inherited by everything; they count for the process that they name.
     let ours = number("LISTEN_PID") == Some(std::process::id());
     let sockets = number("LISTEN_FDS").filter(|_| ours).unwrap_or(0);
-    let extra = call.number("preserve-fds")?.unwrap_or(0);
     let Some(total) = extra.checked_add(sockets).filter(|total| *total < 1 << 20) else {
         bail!("invalid value {extra} for --preserve-fds");
     };
@@ -181,13 +182,9 @@ pub fn preserved_fds(call: &Call) -> Result<Preserved> {
 }
 
 /// `minirun plan`.
-pub fn plan(call: &Call) -> Result<()> {
-    let dir = match call.args.first() {
-        Some(dir) => PathBuf::from(dir),
-        None => call.path("bundle").unwrap_or_else(|| PathBuf::from(".")),
-    };
-    let ready = prepare(&dir, "ID", call, None)?;
-    if !call.has("json") {
+pub fn plan(runtime: &Runtime, options: &PlanOptions, json: bool) -> Result<()> {
+    let ready = prepare(runtime, "ID", options, None)?;
+    if !json {
         return crate::report::print(&ready.plan.to_string());
     }
     let filter = ready.plan.init.iter().find_map(|step| match &step.op {

@@ -10,11 +10,11 @@ use minirun_plan::Resctrl;
 use minirun_plan::spec::Linux;
 use minirun_sys as sys;
 
-use crate::cli::Call;
 use crate::container::{CgroupRecord, Found, Home, Record, ResctrlRecord, Status, elsewhere, not_own};
 use crate::facts;
 use crate::hooks;
 use crate::lifecycle::store;
+use crate::options::{DeleteOptions, Runtime};
 use crate::pid_file;
 use crate::process::Process;
 use crate::store::{Entry, Store};
@@ -33,10 +33,10 @@ pub fn add_undo(error: anyhow::Error, undone: Result<()>) -> anyhow::Error {
 }
 
 /// `minirun delete`.
-pub fn delete(call: &Call) -> Result<()> {
-    let id = &call.args[0];
-    let force = call.has("force");
-    let store = store(call)?;
+pub fn delete(runtime: &Runtime, options: &DeleteOptions) -> Result<()> {
+    let DeleteOptions { id, force } = options;
+    let force = *force;
+    let store = store(runtime)?;
     if force {
         break_in(&store, id)?;
     }

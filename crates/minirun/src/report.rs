@@ -2,6 +2,7 @@
 
 mod target;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -12,7 +13,6 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use minirun_spawn::words;
 use minirun_sys::Errno;
 
-use crate::cli::Globals;
 use target::Target;
 
 /// Where messages go, once the command line is read.
@@ -26,22 +26,32 @@ struct Reporter {
 
 static REPORTER: OnceLock<Reporter> = OnceLock::new();
 
+/// Which messages are kept, and where.
+#[derive(Debug)]
+pub struct Logging {
+    /// `--log`; none for standard error alone.
+    pub target: Option<OsString>,
+    /// Lines of JSON instead of text.
+    pub json: bool,
+    pub level: LevelFilter,
+}
+
+/// How a list is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Table,
+    Json,
+}
+
 /// Sets up messages as the command line wants them.
-pub fn set_up(globals: &Globals) -> Result<()> {
-    let target = globals.value("log").and_then(Target::parse);
+pub fn set_up(logging: &Logging) -> Result<()> {
+    let target = logging.target.as_deref().and_then(Target::parse);
     if let Some(target) = &target {
         // Opened now and for each message: a log that cannot be written is an error before anything is done.
         target.check().with_context(|| format!("open log file {}", target.path().display()))?;
     }
-    let json = globals.text("log-format").as_deref() == Some("json");
-    let reporter = REPORTER.get_or_init(|| Reporter { target, json });
-    log::set_max_level(match globals.text("log-level").as_deref() {
-        _ if globals.has("debug") => LevelFilter::Debug,
-        Some("error") => LevelFilter::Error,
-        Some("warning") => LevelFilter::Warn,
-        Some("debug") => LevelFilter::Debug,
-        _ => LevelFilter::Info,
-    });
+    let reporter = REPORTER.get_or_init(|| Reporter { target, json: logging.json });
+    log::set_max_level(logging.level);
     log::set_logger(reporter).map_err(|error| anyhow!("set up logging: {error}"))
 }
 

@@ -1,7 +1,6 @@
 //! `minirun run`: a container from its creation to its end, in the foreground.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
@@ -13,28 +12,22 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::agent::Filtered;
-use crate::cli::Call;
 use crate::container::Status;
 use crate::lifecycle::{Created, Starter, after_start, delete_same, hooks_after_start, make, store};
 use crate::notify::Notify;
+use crate::options::{RunOptions, Runtime};
 use crate::removal::{add_undo, remove_traces};
 use crate::store::Entry;
 use crate::terminal::{self, Attended, Showing};
 use crate::trace;
 
 /// Carries out `minirun run`.
-pub fn run(call: &Call) -> Result<ExitCode> {
-    let argument = &call.args[0];
-    // A slash makes no id, so it makes a bundle.
-    let (id, bundle) = match argument.contains('/') {
-        true => (made_up_id(), PathBuf::from(argument)),
-        false => (argument.clone(), call.path("bundle").unwrap_or_else(|| PathBuf::from("."))),
-    };
-    let detached = call.has("detach");
-    if !detached && !call.has("no-subreaper") {
+pub fn run(runtime: &Runtime, options: RunOptions) -> Result<ExitCode> {
+    let RunOptions { create, detach: detached, keep, no_subreaper } = options;
+    if !detached && !no_subreaper {
         sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).context("become a subreaper")?;
     }
-    let (entry, mut container) = make(call, &id, &bundle, Starter::Myself { detached })?;
+    let (entry, mut container) = make(runtime, create, Starter::Myself { detached })?;
     let notify = match Notify::listen(&entry) {
         Ok(notify) => notify,
         Err(error) => {
@@ -56,7 +49,7 @@ pub fn run(call: &Call) -> Result<ExitCode> {
     drop(entry);
     if let Err(error) = after_start(&hooks, &container.record) {
         container.init.kill();
-        return Err(add_undo(error, delete_same(&store(call)?, &container.record)));
+        return Err(add_undo(error, delete_same(&store(runtime)?, &container.record)));
     }
     trace::executed();
     if detached {
@@ -75,8 +68,8 @@ pub fn run(call: &Call) -> Result<ExitCode> {
     }
     // accepts: no error: it is returned below.
     report_oom(&container, ended.as_ref().is_ok_and(|status| libc::WIFSIGNALED(*status)));
-    if !call.has("keep") {
-        delete_same(&store(call)?, &container.record)?;
+    if !keep {
+        delete_same(&store(runtime)?, &container.record)?;
     }
     Ok(ExitCode::from(status_code(ended?)))
 }
@@ -96,7 +89,7 @@ fn start(entry: &Entry, container: &mut Created, mut terminal: Option<&mut Atten
 }
 
 /// An id that no other container has: time and pid never repeat together.
-fn made_up_id() -> String {
+pub fn made_up_id() -> String {
     // accepts: a clock before 1970; the id must only be new, and one in use is refused.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("run-{:x}-{:x}", std::process::id(), now.as_micros() & 0xfff_ffff_ffff)

@@ -5,23 +5,23 @@ use std::os::fd::AsFd;
 use anyhow::{Context, Result, bail};
 use minirun_sys as sys;
 
-use crate::cli::Call;
 use crate::container::{Found, Record, Status};
 use crate::lifecycle::{find, store};
+use crate::options::{KillOptions, Runtime};
 
 /// `minirun kill`.
-pub fn kill(call: &Call) -> Result<()> {
-    let id = &call.args[0];
-    let signal = signal_number(call.args.get(1).map_or("SIGTERM", String::as_str))?;
+pub fn kill(runtime: &Runtime, options: &KillOptions) -> Result<()> {
+    let KillOptions { id, signal, all } = options;
+    let signal = *signal;
     // Whoever holds the lock may be waiting for the container itself. Only one that is being made has nobody yet to signal.
-    let found = match Found::peek_or_paused(&store(call)?, id)? {
+    let found = match Found::peek_or_paused(&store(runtime)?, id)? {
         Some(found) if found.status != Status::Creating => found,
-        _ => Found::locked_or_paused(&find(call, id)?)?,
+        _ => Found::locked_or_paused(&find(runtime, id)?)?,
     };
-    if call.has("all") && !found.record.finds_processes() {
+    if *all && !found.record.finds_processes() {
         bail!("kill --all needs a cgroup or a pid namespace of the container's own, and it has neither");
     }
-    if call.has("all") {
+    if *all {
         return signal_all(&found.record, signal);
     }
     // Without a pid namespace of its own the container's other processes outlive init.

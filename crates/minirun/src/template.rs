@@ -11,8 +11,6 @@ use anyhow::{Context, Result};
 use serde::Serialize as _;
 use serde_json::{Value, json};
 
-use crate::cli::Call;
-
 const TEMPLATE: &str = include_str!("template.json");
 /// The masked path before which those of CPUs stand.
 const AFTER_CPUS: &str = "\"/sys/devices/virtual/powercap\"";
@@ -53,12 +51,22 @@ fn throttles(cpus: &Path) -> std::io::Result<Vec<String>> {
     Ok(if present { numbers.into_iter().map(path).collect() } else { Vec::new() })
 }
 
+/// Who the container is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Root,
+    /// An ordinary user, who runs it.
+    User,
+}
+
 /// Writes `config.json` into the bundle; one that is there already stays.
-pub fn spec(call: &Call) -> Result<()> {
-    let dir = call.path("bundle").unwrap_or_else(|| ".".into());
+pub fn spec(dir: &Path, whose: Whose) -> Result<()> {
     let path = dir.join("config.json");
     let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    let text = if call.has("rootless") { rootless(uid, gid)? } else { template()?.into_bytes() };
+    let text = match whose {
+        Whose::User => rootless(uid, gid)?,
+        Whose::Root => template()?.into_bytes(),
+    };
     match File::options().write(true).create_new(true).open(&path) {
         Ok(mut file) => file.write_all(&text).with_context(|| format!("write {}", path.display())),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -17,7 +17,6 @@ use nix::sys::socket::{
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::sys::time::TimeVal;
 
-use crate::cli::Call;
 use crate::notify::Notify;
 use crate::run;
 use crate::trace::Steps;
@@ -37,9 +36,9 @@ pub enum Console {
 }
 
 impl Console {
-    /// What the command line and the configuration make of it; the words are runc's.
-    pub fn of(call: &Call, terminal: bool, detached: bool) -> Result<Console> {
-        match (terminal, call.path("console-socket")) {
+    /// What the options and the configuration make of it; the words are runc's.
+    pub fn of(socket: Option<PathBuf>, terminal: bool, detached: bool) -> Result<Console> {
+        match (terminal, socket) {
             (true, Some(path)) if detached => Ok(Console::Socket(connect_to(path)?)),
             (false, Some(_)) | (true, Some(_)) => {
                 bail!("cannot use console socket if minirun will not detach or allocate tty")

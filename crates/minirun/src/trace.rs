@@ -8,6 +8,7 @@ mod file;
 
 use std::fs::File;
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +17,6 @@ use minirun_plan::{Line, Plan};
 use minirun_spawn::{Part, Watcher};
 use minirun_sys as sys;
 
-use crate::cli::Call;
 use crate::run;
 
 /// Hands the first moment on to the sealed binary, which this process becomes ([`crate::seal`]).
@@ -76,11 +76,20 @@ fn trace() -> MutexGuard<'static, Option<Trace>> {
     TRACE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is measured of a command.
+#[derive(Debug, Default)]
+pub struct Tracing {
+    /// Gets every step with its times.
+    pub file: Option<PathBuf>,
+    /// Shows on standard error how long each step took.
+    pub chart: bool,
+}
+
 /// Sets up what the command line asks for.
 ///
 /// The file is opened now: that it cannot be is an error before anything is done.
-pub fn set_up(call: &Call) -> Result<()> {
-    let (file, chart) = (call.path("trace").map(|path| file::open(&path)).transpose()?, call.has("timings"));
+pub fn set_up(tracing: &Tracing) -> Result<()> {
+    let (file, chart) = (tracing.file.as_deref().map(file::open).transpose()?, tracing.chart);
     if file.is_some() || chart {
         let now = sys::now();
         let began = std::env::var(BEGAN).ok().and_then(|text| text.parse().ok()).filter(|began| *began < now);
@@ -91,16 +100,12 @@ pub fn set_up(call: &Call) -> Result<()> {
             record(seal);
         }
     }
-    ON.store(file_or_chart() || log::max_level() >= log::Level::Debug, Ordering::Relaxed);
+    ON.store(trace().is_some(), Ordering::Relaxed);
     Ok(())
 }
 
-fn file_or_chart() -> bool {
-    trace().is_some()
-}
-
 fn on() -> bool {
-    ON.load(Ordering::Relaxed)
+    ON.load(Ordering::Relaxed) || log::max_level() >= log::Level::Debug
 }
 
 /// The first moment, for the sealed binary; none when nothing is measured.

@@ -21,9 +21,9 @@ use minirun_systemd::{Cause, Manager};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
-use crate::cli::Call;
 use crate::container::{CgroupRecord, Record, UnitRecord, elsewhere};
 use crate::facts;
+use crate::options::{CgroupManager, Runtime};
 use crate::trace::doing;
 
 /// From this version on a scope has the property `OOMPolicy`.
@@ -37,9 +37,9 @@ pub struct Driver {
     pub cgroup: PathBuf,
 }
 
-/// What the command line says about the driver; a user's own systemd is asked where it is.
-pub fn driver(call: &Call) -> Result<Option<Driver>> {
-    if call.globals.cgroup_manager() != "systemd" {
+/// The driver, if systemd makes the cgroup; a user's own systemd is asked where it is.
+pub fn driver(runtime: &Runtime) -> Result<Option<Driver>> {
+    if runtime.cgroup_manager != CgroupManager::Systemd {
         return Ok(None);
     }
     let user = facts::rootless()?;

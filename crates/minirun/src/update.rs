@@ -7,18 +7,18 @@ use minirun_cgroup::{Cgroup, locate};
 use minirun_plan::spec::{Objects, Resources};
 use minirun_plan::{DeviceFilter, Knob, compile_resources, compile_schemata};
 use minirun_spawn::resctrl::{self, Former};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::cli::Call;
 use crate::container::{Found, ResctrlRecord, Status, UnitRecord};
 use crate::facts;
 use crate::lifecycle::find;
+use crate::options::{Limits, Runtime, UpdateOptions};
 use crate::report::describe;
 use crate::unit;
 
 /// Carries out `minirun update`: all of the limits, or none.
-pub fn update(call: &Call) -> Result<()> {
-    let entry = find(call, &call.args[0])?;
+pub fn update(runtime: &Runtime, options: &UpdateOptions) -> Result<()> {
+    let entry = find(runtime, &options.id)?;
     let found = Found::locked(&entry)?;
     if found.status == Status::Stopped || found.status == Status::Creating {
         bail!("container not running");
@@ -27,9 +27,16 @@ pub fn update(call: &Call) -> Result<()> {
     if let Some(leaf) = found.record.cgroup.as_ref().and_then(|cgroup| cgroup.leaf.as_deref()) {
         cgroup.open_leaf(leaf)?;
     }
-    let mut asked = match call.text("resources") {
-        Some(source) => read_resources(call, &source)?,
-        None => from_options(call)?,
+    let mut asked = match &options.limits {
+        Limits::StandardInput => {
+            let mut text = Vec::new();
+            std::io::stdin().read_to_end(&mut text).context("read the resources from standard input")?;
+            read_resources(&text)?
+        }
+        Limits::File(path) => {
+            read_resources(&std::fs::read(path).with_context(|| format!("read {}", path.display()))?)?
+        }
+        Limits::Resources(resources) => resources.clone(),
     };
     complete(&mut asked, &cgroup)?;
     let resources: Resources = serde_path_to_error::deserialize(Objects(&asked))
@@ -44,7 +51,7 @@ pub fn update(call: &Call) -> Result<()> {
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let knobs = in_order(std::mem::take(&mut plan.cgroup.knobs), &cgroup)?;
     let devices = if plan.changes_devices { Devices::Replaced(plan.cgroup.devices.as_ref()) } else { Devices::Kept };
-    let former = change_schemata(call, groups.as_ref())?;
+    let former = change_schemata(options, groups.as_ref())?;
     change_limits(&cgroup, found.record.unit.as_ref(), &knobs, devices).map_err(|error| {
         match former.map_or(Ok(()), |former| former.restore()) {
             Ok(()) => error,
@@ -100,93 +107,19 @@ fn files_of(file: &str) -> impl Iterator<Item = &str> {
     (file == "cpu.idle").then_some("cpu.weight").into_iter().chain([file])
 }
 
-/// Gives the container's resctrl group the schemata of the command line, if there are some.
-fn change_schemata(call: &Call, groups: Option<&ResctrlRecord>) -> Result<Option<Former>> {
-    let given = |option: &str| call.text(option).filter(|text| !text.is_empty());
-    let (l3_cache, mem_bw) = (given("l3-cache-schema"), given("mem-bw-schema"));
+/// Gives the container's resctrl group the schemata that are asked for, if there are some.
+fn change_schemata(options: &UpdateOptions, groups: Option<&ResctrlRecord>) -> Result<Option<Former>> {
+    let (l3_cache, mem_bw) = (options.l3_cache_schema.as_deref(), options.mem_bw_schema.as_deref());
     if l3_cache.is_none() && mem_bw.is_none() {
         return Ok(None);
     }
     let groups = groups.context("updating a non-existent Intel RDT configuration is not supported")?;
-    let schemata = compile_schemata(l3_cache.as_deref(), mem_bw.as_deref(), &facts::resctrl()?)?;
+    let schemata = compile_schemata(l3_cache, mem_bw, &facts::resctrl()?)?;
     Ok(Some(resctrl::change(&groups.mount, &groups.group, &schemata)?))
 }
 
-fn read_resources(call: &Call, source: &str) -> Result<Value> {
-    let text = match source {
-        "-" => {
-            let mut text = Vec::new();
-            std::io::stdin().read_to_end(&mut text).context("read the resources from standard input")?;
-            text
-        }
-        _ => {
-            let path = call.path("resources").context("--resources")?;
-            std::fs::read(&path).with_context(|| format!("read {}", path.display()))?
-        }
-    };
-    serde_json::from_slice(&text).context("the resources are not valid JSON")
-}
-
-/// The options as the configuration would have them.
-fn from_options(call: &Call) -> Result<Value> {
-    for option in ["kernel-memory", "kernel-memory-tcp"] {
-        if call.has(option) {
-            log::warn!("--{option} is ignored: the kernel has no such limit any more");
-        }
-    }
-    let (mut memory, mut cpu, mut pids, mut io) = (Map::new(), Map::new(), Map::new(), Map::new());
-    for (option, key) in [("memory", "limit"), ("memory-reservation", "reservation"), ("memory-swap", "swap")] {
-        if let Some(text) = call.text(option) {
-            memory.insert(key.to_owned(), json!(bytes_of(&text).with_context(|| format!("--{option}"))?));
-        }
-    }
-    let numbers = [
-        ("cpu-period", "period"),
-        ("cpu-quota", "quota"),
-        ("cpu-burst", "burst"),
-        ("cpu-share", "shares"),
-        ("cpu-rt-period", "realtimePeriod"),
-        ("cpu-rt-runtime", "realtimeRuntime"),
-        ("cpu-idle", "idle"),
-    ];
-    for (option, key) in numbers {
-        if let Some(text) = call.text(option) {
-            let number: i64 = text.parse().with_context(|| format!("invalid value {text:?} for --{option}"))?;
-            cpu.insert(key.to_owned(), json!(number));
-        }
-    }
-    for (option, key) in [("cpuset-cpus", "cpus"), ("cpuset-mems", "mems")] {
-        if let Some(text) = call.text(option) {
-            cpu.insert(key.to_owned(), json!(text));
-        }
-    }
-    if let Some(text) = call.text("pids-limit") {
-        let number: i64 = text.parse().with_context(|| format!("invalid value {text:?} for --pids-limit"))?;
-        pids.insert("limit".to_owned(), json!(number));
-    }
-    if let Some(text) = call.text("blkio-weight") {
-        let number: u16 = text.parse().with_context(|| format!("invalid value {text:?} for --blkio-weight"))?;
-        io.insert("weight".to_owned(), json!(number));
-    }
-    Ok(json!({ "memory": memory, "cpu": cpu, "pids": pids, "blockIO": io }))
-}
-
-/// A number of bytes, as people write it: `512m`, `1G`, `-1` for none.
-pub fn bytes_of(text: &str) -> Result<i64> {
-    let lower = text.to_ascii_lowercase();
-    let plain = lower.trim_end_matches("ib").trim_end_matches('b');
-    let (digits, shift) = match plain.chars().last() {
-        Some('k') => (&plain[..plain.len() - 1], 10),
-        Some('m') => (&plain[..plain.len() - 1], 20),
-        Some('g') => (&plain[..plain.len() - 1], 30),
-        Some('t') => (&plain[..plain.len() - 1], 40),
-        _ => (plain, 0),
-    };
-    let number: i64 = digits.parse().with_context(|| format!("{text:?} is not a size"))?;
-    match number.checked_mul(1 << shift) {
-        Some(bytes) if bytes >= 0 || number == -1 && shift == 0 => Ok(bytes),
-        _ => bail!("{text:?} is out of range"),
-    }
+fn read_resources(text: &[u8]) -> Result<Value> {
+    serde_json::from_slice(text).context("the resources are not valid JSON")
 }
 
 /// What one file holds together comes from there where only a part of it is asked for.
@@ -265,21 +198,4 @@ fn check_usage(resources: &Resources, cgroup: &Cgroup) -> Result<()> {
     }
     let usage: i64 = cgroup.read("memory.current")?.unwrap_or_default().trim_end().parse().unwrap_or(0);
     if usage >= limit { Err(anyhow!("rejecting memory limit {limit} <= usage {usage}")) } else { Ok(()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bytes_of;
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, bytes) in
-            [("0", 0), ("-1", -1), ("1024", 1024), ("64m", 64 << 20), ("1G", 1 << 30), ("2KiB", 2048), ("8b", 8)]
-        {
-            assert_eq!(bytes_of(text).unwrap(), bytes, "{text}");
-        }
-        for text in ["", "m", "-2", "-1k", "1.5g", "x", "9999999t"] {
-            bytes_of(text).unwrap_err();
-        }
-    }
 }

@@ -17,7 +17,6 @@ mod surroundings;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use crate::report::describe;
 use anyhow::Result;
@@ -25,7 +24,7 @@ use minirun_plan::{Line, Op, Origin, Plan, Problems};
 
 use super::namespaces::KINDS;
 use super::{Row, Verdict};
-use crate::cli::Call;
+use crate::options::{PlanOptions, Runtime};
 use crate::plan::{Ready, prepare};
 
 /// What was found of a bundle, problems first.
@@ -87,8 +86,8 @@ impl<'a> Findings<'a> {
 }
 
 /// Checks the bundle in a directory, on a host of which these rows are known.
-pub fn check(dir: &Path, call: &Call, host: &[Row]) -> Result<Vec<Row>> {
-    let ready = match prepare(dir, &format!("check-{}", std::process::id()), call, None) {
+pub fn check(runtime: &Runtime, options: &PlanOptions, host: &[Row]) -> Result<Vec<Row>> {
+    let ready = match prepare(runtime, &format!("check-{}", std::process::id()), options, None) {
         Ok(ready) => ready,
         Err(error) => return Ok(refused(&error, host)),
     };

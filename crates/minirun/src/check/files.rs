@@ -11,17 +11,17 @@ use minirun_sys as sys;
 
 use super::Row;
 use super::processes::on_path;
-use crate::cli::Call;
+use crate::options::Runtime;
 
-pub fn rows(call: &Call) -> Vec<Row> {
-    vec![state(call), huge_pages(), systemd(), ps()]
+pub fn rows(runtime: &Runtime) -> Vec<Row> {
+    vec![state(runtime), huge_pages(), systemd(), ps()]
 }
 
 /// Where the state of containers is kept; none without any place.
-pub fn state_directory(call: &Call) -> Option<PathBuf> {
-    let runtime = || crate::store::runtime_directory().map(|dir| Path::new(&dir).join("minirun"));
-    let default = || if nix::unistd::geteuid().is_root() { Some("/run/minirun".into()) } else { runtime() };
-    call.globals.path("root").or_else(default)
+pub fn state_directory(runtime: &Runtime) -> Option<PathBuf> {
+    let users = || crate::store::runtime_directory().map(|dir| Path::new(&dir).join("minirun"));
+    let default = || if nix::unistd::geteuid().is_root() { Some("/run/minirun".into()) } else { users() };
+    runtime.root.clone().or_else(default)
 }
 
 /// The path, or the nearest directory above that is there.
@@ -29,9 +29,9 @@ pub fn existing(path: &Path) -> PathBuf {
     path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_owned()
 }
 
-fn state(call: &Call) -> Row {
+fn state(runtime: &Runtime) -> Row {
     let (name, matters) = ("files.state-directory", "every container has its record there; --root");
-    let Some(path) = state_directory(call) else {
+    let Some(path) = state_directory(runtime) else {
         return Row::missing(name, "XDG_RUNTIME_DIR is not set", matters).advice("use --root DIR").essential();
     };
     let there = existing(&path);

@@ -13,7 +13,7 @@ use minirun_sys::{Errno, MountAttr};
 
 use super::trial::{self, At as _, Failure, Fault, attempt, born_in};
 use super::{IN_USER_NAMESPACE, Row};
-use crate::cli::Call;
+use crate::options::Runtime;
 
 const MOUNT: i32 = libc::CLONE_NEWNS;
 const USER: i32 = libc::CLONE_NEWUSER;
@@ -29,7 +29,7 @@ const FILE_SYSTEMS: [(&CStr, &str, i32, &str); 5] = [
     (c"mqueue", "mounts.mqueue", libc::CLONE_NEWIPC, "CONFIG_POSIX_MQUEUE"),
 ];
 
-pub fn rows(call: &Call, bundle: Option<&Path>) -> Vec<Row> {
+pub fn rows(runtime: &Runtime, bundle: Option<&Path>) -> Vec<Row> {
     let trial = |name, tried, work: fn() -> Result<(), Fault>, matters| {
         Row::of_trials(name, tried, |beside| in_mount_namespace(beside, work), matters, KERNEL).essential()
     };
@@ -44,7 +44,7 @@ pub fn rows(call: &Call, bundle: Option<&Path>) -> Vec<Row> {
     ];
     rows.extend(FILE_SYSTEMS.iter().map(|entry| file_system(*entry)));
     rows.extend(overlays());
-    rows.extend(mapped_ids(call, bundle));
+    rows.extend(mapped_ids(runtime, bundle));
     rows
 }
 
@@ -179,8 +179,8 @@ fn overlay(options: &'static CStr) -> Result<(), Fault> {
 }
 
 /// Where mapped ids are wanted: the bundle or working directory, whose files are bind-mounted, and the state directory.
-fn mapped_ids(call: &Call, bundle: Option<&Path>) -> Vec<Row> {
-    let state = super::files::existing(&super::files::state_directory(call).unwrap_or_else(|| "/run".into()));
+fn mapped_ids(runtime: &Runtime, bundle: Option<&Path>) -> Vec<Row> {
+    let state = super::files::existing(&super::files::state_directory(runtime).unwrap_or_else(|| "/run".into()));
     let bundle = bundle.map_or_else(|| ".".into(), Path::to_owned);
     let places = [("mounts.idmap-bundle", bundle), ("mounts.idmap-state", state)];
     places.into_iter().map(|(name, path)| mapped_id(name, &path)).collect()

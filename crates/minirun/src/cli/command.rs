@@ -1,5 +1,12 @@
 //! What a command and an option are: the columns of the table.
 
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::Call;
+use super::option::Options;
+
 /// What a word of the command line stands for. The shells complete by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -29,8 +36,8 @@ pub struct Value {
     pub kind: Kind,
 }
 
-/// An option.
-#[derive(Debug)]
+/// An option, as it is spelt and described.
+#[derive(Debug, Clone, Copy)]
 pub struct Opt {
     pub long: &'static str,
     pub short: Option<char>,
@@ -93,9 +100,34 @@ pub struct Command {
     /// Its exit statuses.
     pub exit: &'static str,
     pub example: &'static str,
-    pub options: &'static [Opt],
+    pub action: Action,
     /// Does everything after the first argument belong to another program?
     pub passes_on: bool,
+    /// The exit status of a failure.
+    pub failure: u8,
+}
+
+/// The options of a command, and the function that reads and obeys them.
+#[derive(Debug)]
+pub struct Action {
+    pub options: &'static [&'static Opt],
+    pub run: fn(&Call) -> Result<ExitCode>,
+}
+
+/// The options of a command, which it is carried out with.
+pub trait Perform: Options {
+    fn perform(self, call: &Call) -> Result<ExitCode>;
+}
+
+impl Action {
+    /// The action of a command that reads `T`, and so can read no option that it does not declare.
+    pub const fn of<T: Perform>() -> Action {
+        Action { options: T::ALL, run: run::<T> }
+    }
+}
+
+fn run<T: Perform>(call: &Call) -> Result<ExitCode> {
+    T::read(&call.given)?.perform(call)
 }
 
 impl Command {

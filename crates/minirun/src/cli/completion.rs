@@ -7,7 +7,9 @@ mod zsh;
 use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
 
+use super::Globals;
 use super::command::{Command, Opt};
+use super::option::Options as _;
 use super::table::SHELLS;
 
 /// The script for a shell.
@@ -28,7 +30,7 @@ fn signals() -> String {
 /// The options of a command and the one that all of them have.
 fn options(command: &Command) -> impl Iterator<Item = &Opt> {
     const HELP: &[Opt] = &[Opt { long: "help", short: Some('h'), value: None, help: "print help with an example" }];
-    command.options.iter().chain(HELP)
+    command.action.options.iter().copied().chain(HELP)
 }
 
 /// The options before the command.
@@ -37,7 +39,7 @@ fn globals() -> impl Iterator<Item = &'static Opt> {
         Opt { long: "version", short: Some('v'), value: None, help: "print the version" },
         Opt { long: "help", short: Some('h'), value: None, help: "print help" },
     ];
-    super::option::GLOBALS.iter().chain(TEXTS)
+    Globals::ALL.iter().copied().chain(TEXTS)
 }
 
 /// A text within single quotes, as bash and zsh read it.

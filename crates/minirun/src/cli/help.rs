@@ -2,12 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::Globals;
 use super::command::{Command, Group, Opt};
-use super::option::GLOBALS;
+use super::option::Options as _;
 use super::table::COMMANDS;
-
-/// The newest version of the specification that is implemented.
-pub const SPEC_VERSION: &str = "1.3.0";
+use crate::features::SPEC_VERSION;
 
 /// How many columns a text may have.
 const WIDTH: usize = 100;
@@ -33,19 +32,19 @@ pub fn overview() -> String {
         }
     }
     text.push_str("\nOptions, before the command:\n");
-    GLOBALS.iter().for_each(|option| push_option(&mut text, option));
+    Globals::ALL.iter().for_each(|option| push_option(&mut text, option));
     push_row(&mut text, "  -v, --version", "print the version of the program and of the specification");
     push_row(&mut text, "  -h, --help", "print this; after a command, its options and an example");
     text
 }
 
 pub fn of_command(command: &Command) -> String {
-    let Command { help, exit, example, options, .. } = command;
+    let Command { help, exit, example, action, .. } = command;
     let usage = command.synopsis();
     let mut text = format!("{}\n\nUsage: minirun {usage}\n\nExample: {example}\n", wrapped(help, 0));
-    if !options.is_empty() {
+    if !action.options.is_empty() {
         text.push_str("\nOptions:\n");
-        options.iter().for_each(|option| push_option(&mut text, option));
+        action.options.iter().for_each(|option| push_option(&mut text, option));
     }
     let _infallible = writeln!(text, "\n{}", wrapped(&format!("Exit status: {exit}"), 0));
     text

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::Globals;
 use super::command::{Command, Group, Opt};
-use super::option::GLOBALS;
+use super::option::Options as _;
 use super::table::COMMANDS;
 
 /// When the texts changed last; it stands at the foot of each page.
@@ -58,7 +59,7 @@ pub fn overview() -> String {
         }
     }
     page.section("OPTIONS");
-    GLOBALS.iter().for_each(|option| page.option(option));
+    Globals::ALL.iter().for_each(|option| page.option(option));
     page.item(r"\fB\-v\fR, \fB\-\-version\fR", "print the version of the program and of the specification");
     page.item(r"\fB\-h\fR, \fB\-\-help\fR", "print help; after a command, its options and an example");
     page.section("FILES");
@@ -81,9 +82,9 @@ pub fn of_command(command: &Command) -> String {
     page.paragraphs(command.help);
     page.line(".PP");
     page.paragraphs(command.details);
-    if !command.options.is_empty() {
+    if !command.action.options.is_empty() {
         page.section("OPTIONS");
-        command.options.iter().for_each(|option| page.option(option));
+        command.action.options.iter().for_each(|option| page.option(option));
     }
     page.section("EXIT STATUS");
     page.paragraphs(command.exit);

@@ -1,83 +1,201 @@
-//! Options: how the table writes them, those before the command, and those that several commands share.
+//! Options: each is a constant that knows the type of its value, and the struct that it is read into declares it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
 
 use super::command::{Kind, Opt, Value};
+use super::{duration, size};
 
-pub(super) const fn flag(long: &'static str, help: &'static str) -> Opt {
-    Opt { long, short: None, value: None, help }
+/// Options as they were given, in their order.
+#[derive(Debug, Default)]
+pub struct Given(pub(super) Vec<(&'static str, Option<OsString>)>);
+
+impl Given {
+    pub fn has(&self, option: &Opt) -> bool {
+        self.0.iter().any(|(given, _)| *given == option.long)
+    }
+
+    /// The value that counts: the last one.
+    fn last(&self, option: &Opt) -> Option<&OsString> {
+        self.0.iter().rev().find(|(given, _)| *given == option.long).and_then(|(_, value)| value.as_ref())
+    }
+
+    fn text(&self, option: &Opt) -> Option<String> {
+        self.last(option).map(|value| value.to_string_lossy().into_owned())
+    }
 }
 
-const fn valued(long: &'static str, name: &'static str, kind: Kind, help: &'static str) -> Opt {
-    Opt { long, short: None, value: Some(Value { name, kind }), help }
+/// An option whose value is a `T`.
+#[derive(Debug, Clone, Copy)]
+pub struct Typed<T> {
+    pub opt: Opt,
+    read: fn(&Opt, &Given) -> Result<T>,
 }
 
-pub(super) const fn text(long: &'static str, name: &'static str, help: &'static str) -> Opt {
-    valued(long, name, Kind::Text, help)
+impl<T> Typed<T> {
+    pub fn read(&self, given: &Given) -> Result<T> {
+        (self.read)(&self.opt, given)
+    }
 }
 
-pub(super) const fn number(long: &'static str, name: &'static str, help: &'static str) -> Opt {
-    valued(long, name, Kind::Number, help)
+/// A struct with a field for each option that is known where it is read.
+pub trait Options: Sized {
+    const ALL: &'static [&'static Opt];
+
+    fn read(given: &Given) -> Result<Self>;
 }
 
-pub(super) const fn file(long: &'static str, name: &'static str, help: &'static str) -> Opt {
-    valued(long, name, Kind::File, help)
+/// Declares a struct and its options: `field: Type = option`, in the order of the help.
+macro_rules! options {
+    ($(#[$about:meta])* $name:ident { $($field:ident: $kind:ty = $option:expr,)* }) => {
+        $(#[$about])*
+        #[derive(Debug)]
+        pub struct $name {
+            $(pub $field: $kind,)*
+        }
+
+        impl $crate::cli::option::Options for $name {
+            const ALL: &'static [&'static $crate::cli::command::Opt] = &[$({
+                const OPTION: $crate::cli::option::Typed<$kind> = $option;
+                &OPTION.opt
+            }),*];
+
+            fn read(_given: &$crate::cli::option::Given) -> anyhow::Result<Self> {
+                Ok($name {
+                    $($field: {
+                        const OPTION: $crate::cli::option::Typed<$kind> = $option;
+                        OPTION.read(_given)?
+                    },)*
+                })
+            }
+        }
+    };
+}
+pub(super) use options;
+
+const fn valued<T>(
+    long: &'static str,
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    read: fn(&Opt, &Given) -> Result<T>,
+) -> Typed<T> {
+    Typed { opt: Opt { long, short: None, value: Some(Value { name, kind }), help }, read }
 }
 
-pub(super) const fn directory(long: &'static str, help: &'static str) -> Opt {
-    valued(long, "DIR", Kind::Directory, help)
+/// Given or not.
+pub const fn flag(long: &'static str, help: &'static str) -> Typed<bool> {
+    Typed { opt: Opt { long, short: None, value: None, help }, read: |opt, given| Ok(given.has(opt)) }
 }
 
-pub(super) const fn choice(
+pub const fn text(long: &'static str, name: &'static str, help: &'static str) -> Typed<Option<String>> {
+    valued(long, name, Kind::Text, help, |opt, given| Ok(given.text(opt)))
+}
+
+/// An option that may be given several times: its values in their order.
+pub const fn texts(long: &'static str, name: &'static str, help: &'static str) -> Typed<Vec<String>> {
+    valued(long, name, Kind::Text, help, read_all)
+}
+
+fn read_all(opt: &Opt, given: &Given) -> Result<Vec<String>> {
+    let values = given.0.iter().filter(|(given, _)| *given == opt.long);
+    Ok(values.filter_map(|(_, value)| Some(value.as_ref()?.to_string_lossy().into_owned())).collect())
+}
+
+/// A decimal number.
+pub const fn number<T: FromStr>(long: &'static str, name: &'static str, help: &'static str) -> Typed<Option<T>>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    valued(long, name, Kind::Number, help, read_number)
+}
+
+fn read_number<T: FromStr>(opt: &Opt, given: &Given) -> Result<Option<T>>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let Some(text) = given.text(opt) else { return Ok(None) };
+    let number = text.parse().with_context(|| format!("invalid value {text:?} for --{}", opt.long))?;
+    Ok(Some(number))
+}
+
+/// A number of bytes with its unit, or -1.
+pub const fn bytes(long: &'static str, name: &'static str, help: &'static str) -> Typed<Option<i64>> {
+    valued(long, name, Kind::Number, help, |opt, given| {
+        let Some(text) = given.text(opt) else { return Ok(None) };
+        size::bytes_of(&text).map(Some).with_context(|| format!("--{}", opt.long))
+    })
+}
+
+/// A positive number of bytes with its unit.
+pub const fn size(long: &'static str, name: &'static str, help: &'static str) -> Typed<Option<u64>> {
+    valued(long, name, Kind::Number, help, |opt, given| {
+        let Some(text) = given.text(opt) else { return Ok(None) };
+        let bytes = size::bytes_of(&text).with_context(|| format!("--{}", opt.long))?;
+        match u64::try_from(bytes) {
+            Ok(bytes) if bytes > 0 => Ok(Some(bytes)),
+            _ => bail!("--{}: {text:?} is no size", opt.long),
+        }
+    })
+}
+
+pub const fn duration(long: &'static str, name: &'static str, help: &'static str) -> Typed<Option<Duration>> {
+    valued(long, name, Kind::Text, help, |opt, given| {
+        let Some(text) = given.text(opt) else { return Ok(None) };
+        duration::parse(&text).map(Some).with_context(|| format!("--{}", opt.long))
+    })
+}
+
+/// A path, absolute: it counts from where the caller stands. An empty one is none.
+pub const fn file(long: &'static str, name: &'static str, help: &'static str) -> Typed<Option<PathBuf>> {
+    valued(long, name, Kind::File, help, read_path)
+}
+
+pub const fn directory(long: &'static str, help: &'static str) -> Typed<Option<PathBuf>> {
+    valued(long, "DIR", Kind::Directory, help, read_path)
+}
+
+fn read_path(opt: &Opt, given: &Given) -> Result<Option<PathBuf>> {
+    Ok(given.last(opt).filter(|value| !value.is_empty()).map(|value| {
+        // accepts: any error; without a working directory a relative path stays.
+        std::path::absolute(value).unwrap_or_else(|_| PathBuf::from(value))
+    }))
+}
+
+/// A file, or a place of another kind, as it was written.
+pub const fn place(long: &'static str, name: &'static str, help: &'static str) -> Typed<Option<OsString>> {
+    valued(long, name, Kind::File, help, |opt, given| Ok(given.last(opt).cloned()))
+}
+
+/// One of these words, or the empty one.
+pub const fn choice(
     long: &'static str,
     name: &'static str,
     words: &'static [&'static str],
     help: &'static str,
-) -> Opt {
-    valued(long, name, Kind::Choice(words), help)
+) -> Typed<Option<String>> {
+    valued(long, name, Kind::Choice(words), help, |opt, given| Ok(given.text(opt)))
 }
 
-pub(super) const fn short(letter: char, option: Opt) -> Opt {
-    Opt { short: Some(letter), ..option }
+/// An option that is looked for by itself, whatever its value.
+pub const fn ignored(long: &'static str, name: &'static str, help: &'static str) -> Typed<bool> {
+    valued(long, name, Kind::Number, help, |opt, given| Ok(given.has(opt)))
 }
 
-/// In crun's words.
-const MANAGERS: &[&str] = &["cgroupfs", "systemd", "disabled"];
+/// The same option with a letter.
+pub const fn short<T>(letter: char, option: Typed<T>) -> Typed<T> {
+    Typed { opt: Opt { short: Some(letter), ..option.opt }, read: option.read }
+}
 
-/// Options before the command.
-pub const GLOBALS: &[Opt] = &[
-    directory(
-        "root",
-        "where the state of containers is kept (default: /run/minirun; of a user $XDG_RUNTIME_DIR/minirun)",
-    ),
-    file("log", "FILE", "append messages to this file, or to syslog:NAME or journald:NAME; errors are printed as well"),
-    choice("log-format", "FORMAT", &["text", "json"], "text or json (default: text)"),
-    choice("log-level", "LEVEL", &["error", "warning", "info", "debug"], "log this and what is worse (default: info)"),
-    flag("debug", "log every step as it is done: --log-level debug"),
-    choice(
-        "cgroup-manager",
-        "WHO",
-        MANAGERS,
-        "who makes the cgroup of a new container: cgroupfs, through its files; systemd, as a scope; disabled, nobody: it has no \
-         limits, and stays in the caller's (default: cgroupfs)",
-    ),
-    flag("systemd-cgroup", "--cgroup-manager systemd; linux.cgroupsPath is SLICE:PREFIX:NAME then"),
-    choice(
-        "rootless",
-        "BOOL",
-        &["true", "false", "auto"],
-        "may a container without limits do without a cgroup? (auto: yes, unless this is root of the host)",
-    ),
-];
-
-pub(super) const BUNDLE: Opt = short('b', directory("bundle", "the bundle (default: the working directory)"));
-pub(super) const PID_FILE: Opt = file("pid-file", "FILE", "write the pid of the container's init there");
-pub(super) const CONSOLE_SOCKET: Opt =
-    file("console-socket", "PATH", "send the master of the container's terminal there");
-pub(super) const PIDFD_SOCKET: Opt = file("pidfd-socket", "PATH", "send a pidfd of the process there");
-pub(super) const NO_PIVOT: Opt =
-    flag("no-pivot", "change the root by chroot(2): for a root file system that is an initial ramdisk");
-pub(super) const NO_NEW_KEYRING: Opt = flag("no-new-keyring", "leave the session keyring as it is");
-pub(super) const PRESERVE_FDS: Opt =
-    number("preserve-fds", "N", "pass N more descriptors, from 3 on, to the container");
-pub(super) const TRACE: Opt =
-    file("trace", "FILE", "write what was done, and when, as JSON for Perfetto and chrome://tracing");
-pub(super) const TIMINGS: Opt = flag("timings", "show on standard error how long each step took");
+/// The same option, which shells complete in another way.
+pub const fn of_kind<T>(kind: Kind, option: Typed<T>) -> Typed<T> {
+    let name = match option.opt.value {
+        Some(value) => value.name,
+        None => "",
+    };
+    Typed { opt: Opt { value: Some(Value { name, kind }), ..option.opt }, read: option.read }
+}

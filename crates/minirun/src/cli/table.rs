@@ -1,10 +1,13 @@
 //! The commands: what is parsed, helped with, completed and written manual pages about. Each stands in the file of its group.
 
+mod bundle;
 mod host;
 mod image;
 mod inside;
 mod life;
 mod looking;
+mod shared;
+mod update;
 
 use super::command::Command;
 
@@ -24,9 +27,9 @@ pub const COMMANDS: &[Command] = &[
     life::PAUSE,
     life::RESUME,
     inside::PS,
-    life::UPDATE,
+    update::UPDATE,
     looking::EVENTS,
-    image::BUNDLE,
+    bundle::BUNDLE,
     image::DIFF,
     image::COMMIT,
     image::IMAGE,

@@ -1,6 +1,7 @@
 //! What engines rely on in the command line, and what the texts are made from.
 
 use super::*;
+use crate::options::CgroupManager;
 
 fn call(words: &[&str]) -> Result<Call> {
     match read(words.iter().map(OsString::from))? {
@@ -17,35 +18,50 @@ fn text(words: &[&str]) -> String {
     message.strip_prefix("text: ").unwrap_or_else(|| panic!("{words:?}: {message}")).to_owned()
 }
 
+/// The values of an option, flags without one included.
+fn values(call: &Call, name: &str) -> Vec<Option<String>> {
+    assert!(call.command.action.options.iter().any(|option| option.long == name), "{name}");
+    let given = call.given.0.iter().filter(|(given, _)| *given == name);
+    given.map(|(_, value)| value.as_ref().map(|value| value.to_string_lossy().into_owned())).collect()
+}
+
+fn has(call: &Call, name: &str) -> bool {
+    !values(call, name).is_empty()
+}
+
+fn value(call: &Call, name: &str) -> String {
+    values(call, name).pop().flatten().unwrap()
+}
+
 #[test]
 fn of_a_repeated_global_option_the_last_counts() {
     let call = call(&["--root=/a", "--systemd-cgroup", "--root", "/b", "--systemd-cgroup", "state", "c1"]).unwrap();
-    assert_eq!(call.globals.text("root").as_deref(), Some("/b"));
-    assert_eq!(call.globals.cgroup_manager(), "systemd");
+    assert_eq!(call.globals.root, Some("/b".into()));
+    assert_eq!(call.globals.runtime().cgroup_manager, CgroupManager::Systemd);
 }
 
 #[test]
 fn a_long_option_may_have_one_dash() {
     let call = call(&["-root", "/a", "-log-format=json", "run", "-no-subreaper", "-bundle", "/x", "-keep=true", "c1"]);
     let call = call.unwrap();
-    assert_eq!(call.globals.text("root").as_deref(), Some("/a"));
-    assert_eq!(call.globals.text("log-format").as_deref(), Some("json"));
-    assert_eq!(call.text("bundle").as_deref(), Some("/x"));
-    assert!(call.has("no-subreaper") && call.has("keep"));
+    assert_eq!(call.globals.root, Some("/a".into()));
+    assert_eq!(call.globals.log_format.as_deref(), Some("json"));
+    assert_eq!(value(&call, "bundle"), "/x");
+    assert!(has(&call, "no-subreaper") && has(&call, "keep"));
 }
 
 #[test]
 fn the_first_argument_of_exec_and_ps_ends_the_options() {
     let exec = call(&["exec", "-t", "c1", "java", "-version", "-e", "--help", "-bundle=x"]).unwrap();
     assert_eq!(exec.args, ["c1", "java", "-version", "-e", "--help", "-bundle=x"]);
-    assert!(exec.has("tty") && !exec.has("env"));
+    assert!(has(&exec, "tty") && !has(&exec, "env"));
     assert_eq!(call(&["ps", "c1", "-ef"]).unwrap().args, ["c1", "-ef"]);
 }
 
 #[test]
 fn elsewhere_options_may_follow_the_arguments() {
     let kill = call(&["kill", "c1", "--all", "9"]).unwrap();
-    assert!(kill.has("all"));
+    assert!(has(&kill, "all"));
     assert_eq!(kill.args, ["c1", "9"]);
 }
 
@@ -54,16 +70,16 @@ fn a_value_follows_an_equals_sign_or_is_the_next_word() {
     for words in
         [&["update", "--resources=-", "c1"][..], &["update", "--resources", "-", "c1"], &["update", "-r", "-", "c1"]]
     {
-        assert_eq!(call(words).unwrap().text("resources").as_deref(), Some("-"), "{words:?}");
+        assert_eq!(value(&call(words).unwrap(), "resources"), "-", "{words:?}");
     }
     // A value may look like an option.
-    assert_eq!(call(&["exec", "--env", "-root", "c1", "x"]).unwrap().text("env").as_deref(), Some("-root"));
+    assert_eq!(value(&call(&["exec", "--env", "-root", "c1", "x"]).unwrap(), "env"), "-root");
 }
 
 #[test]
 fn a_repeated_value_is_not_split_at_commas() {
     let exec = call(&["exec", "--env", "A=1,B=2", "--env=C=3", "c1", "env"]).unwrap();
-    assert_eq!(exec.all("env"), ["A=1,B=2", "C=3"]);
+    assert_eq!(values(&exec, "env"), ["A=1,B=2", "C=3"].map(|value| Some(value.to_owned())));
 }
 
 #[test]
@@ -75,12 +91,11 @@ fn global_options_come_before_the_command_and_are_not_needed() {
 
 #[test]
 fn relative_paths_count_from_the_callers_directory() {
+    const PATH: option::Typed<Option<std::path::PathBuf>> = option::file("pid-file", "FILE", "");
     let here = std::env::current_dir().unwrap();
-    let call =
-        call(&["--root", "r", "create", "--bundle=/b", "--pid-file", "p", "--console-socket", "s", "c1"]).unwrap();
-    assert_eq!(call.globals.path("root"), Some(here.join("r")));
-    assert_eq!(call.path("pid-file"), Some(here.join("p")));
-    assert_eq!(call.path("console-socket"), Some(here.join("s")));
+    let call = call(&["--root", "r", "create", "--bundle=/b", "--pid-file", "p", "c1"]).unwrap();
+    assert_eq!(call.globals.root, Some(here.join("r")));
+    assert_eq!(PATH.read(&call.given).unwrap(), Some(here.join("p")));
 }
 
 #[test]
@@ -104,8 +119,8 @@ fn checkpoints_are_denied_in_the_words_that_engines_ask_for() {
 
 #[test]
 fn flags_can_be_switched_off_by_name() {
-    assert!(!call(&["run", "--keep", "--keep=false", "c1"]).unwrap().has("keep"));
-    assert!(!call(&["run", "-keep", "-keep=false", "c1"]).unwrap().has("keep"));
+    assert!(!has(&call(&["run", "--keep", "--keep=false", "c1"]).unwrap(), "keep"));
+    assert!(!has(&call(&["run", "-keep", "-keep=false", "c1"]).unwrap(), "keep"));
 }
 
 #[test]
@@ -121,7 +136,6 @@ fn what_is_wrong_is_named() {
         (&["create", "--bundle"], "flag needs an argument: --bundle"),
         (&["frobnicate"], "no such command: \"frobnicate\" (minirun --help lists them)"),
         (&["strat", "c"], "no such command: \"strat\" (did you mean \"start\"?)"),
-        (&["help", "kil"], "no such command: \"kil\" (did you mean \"kill\"?)"),
         (&["list", "--format", "yaml"], "invalid value \"yaml\" for --format (one of table, json is meant)"),
         (
             &["--cgroup-manager", "me", "list"],
@@ -130,16 +144,18 @@ fn what_is_wrong_is_named() {
     ] {
         assert_eq!(call(words).unwrap_err().to_string(), expected);
     }
+    assert_eq!(find("kil").unwrap_err().to_string(), "no such command: \"kil\" (did you mean \"kill\"?)");
 }
 
 #[test]
 fn help_is_the_same_wherever_it_is_asked_for() {
     let overview = text(&[]);
-    for words in [&["--help"][..], &["-h"], &["help"], &["-help"]] {
+    assert_eq!(help::overview(), overview);
+    for words in [&["--help"][..], &["-h"], &["-help"]] {
         assert_eq!(text(words), overview, "{words:?}");
     }
     for command in COMMANDS {
-        let help = text(&["help", command.name]);
+        let help = help::of_command(command);
         assert_eq!(text(&[command.name, "--help"]), help);
         assert!(overview.contains(&format!("\n  {:<11} {}", command.name, command.summary())));
         assert!(help.contains(command.example) && help.contains("minirun"), "{help}");
@@ -149,17 +165,17 @@ fn help_is_the_same_wherever_it_is_asked_for() {
 
 #[test]
 fn every_option_is_on_its_page_and_in_every_completion() {
-    let scripts = ["bash", "zsh", "fish"].map(|shell| text(&["completion", shell]));
+    let scripts = ["bash", "zsh", "fish"].map(|shell| completion::script(shell).unwrap());
     for command in COMMANDS {
-        let page = text(&["man", command.name]);
-        for option in command.options {
+        let page = man::of_command(command);
+        for option in command.action.options {
             let long = option.long.replace('-', r"\-");
             assert!(page.contains(&format!(r"\fB\-\-{long}\fR")), "{} {}", command.name, option.long);
             assert!(scripts.iter().all(|script| script.contains(option.long)), "{}", option.long);
         }
     }
-    let page = text(&["man"]);
-    for option in GLOBALS {
+    let page = man::overview();
+    for option in Globals::ALL {
         assert!(page.contains(&format!(r"\fB\-\-{}\fR", option.long.replace('-', r"\-"))), "{}", option.long);
     }
 }
@@ -172,7 +188,7 @@ fn the_table_is_complete() {
         for sentence in [help, details, exit] {
             assert!(sentence.ends_with('.') && !sentence.contains("  "), "{name}: {sentence}");
         }
-        for option in command.options {
+        for option in command.action.options {
             assert!(!option.help.ends_with('.') && !option.help.is_empty(), "{name} {}", option.long);
         }
     }

@@ -10,15 +10,32 @@ use super::frozen::Frozen;
 use super::subject::Subject;
 use super::{PRIVATE, workers};
 use crate::bundle::Bundle;
-use crate::cli::Call;
 use crate::container::{Found, Status};
+use crate::options::Runtime;
 use crate::report::print;
 
+/// What `commit` is asked for.
+pub struct CommitOptions {
+    /// A bundle, or the id of a container.
+    pub subject: String,
+    /// The new image.
+    pub image: Reference,
+    pub author: Option<String>,
+    pub message: Option<String>,
+    /// Instructions of a Dockerfile.
+    pub changes: Vec<String>,
+    pub compression: Compression,
+    /// Reads the changes while they are made.
+    pub no_pause: bool,
+}
+
 /// Carries out `minirun commit`.
-pub fn commit(call: &Call) -> Result<()> {
-    let reference = Reference::parse(&call.args[1])?;
-    let amendment = amendment(call)?;
-    let subject = Subject::of(call, &call.args[0])?;
+pub fn commit(runtime: &Runtime, options: CommitOptions) -> Result<()> {
+    let CommitOptions { subject, image: reference, author, message, changes, compression, no_pause } = options;
+    let created = humantime::format_rfc3339_seconds(time()?).to_string();
+    let created_by = "minirun commit".to_owned();
+    let amendment = Amendment { author, message, changes, created, created_by, compression };
+    let subject = Subject::of(runtime, &subject)?;
     let record = BundleRecord::read(&subject.bundle.dir)?;
     let root = subject.root()?;
     let ids = ids(&subject.bundle, &root)?;
@@ -29,17 +46,17 @@ pub fn commit(call: &Call) -> Result<()> {
     let attributes = [PRIVATE, "."].map(|above| subject.bundle.dir.join(above).join("attributes"));
     base.check(&root, &attributes).with_context(|| format!("bundle {}", subject.bundle.dir.display()))?;
     let found = subject.container.as_ref().map(|(_, found)| found);
-    let freeze = || freeze(call, found).map_err(|error| minirun_image::ImageError::new(describe(&error)));
+    let freeze = || freeze(no_pause, found).map_err(|error| minirun_image::ImageError::new(describe(&error)));
     let committed = base.commit(&root, &ids, &reference, &amendment, freeze)?;
     print(&format!("{}\n", committed.id))
 }
 
 /// Stops the container while its changes are read, unless it stands still or that is not wanted.
-fn freeze(call: &Call, found: Option<&Found>) -> Result<Option<Frozen>> {
+fn freeze(no_pause: bool, found: Option<&Found>) -> Result<Option<Frozen>> {
     let Some(found) = found.filter(|found| matches!(found.status, Status::Created | Status::Running)) else {
         return Ok(None);
     };
-    if call.has("no-pause") {
+    if no_pause {
         return Ok(None);
     }
     let cgroup = found
@@ -47,22 +64,6 @@ fn freeze(call: &Call, found: Option<&Found>) -> Result<Option<Frozen>> {
         .need_cgroup("commit of a running container")
         .context("the container cannot be frozen (hint: --no-pause reads its changes while they are made)")?;
     Frozen::new(cgroup).map(Some)
-}
-
-fn amendment(call: &Call) -> Result<Amendment> {
-    let compression = match call.text("compress").as_deref() {
-        Some("none") => Compression::None,
-        Some("zstd") => Compression::Zstd,
-        _ => Compression::Gzip,
-    };
-    Ok(Amendment {
-        author: call.text("author"),
-        message: call.text("message"),
-        changes: call.all("change"),
-        created: humantime::format_rfc3339_seconds(time()?).to_string(),
-        created_by: "minirun commit".to_owned(),
-        compression,
-    })
 }
 
 /// Now, or when the caller says that it is (reproducible-builds.org, SOURCE_DATE_EPOCH).

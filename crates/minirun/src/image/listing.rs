@@ -1,28 +1,33 @@
 //! `minirun image`: what is in the store, and what is removed from it.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 use minirun_image::{Digest, Removed, Store};
 use serde_json::json;
 
 use super::open_store;
 use super::progress::size;
-use crate::cli::Call;
-use crate::report::print;
+use crate::report::{Format, print};
+
+/// What is done with a store.
+#[derive(Debug)]
+pub enum Action {
+    List(Format),
+    /// Removes images by their ids, or the beginnings of those.
+    Remove(Vec<String>),
+    Prune,
+    Verify,
+}
 
 /// Carries out `minirun image`.
-pub fn image(call: &Call) -> Result<()> {
-    let (action, rest) = (call.args[0].as_str(), &call.args[1..]);
-    if action != "rm" && !rest.is_empty() {
-        bail!("image {action} takes no further arguments");
-    }
-    let store = open_store(call)?;
+pub fn image(store: Option<PathBuf>, action: &Action) -> Result<()> {
+    let store = open_store(store)?;
     match action {
-        "ls" => list(call, &store),
-        "rm" if rest.is_empty() => bail!("image rm: an ID is missing (minirun image ls lists them)"),
-        "rm" => rest.iter().try_for_each(|id| told(&store.remove(&find(&store, id)?)?)),
-        "prune" => told(&store.prune()?),
-        "verify" => verify(&store),
-        other => bail!("image {other:?}: ls, rm, prune or verify is meant"),
+        Action::List(format) => list(*format, &store),
+        Action::Remove(ids) => ids.iter().try_for_each(|id| told(&store.remove(&find(&store, id)?)?)),
+        Action::Prune => told(&store.prune()?),
+        Action::Verify => verify(&store),
     }
 }
 
@@ -80,7 +85,7 @@ struct Row {
     bundles: Vec<String>,
 }
 
-fn list(call: &Call, store: &Store) -> Result<()> {
+fn list(format: Format, store: &Store) -> Result<()> {
     let mut rows = Vec::new();
     for id in store.images()? {
         let image = store.image(&id)?;
@@ -92,7 +97,7 @@ fn list(call: &Call, store: &Store) -> Result<()> {
         let reference = image.references.first().cloned().unwrap_or_default();
         rows.push(Row { id, reference, layers: image.layers.len(), bytes, bundles });
     }
-    if call.text("format").as_deref() == Some("json") {
+    if format == Format::Json {
         let row = |row: &Row| {
             let Row { id, reference, layers, bytes, bundles } = row;
             json!({"id": id.to_string(), "reference": reference, "layers": layers, "bytes": bytes, "bundles": bundles})

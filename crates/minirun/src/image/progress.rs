@@ -5,22 +5,20 @@ use std::time::{Duration, Instant};
 
 use minirun_image::Progress;
 
-use crate::cli::Globals;
-
 /// How many columns the bar itself has.
 const WIDTH: usize = 30;
 /// How often it is drawn.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A line on standard error, if that is a terminal and messages go there, until it is dropped.
+/// A line on standard error, if that is a terminal, until it is dropped.
 pub struct Bar {
     shown: Option<Instant>,
     terminal: bool,
 }
 
 impl Bar {
-    pub fn new(globals: &Globals) -> Bar {
-        Bar { shown: None, terminal: !globals.has("log") && std::io::stderr().is_terminal() }
+    pub fn new() -> Bar {
+        Bar { shown: None, terminal: std::io::stderr().is_terminal() }
     }
 
     /// Draws it again, unless that was done a moment ago.

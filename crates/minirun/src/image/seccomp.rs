@@ -4,8 +4,6 @@ use anyhow::{Context, Result, bail};
 use minirun_seccomp::{Machine, Profile, compile, container_profile};
 use serde_json::Value;
 
-use crate::cli::Call;
-
 /// The members of `linux.seccomp`, and those of an element of its `syscalls`.
 const MEMBERS: [&str; 7] =
     ["defaultAction", "defaultErrnoRet", "architectures", "flags", "listenerPath", "listenerMetadata", "syscalls"];
@@ -22,9 +20,9 @@ pub enum Seccomp {
 }
 
 impl Seccomp {
-    /// Reads the option, and checks the file that it names.
-    pub fn read(call: &Call) -> Result<Seccomp> {
-        match call.text("seccomp").as_deref() {
+    /// The value of `--seccomp`. Checks the file that it names.
+    pub fn read(value: Option<&str>) -> Result<Seccomp> {
+        match value {
             None | Some("default") => Ok(Seccomp::Default),
             Some("none") => Ok(Seccomp::None),
             Some(path) => given(path).map(Seccomp::Given).with_context(|| format!("--seccomp {path}")),

@@ -7,9 +7,9 @@ use minirun_image::{ImageError, Marks, Root, Source};
 
 use super::workers;
 use crate::bundle::Bundle;
-use crate::cli::Call;
 use crate::container::Found;
 use crate::lifecycle;
+use crate::options::Runtime;
 use crate::report::print;
 use crate::store::{Entry, Store};
 
@@ -22,8 +22,8 @@ pub struct Subject {
 
 impl Subject {
     /// What an argument means. As for `run`, one with a slash is a bundle.
-    pub fn of(call: &Call, argument: &str) -> Result<Subject> {
-        let store = lifecycle::store(call)?;
+    pub fn of(runtime: &Runtime, argument: &str) -> Result<Subject> {
+        let store = lifecycle::store(runtime)?;
         if argument.contains('/') {
             let bundle = Bundle::load(Path::new(argument))?;
             if let Some(id) = container_of(&store, &bundle.dir)?
@@ -88,8 +88,8 @@ fn container_of(store: &Store, bundle: &Path) -> Result<Option<String>> {
 }
 
 /// Carries out `minirun diff`.
-pub fn diff(call: &Call) -> Result<()> {
-    let root = Subject::of(call, &call.args[0])?.root()?;
+pub fn diff(runtime: &Runtime, argument: &str) -> Result<()> {
+    let root = Subject::of(runtime, argument)?.root()?;
     let mut lost = None;
     let mut tell = |changed: &_| {
         print(&format!("{changed}\n")).map_err(|error| {

@@ -1,8 +1,19 @@
 //! Commands about bundles, this host and this program.
 
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::shared::{BUNDLE, JSON, NO_NEW_KEYRING, NO_PIVOT, bundle_of};
 use super::{ORDINARY, SHELLS};
-use crate::cli::command::{Command, Group, Kind};
-use crate::cli::option::{BUNDLE, NO_NEW_KEYRING, NO_PIVOT, directory, flag, short};
+use crate::cli::command::{Action, Command, Group, Kind, Perform};
+use crate::cli::option::{directory, flag, options, short};
+use crate::cli::{Call, completion, find, help, man};
+use crate::options::PlanOptions;
+use crate::report::print;
+use crate::template::{self, Whose};
+use crate::{check, features, plan};
 
 pub const FEATURES: Command = Command {
     name: "features",
@@ -15,9 +26,22 @@ pub const FEATURES: Command = Command {
              hooks and annotations that it knows.",
     exit: ORDINARY,
     example: "minirun features",
-    options: &[],
+    action: Action::of::<Features>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// `features` has no options.
+    Features {}
+}
+
+impl Perform for Features {
+    fn perform(self, _call: &Call) -> Result<ExitCode> {
+        features::features()?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const SPEC: Command = Command {
     name: "spec",
@@ -30,9 +54,26 @@ pub const SPEC: Command = Command {
               With --rootless the container has a user namespace, in which root is the one who calls this.",
     exit: "0 when the file was written, 1 otherwise.",
     example: "minirun spec",
-    options: &[BUNDLE, flag("rootless", "for a container of an ordinary user")],
+    action: Action::of::<Spec>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// Options of `spec`.
+    Spec {
+        bundle: Option<PathBuf> = BUNDLE,
+        rootless: bool = flag("rootless", "for a container of an ordinary user"),
+    }
+}
+
+impl Perform for Spec {
+    fn perform(self, _call: &Call) -> Result<ExitCode> {
+        let whose = if self.rootless { Whose::User } else { Whose::Root };
+        template::spec(&bundle_of(self.bundle), whose)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const PLAN: Command = Command {
     name: "plan",
@@ -46,9 +87,33 @@ pub const PLAN: Command = Command {
              same host.",
     exit: "0 if the bundle could be run, 1 if it has problems.",
     example: "minirun plan bundle/",
-    options: &[BUNDLE, flag("json", "as JSON"), NO_PIVOT, NO_NEW_KEYRING],
+    action: Action::of::<Plan>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// Options of `plan`.
+    Plan {
+        bundle: Option<PathBuf> = BUNDLE,
+        json: bool = JSON,
+        no_pivot: bool = NO_PIVOT,
+        no_new_keyring: bool = NO_NEW_KEYRING,
+    }
+}
+
+impl Perform for Plan {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        let options = PlanOptions {
+            bundle: call.args.first().map_or_else(|| bundle_of(self.bundle), PathBuf::from),
+            no_pivot: self.no_pivot,
+            no_new_keyring: self.no_new_keyring,
+            preserve_fds: 0,
+        };
+        plan::plan(&call.globals.runtime(), &options, self.json)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const CHECK: Command = Command {
     name: "check",
@@ -63,14 +128,32 @@ pub const CHECK: Command = Command {
               their fields.",
     exit: "0 when a default bundle, or the one that was named, can run here, 1 when it cannot.",
     example: "sudo minirun check bundle/",
-    options: &[
-        short('b', directory("bundle", "the bundle (default: none, only the host)")),
-        flag("json", "as JSON"),
-        NO_PIVOT,
-        NO_NEW_KEYRING,
-    ],
+    action: Action::of::<Check>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// Options of `check`.
+    Check {
+        bundle: Option<PathBuf> = short('b', directory("bundle", "the bundle (default: none, only the host)")),
+        json: bool = JSON,
+        no_pivot: bool = NO_PIVOT,
+        no_new_keyring: bool = NO_NEW_KEYRING,
+    }
+}
+
+impl Perform for Check {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        let plan = call.args.first().map(PathBuf::from).or(self.bundle).map(|bundle| PlanOptions {
+            bundle,
+            no_pivot: self.no_pivot,
+            no_new_keyring: self.no_new_keyring,
+            preserve_fds: 0,
+        });
+        check::check(&call.globals.runtime(), plan.as_ref(), self.json)
+    }
+}
 
 pub const HELP: Command = Command {
     name: "help",
@@ -82,9 +165,25 @@ pub const HELP: Command = Command {
     details: "The same as --help before or after a command.",
     exit: ORDINARY,
     example: "minirun help run",
-    options: &[],
+    action: Action::of::<Help>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// `help` has no options.
+    Help {}
+}
+
+impl Perform for Help {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        print(&match call.args.first() {
+            None => help::overview(),
+            Some(name) => help::of_command(find(name)?),
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const MAN: Command = Command {
     name: "man",
@@ -96,9 +195,25 @@ pub const MAN: Command = Command {
     details: "The page is written in the macros of man(7), as man -l and mandoc read them.",
     exit: ORDINARY,
     example: "minirun man run | man -l -",
-    options: &[],
+    action: Action::of::<Man>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// `man` has no options.
+    Man {}
+}
+
+impl Perform for Man {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        print(&match call.args.first() {
+            None => man::overview(),
+            Some(name) => man::of_command(find(name)?),
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const COMPLETION: Command = Command {
     name: "completion",
@@ -112,6 +227,19 @@ pub const COMPLETION: Command = Command {
              bash and fish take the script by source; zsh finds it as the file _minirun in a directory of fpath.",
     exit: ORDINARY,
     example: "source <(minirun completion bash)",
-    options: &[],
+    action: Action::of::<Completion>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// `completion` has no options.
+    Completion {}
+}
+
+impl Perform for Completion {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        print(&completion::script(&call.args[0])?)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,65 +1,22 @@
-//! Commands about images: from them to bundles, and the store of their layers.
+//! Commands about images, the store of their layers, and what containers have changed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use minirun_image::{Compression, Reference};
 
 use super::ORDINARY;
-use crate::cli::command::{Command, Group, Kind, Opt};
-use crate::cli::option::{choice, directory, flag, number, short, text};
+use crate::cli::Call;
+use crate::cli::command::{Action, Command, Group, Kind, Perform};
+use crate::cli::option::{Typed, choice, directory, flag, options, short, text, texts};
+use crate::image::{self, CommitOptions};
+use crate::report::Format;
 
-const STORE: Opt = directory(
+pub const STORE: Typed<Option<PathBuf>> = directory(
     "store",
     "the store of layers (default: /var/lib/minirun; of a user $XDG_DATA_HOME/minirun or ~/.local/share/minirun)",
 );
-
-/// The forms of an image's name, and what is in a bundle.
-const BUNDLE_DETAILS: &str = "IMAGE is oci:PATH[:TAG], an OCI image layout, oci-archive:FILE[:TAG], the same in a tar file, or \
-                              docker-archive:FILE[:REF], what docker save writes; the file - is standard input. skopeo copy puts \
-                              images into these forms.\n\
-                              The container's changes and volumes are in private/, which only the owner of the bundle can \
-                              enter.\nThe default filter of system calls lets through what programs need and the \
-                              container's capabilities allow. It refuses new namespaces, mounts, key rings, io_uring, BPF, \
-                              and sockets of the families AF_ALG and AF_VSOCK. It is written for the capabilities that the \
-                              bundle has: another one in config.json does not bring its system calls.";
-
-pub const BUNDLE: Command = Command {
-    name: "bundle",
-    group: Group::Images,
-    usage: "[OPTIONS] IMAGE DIR",
-    arguments: (2, 2),
-    takes: &[Kind::File, Kind::Directory],
-    help: "Make a bundle from an image: layers that are not in the store are verified and unpacked into it, and config.json \
-           does what the image says.",
-    details: BUNDLE_DETAILS,
-    exit: ORDINARY,
-    example: "sudo minirun bundle oci:web:latest web/ && sudo minirun run web/",
-    options: &[
-        STORE,
-        text("cmd", "WORD", "an argument in place of the image's command; again for each further one"),
-        text("env", "NAME=VALUE", "set a variable, or pass one on by its name alone; may be given again"),
-        text("user", "USER[:GROUP]", "run as this user, by name or number"),
-        text("workdir", "PATH", "start in this directory"),
-        text("hostname", "NAME", "the container's host name"),
-        text("volume", "DIR:PATH[:ro]", "show a directory or file of the host; may be given again"),
-        flag("read-only", "the root file system cannot be written to"),
-        flag("tty", "give the process a terminal"),
-        text("net", "WHOSE", "the network: host, none or container:ID (default: none)"),
-        number("upper-size", "SIZE", "keep changes in memory, as many as this, instead of in the bundle"),
-        number("memory", "SIZE", "memory.max"),
-        number("cpu-shares", "SHARES", "cpu.weight, as shares of cgroup v1: 1024 is the default weight"),
-        number("cpus", "N", "so much of the processors' time: 1.5"),
-        text("cpuset-cpus", "LIST", "CPUs to run on: 0-2,7"),
-        number("pids-limit", "N", "number of processes"),
-        text("device-read-bps", "DEVICE:RATE", "bytes per second read from a block device; may be given again"),
-        text("device-write-bps", "DEVICE:RATE", "the same for writing"),
-        text("device-read-iops", "DEVICE:RATE", "operations per second; may be given again"),
-        text("device-write-iops", "DEVICE:RATE", "the same for writing"),
-        text(
-            "seccomp",
-            "FILE|default|none",
-            "the filter of system calls: a file with linux.seccomp, or none (default: default)",
-        ),
-        number("layer-size", "SIZE", "how large a layer may be (default: 64g, and 100 times its blob above 256m)"),
-    ],
-    passes_on: false,
-};
 
 pub const DIFF: Command = Command {
     name: "diff",
@@ -75,9 +32,22 @@ pub const DIFF: Command = Command {
               root.\nWhere changes are kept in memory (bundle --upper-size) they are there as long as the container's init.",
     exit: ORDINARY,
     example: "sudo minirun diff web",
-    options: &[],
+    action: Action::of::<Diff>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// `diff` has no options.
+    Diff {}
+}
+
+impl Perform for Diff {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        image::diff(&call.globals.runtime(), &call.args[0])?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const COMMIT: Command = Command {
     name: "commit",
@@ -97,15 +67,45 @@ pub const COMMIT: Command = Command {
               ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR, as a Dockerfile has them.",
     exit: ORDINARY,
     example: "sudo minirun commit --message 'with a page' web oci:web:changed",
-    options: &[
-        short('a', text("author", "WHO", "who made it")),
-        short('m', text("message", "TEXT", "why it was made")),
-        short('c', text("change", "INSTRUCTION", "change how the image is run: USER www-data; may be given again")),
-        choice("compress", "HOW", &["gzip", "zstd", "none"], "the new layer's compression (default: gzip)"),
-        flag("no-pause", "do not stop the container while its changes are read"),
-    ],
+    action: Action::of::<Commit>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// Options of `commit`.
+    Commit {
+        author: Option<String> = short('a', text("author", "WHO", "who made it")),
+        message: Option<String> = short('m', text("message", "TEXT", "why it was made")),
+        changes: Vec<String> = short(
+            'c',
+            texts("change", "INSTRUCTION", "change how the image is run: USER www-data; may be given again"),
+        ),
+        compress: Option<String> =
+            choice("compress", "HOW", &["gzip", "zstd", "none"], "the new layer's compression (default: gzip)"),
+        no_pause: bool = flag("no-pause", "do not stop the container while its changes are read"),
+    }
+}
+
+impl Perform for Commit {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        let options = CommitOptions {
+            image: Reference::parse(&call.args[1])?,
+            subject: call.args[0].clone(),
+            author: self.author,
+            message: self.message,
+            changes: self.changes,
+            compression: match self.compress.as_deref() {
+                Some("none") => Compression::None,
+                Some("zstd") => Compression::Zstd,
+                _ => Compression::Gzip,
+            },
+            no_pause: self.no_pause,
+        };
+        image::commit(&call.globals.runtime(), options)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 /// What `image` can do.
 pub const ACTIONS: &[&str] = &["ls", "rm", "prune", "verify"];
@@ -124,6 +124,36 @@ pub const IMAGE: Command = Command {
               from its files and compares the digest, and owners, permissions and times with what the archive says.",
     exit: "0 when it is done, 1 when it is not, or when verify finds a difference.",
     example: "sudo minirun image ls",
-    options: &[STORE, choice("format", "FORMAT", &["table", "json"], "how ls prints: table or json (default: table)")],
+    action: Action::of::<Images>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// Options of `image`.
+    Images {
+        store: Option<PathBuf> = STORE,
+        format: Option<String> =
+            choice("format", "FORMAT", &["table", "json"], "how ls prints: table or json (default: table)"),
+    }
+}
+
+impl Perform for Images {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        let (action, rest) = (call.args[0].as_str(), &call.args[1..]);
+        if action != "rm" && !rest.is_empty() {
+            bail!("image {action} takes no further arguments");
+        }
+        let action = match action {
+            "ls" if self.format.as_deref() == Some("json") => image::Action::List(Format::Json),
+            "ls" => image::Action::List(Format::Table),
+            "rm" if rest.is_empty() => bail!("image rm: an ID is missing (minirun image ls lists them)"),
+            "rm" => image::Action::Remove(rest.to_vec()),
+            "prune" => image::Action::Prune,
+            "verify" => image::Action::Verify,
+            other => bail!("image {other:?}: ls, rm, prune or verify is meant"),
+        };
+        image::image(self.store, &action)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

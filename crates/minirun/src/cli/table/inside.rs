@@ -1,10 +1,18 @@
 //! Commands that reach into a container.
 
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
 use super::ORDINARY;
-use crate::cli::command::{Command, Group, Kind};
-use crate::cli::option::{
-    CONSOLE_SOCKET, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, TIMINGS, TRACE, choice, file, flag, number, short, text,
-};
+use super::shared::{CONSOLE_SOCKET, FORMAT, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, TIMINGS, TRACE, format_of};
+use crate::cli::command::{Action, Command, Group, Kind, Perform};
+use crate::cli::option::{file, flag, of_kind, options, short, text, texts};
+use crate::cli::{Call, ids};
+use crate::options::ExecOptions;
+use crate::trace::{self, Tracing};
+use crate::{control, exec};
 
 pub const EXEC: Command = Command {
     name: "exec",
@@ -19,29 +27,69 @@ pub const EXEC: Command = Command {
     exit: "That of the process, 128+N if signal N ended it; 255 if it could not be run; 1 if the command line \
           is wrong. With --detach 0 as soon as it runs.",
     example: "sudo minirun exec web sh -c 'echo hello'",
-    options: &[
-        short('p', file("process", "FILE", "the process, as in config.json")),
-        short('d', flag("detach", "do not wait for it")),
-        short('t', flag("tty", "give it a terminal")),
-        CONSOLE_SOCKET,
-        PIDFD_SOCKET,
-        text("cwd", "DIR", "its working directory"),
-        short('e', text("env", "NAME=VALUE", "one more environment variable; may be repeated")),
-        short('u', text("user", "UID[:GID]", "its user and group, as numbers")),
-        short('g', number("additional-gids", "GID", "one more group; may be repeated")),
-        short('c', text("cap", "CAP", "one more capability; may be repeated")),
-        flag("no-new-privs", "let it gain no privileges by execve"),
-        text("apparmor", "PROFILE", "its AppArmor profile"),
-        text("process-label", "LABEL", "its SELinux label"),
-        PID_FILE,
-        PRESERVE_FDS,
-        text("cgroup", "PATH", "a cgroup below the container's to be born in"),
-        flag("ignore-paused", "even if the container is paused: it waits until that is resumed"),
-        TRACE,
-        TIMINGS,
-    ],
+    action: Action::of::<Exec>(),
     passes_on: true,
+    failure: 255,
 };
+
+options! {
+    /// Options of `exec`.
+    Exec {
+        process: Option<PathBuf> = short('p', file("process", "FILE", "the process, as in config.json")),
+        detach: bool = short('d', flag("detach", "do not wait for it")),
+        tty: bool = short('t', flag("tty", "give it a terminal")),
+        console_socket: Option<PathBuf> = CONSOLE_SOCKET,
+        pidfd_socket: Option<PathBuf> = PIDFD_SOCKET,
+        cwd: Option<String> = text("cwd", "DIR", "its working directory"),
+        env: Vec<String> = short('e', texts("env", "NAME=VALUE", "one more environment variable; may be repeated")),
+        user: Option<String> = short('u', text("user", "UID[:GID]", "its user and group, as numbers")),
+        additional_gids: Vec<String> = short(
+            'g',
+            of_kind(Kind::Number, texts("additional-gids", "GID", "one more group; may be repeated")),
+        ),
+        cap: Vec<String> = short('c', texts("cap", "CAP", "one more capability; may be repeated")),
+        no_new_privs: bool = flag("no-new-privs", "let it gain no privileges by execve"),
+        apparmor: Option<String> = text("apparmor", "PROFILE", "its AppArmor profile"),
+        process_label: Option<String> = text("process-label", "LABEL", "its SELinux label"),
+        pid_file: Option<PathBuf> = PID_FILE,
+        preserve_fds: Option<u32> = PRESERVE_FDS,
+        cgroup: Option<String> = text("cgroup", "PATH", "a cgroup below the container's to be born in"),
+        ignore_paused: bool =
+            flag("ignore-paused", "even if the container is paused: it waits until that is resumed"),
+        trace: Option<PathBuf> = TRACE,
+        timings: bool = TIMINGS,
+    }
+}
+
+impl Perform for Exec {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        trace::set_up(&Tracing { file: self.trace, chart: self.timings })?;
+        let gids = self.additional_gids.iter();
+        let gids = gids.map(|gid| ids::id_of(gid).with_context(|| format!("--additional-gids {gid}")));
+        let options = ExecOptions {
+            id: call.args[0].clone(),
+            args: call.args[1..].to_vec(),
+            process: self.process,
+            detach: self.detach,
+            tty: self.tty,
+            cwd: self.cwd,
+            env: self.env,
+            user: self.user.as_deref().map(ids::user_of).transpose()?,
+            additional_gids: gids.collect::<Result<_>>()?,
+            capabilities: self.cap,
+            no_new_privs: self.no_new_privs,
+            apparmor: self.apparmor,
+            process_label: self.process_label,
+            cgroup: self.cgroup,
+            ignore_paused: self.ignore_paused,
+            preserve_fds: self.preserve_fds.unwrap_or(0),
+            pid_file: self.pid_file,
+            console_socket: self.console_socket,
+            pidfd_socket: self.pidfd_socket,
+        };
+        exec::exec(&call.globals.runtime(), options)
+    }
+}
 
 pub const PS: Command = Command {
     name: "ps",
@@ -54,6 +102,22 @@ pub const PS: Command = Command {
              may come as one word, as engines write them.",
     exit: ORDINARY,
     example: "sudo minirun ps web -o pid,comm",
-    options: &[short('f', choice("format", "FORMAT", &["table", "json"], "table or json (default: table)"))],
+    action: Action::of::<Ps>(),
     passes_on: true,
+    failure: 1,
 };
+
+options! {
+    /// Options of `ps`.
+    Ps {
+        format: Option<String> = FORMAT,
+    }
+}
+
+impl Perform for Ps {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        let format = format_of(self.format.as_deref())?;
+        control::ps(&call.globals.runtime(), &call.args[0], format, &call.args[1..])?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,11 +1,20 @@
 //! Commands that make, change and end containers.
 
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
 use super::ORDINARY;
-use crate::cli::command::{Command, Group, Kind};
-use crate::cli::option::{
-    BUNDLE, CONSOLE_SOCKET, NO_NEW_KEYRING, NO_PIVOT, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, TIMINGS, TRACE, choice,
-    file, flag, number, short, text,
+use super::shared::{
+    BUNDLE, CONSOLE_SOCKET, NO_NEW_KEYRING, NO_PIVOT, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, TIMINGS, TRACE, bundle_of,
 };
+use crate::cli::Call;
+use crate::cli::command::{Action, Command, Group, Kind, Perform};
+use crate::cli::option::{flag, options, short};
+use crate::options::{CreateOptions, DeleteOptions, KillOptions, PlanOptions, RunOptions};
+use crate::trace::{self, Tracing};
+use crate::{control, lifecycle, removal, run, signals};
 
 pub const RUN: Command = Command {
     name: "run",
@@ -22,22 +31,59 @@ pub const RUN: Command = Command {
     exit: "That of the container's process, 128+N if signal N ended it; 1 if it could not be run. With \
           --detach 0 as soon as it runs.",
     example: "sudo minirun run bundle/",
-    options: &[
-        BUNDLE,
-        short('d', flag("detach", "do not wait: the container goes on by itself")),
-        flag("keep", "do not delete the container when it has ended"),
-        flag("no-subreaper", "do not adopt orphans of the container while waiting for it"),
-        PID_FILE,
-        CONSOLE_SOCKET,
-        PIDFD_SOCKET,
-        NO_PIVOT,
-        NO_NEW_KEYRING,
-        PRESERVE_FDS,
-        TRACE,
-        TIMINGS,
-    ],
+    action: Action::of::<Run>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// Options of `run`.
+    Run {
+        bundle: Option<PathBuf> = BUNDLE,
+        detach: bool = short('d', flag("detach", "do not wait: the container goes on by itself")),
+        keep: bool = flag("keep", "do not delete the container when it has ended"),
+        no_subreaper: bool = flag("no-subreaper", "do not adopt orphans of the container while waiting for it"),
+        pid_file: Option<PathBuf> = PID_FILE,
+        console_socket: Option<PathBuf> = CONSOLE_SOCKET,
+        pidfd_socket: Option<PathBuf> = PIDFD_SOCKET,
+        no_pivot: bool = NO_PIVOT,
+        no_new_keyring: bool = NO_NEW_KEYRING,
+        preserve_fds: Option<u32> = PRESERVE_FDS,
+        trace: Option<PathBuf> = TRACE,
+        timings: bool = TIMINGS,
+    }
+}
+
+impl Perform for Run {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        trace::set_up(&Tracing { file: self.trace, chart: self.timings })?;
+        let argument = &call.args[0];
+        // A slash makes no id, so it makes a bundle.
+        let (id, bundle) = if argument.contains('/') {
+            (run::made_up_id(), PathBuf::from(argument))
+        } else {
+            (argument.clone(), bundle_of(self.bundle))
+        };
+        let options = RunOptions {
+            create: CreateOptions {
+                id,
+                plan: PlanOptions {
+                    bundle,
+                    no_pivot: self.no_pivot,
+                    no_new_keyring: self.no_new_keyring,
+                    preserve_fds: self.preserve_fds.unwrap_or(0),
+                },
+                pid_file: self.pid_file,
+                console_socket: self.console_socket,
+                pidfd_socket: self.pidfd_socket,
+            },
+            detach: self.detach,
+            keep: self.keep,
+            no_subreaper: self.no_subreaper,
+        };
+        run::run(&call.globals.runtime(), options)
+    }
+}
 
 pub const CREATE: Command = Command {
     name: "create",
@@ -54,9 +100,45 @@ pub const CREATE: Command = Command {
              after that, everything is undone.",
     exit: ORDINARY,
     example: "sudo minirun create -b bundle web",
-    options: &[BUNDLE, PID_FILE, CONSOLE_SOCKET, PIDFD_SOCKET, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS, TRACE, TIMINGS],
+    action: Action::of::<Create>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// Options of `create`.
+    Create {
+        bundle: Option<PathBuf> = BUNDLE,
+        pid_file: Option<PathBuf> = PID_FILE,
+        console_socket: Option<PathBuf> = CONSOLE_SOCKET,
+        pidfd_socket: Option<PathBuf> = PIDFD_SOCKET,
+        no_pivot: bool = NO_PIVOT,
+        no_new_keyring: bool = NO_NEW_KEYRING,
+        preserve_fds: Option<u32> = PRESERVE_FDS,
+        trace: Option<PathBuf> = TRACE,
+        timings: bool = TIMINGS,
+    }
+}
+
+impl Perform for Create {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        trace::set_up(&Tracing { file: self.trace, chart: self.timings })?;
+        let options = CreateOptions {
+            id: call.args[0].clone(),
+            plan: PlanOptions {
+                bundle: bundle_of(self.bundle),
+                no_pivot: self.no_pivot,
+                no_new_keyring: self.no_new_keyring,
+                preserve_fds: self.preserve_fds.unwrap_or(0),
+            },
+            pid_file: self.pid_file,
+            console_socket: self.console_socket,
+            pidfd_socket: self.pidfd_socket,
+        };
+        lifecycle::create(&call.globals.runtime(), options)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const START: Command = Command {
     name: "start",
@@ -70,9 +152,26 @@ pub const START: Command = Command {
              error of this command.",
     exit: ORDINARY,
     example: "sudo minirun start web",
-    options: &[TRACE, TIMINGS],
+    action: Action::of::<Start>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// Options of `start`.
+    Start {
+        trace: Option<PathBuf> = TRACE,
+        timings: bool = TIMINGS,
+    }
+}
+
+impl Perform for Start {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        trace::set_up(&Tracing { file: self.trace, chart: self.timings })?;
+        lifecycle::start(&call.globals.runtime(), &call.args[0])?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const KILL: Command = Command {
     name: "kill",
@@ -88,9 +187,26 @@ pub const KILL: Command = Command {
              running.",
     exit: ORDINARY,
     example: "sudo minirun kill web HUP",
-    options: &[short('a', flag("all", "send it to every process of the container"))],
+    action: Action::of::<Kill>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// Options of `kill`.
+    Kill {
+        all: bool = short('a', flag("all", "send it to every process of the container")),
+    }
+}
+
+impl Perform for Kill {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        let signal = signals::signal_number(call.args.get(1).map_or("SIGTERM", String::as_str))?;
+        let options = KillOptions { id: call.args[0].clone(), signal, all: self.all };
+        signals::kill(&call.globals.runtime(), &options)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const DELETE: Command = Command {
     name: "delete",
@@ -105,9 +221,28 @@ pub const DELETE: Command = Command {
     exit: "0 when nothing of the container is left, 1 otherwise. With --force, 0 if there was no such \
           container.",
     example: "sudo minirun delete web",
-    options: &[short('f', flag("force", "kill it first if it runs, and do not mind if there is none")), TRACE, TIMINGS],
+    action: Action::of::<Delete>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// Options of `delete`.
+    Delete {
+        force: bool = short('f', flag("force", "kill it first if it runs, and do not mind if there is none")),
+        trace: Option<PathBuf> = TRACE,
+        timings: bool = TIMINGS,
+    }
+}
+
+impl Perform for Delete {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        trace::set_up(&Tracing { file: self.trace, chart: self.timings })?;
+        let options = DeleteOptions { id: call.args[0].clone(), force: self.force };
+        removal::delete(&call.globals.runtime(), &options)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const PAUSE: Command = Command {
     name: "pause",
@@ -120,9 +255,22 @@ pub const PAUSE: Command = Command {
              state is paused afterwards.",
     exit: ORDINARY,
     example: "sudo minirun pause web",
-    options: &[],
+    action: Action::of::<Pause>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// `pause` has no options.
+    Pause {}
+}
+
+impl Perform for Pause {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        control::pause(&call.globals.runtime(), &call.args[0])?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const RESUME: Command = Command {
     name: "resume",
@@ -134,41 +282,19 @@ pub const RESUME: Command = Command {
     details: "The state has to be paused.",
     exit: ORDINARY,
     example: "sudo minirun resume web",
-    options: &[],
+    action: Action::of::<Resume>(),
     passes_on: false,
+    failure: 1,
 };
 
-pub const UPDATE: Command = Command {
-    name: "update",
-    group: Group::Life,
-    usage: "[OPTIONS] ID",
-    arguments: (1, 1),
-    takes: &[Kind::Container],
-    help: "Change the limits of a container: all that are given, or none. Sizes take k, m, g, t; -1 means no limit.",
-    details: "With --resources the other options are not looked at. Limits that are not named stay as they are; \
-             device rules, if there are some, replace the former ones. If one cannot be set, all are put back.",
-    exit: ORDINARY,
-    example: "sudo minirun update --memory 256m --pids-limit 64 web",
-    options: &[
-        short('r', file("resources", "FILE", "linux.resources as JSON from a file, or - for standard input")),
-        number("memory", "BYTES", "memory.max"),
-        number("memory-reservation", "BYTES", "memory.low"),
-        number("memory-swap", "BYTES", "memory and swap together"),
-        number("cpu-share", "SHARES", "cpu.weight, as shares of cgroup v1: 1024 is the default weight"),
-        number("cpu-quota", "MICROSECONDS", "cpu time within a period"),
-        number("cpu-period", "MICROSECONDS", "length of a period"),
-        number("cpu-burst", "MICROSECONDS", "cpu time that may be saved up"),
-        choice("cpu-idle", "0|1", &["0", "1"], "run only when nothing else wants to"),
-        number("cpu-rt-period", "MICROSECONDS", "refused: cgroup v2 does not share out real-time scheduling"),
-        number("cpu-rt-runtime", "MICROSECONDS", "refused, likewise"),
-        text("cpuset-cpus", "LIST", "CPUs to run on: 0-2,7"),
-        text("cpuset-mems", "LIST", "memory nodes to use"),
-        number("pids-limit", "N", "number of processes"),
-        number("blkio-weight", "WEIGHT", "io.weight: 10 to 1000"),
-        text("l3-cache-schema", "SCHEMA", "refused: there is no Intel RDT configuration"),
-        text("mem-bw-schema", "SCHEMA", "refused, likewise"),
-        number("kernel-memory", "BYTES", "ignored with a warning"),
-        number("kernel-memory-tcp", "BYTES", "ignored with a warning"),
-    ],
-    passes_on: false,
-};
+options! {
+    /// `resume` has no options.
+    Resume {}
+}
+
+impl Perform for Resume {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        control::resume(&call.globals.runtime(), &call.args[0])?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

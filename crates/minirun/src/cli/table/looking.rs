@@ -1,8 +1,20 @@
 //! Commands that look at containers.
 
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
 use super::ORDINARY;
-use crate::cli::command::{Command, Group, Kind};
-use crate::cli::option::{choice, flag, short, text};
+use super::shared::{FORMAT, format_of};
+use crate::cli::Call;
+use crate::cli::command::{Action, Command, Group, Kind, Perform};
+use crate::cli::option::{choice, duration, flag, options, short};
+use crate::events::{self, Format, When};
+use crate::listing;
+
+/// The default of `events --interval`.
+const INTERVAL: Duration = Duration::from_secs(5);
 
 pub const STATE: Command = Command {
     name: "state",
@@ -16,9 +28,22 @@ pub const STATE: Command = Command {
              created, running, paused or stopped. It is found by looking at the processes, not by remembering.",
     exit: ORDINARY,
     example: "sudo minirun state web",
-    options: &[],
+    action: Action::of::<State>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// `state` has no options.
+    State {}
+}
+
+impl Perform for State {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        listing::state(&call.globals.runtime(), &call.args[0])?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const LIST: Command = Command {
     name: "list",
@@ -30,12 +55,25 @@ pub const LIST: Command = Command {
     details: "A container that cannot be looked at is named on standard error, and the others are listed.",
     exit: ORDINARY,
     example: "sudo minirun list",
-    options: &[
-        short('f', choice("format", "FORMAT", &["table", "json"], "table or json (default: table)")),
-        short('q', flag("quiet", "print only the ids")),
-    ],
+    action: Action::of::<List>(),
     passes_on: false,
+    failure: 1,
 };
+
+options! {
+    /// Options of `list`.
+    List {
+        format: Option<String> = FORMAT,
+        quiet: bool = short('q', flag("quiet", "print only the ids")),
+    }
+}
+
+impl Perform for List {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        listing::list(&call.globals.runtime(), format_of(self.format.as_deref())?, self.quiet)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 pub const EVENTS: Command = Command {
     name: "events",
@@ -50,10 +88,18 @@ pub const EVENTS: Command = Command {
               each time is one exposition as Prometheus reads it.\nOnly a container that runs has events.",
     exit: ORDINARY,
     example: "sudo minirun events --stats web",
-    options: &[
-        flag("stats", "print statistics once, and end"),
-        text("interval", "DURATION", "time between statistics: 5s, 1m30s, 500ms (default: 5s)"),
-        short(
+    action: Action::of::<Events>(),
+    passes_on: false,
+    failure: 1,
+};
+
+options! {
+    /// Options of `events`.
+    Events {
+        stats: bool = flag("stats", "print statistics once, and end"),
+        interval: Option<Duration> =
+            duration("interval", "DURATION", "time between statistics: 5s, 1m30s, 500ms (default: 5s)"),
+        format: Option<String> = short(
             'f',
             choice(
                 "format",
@@ -62,6 +108,22 @@ pub const EVENTS: Command = Command {
                 "json, a line for each event, or openmetrics (default: json)",
             ),
         ),
-    ],
-    passes_on: false,
-};
+    }
+}
+
+impl Perform for Events {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        let format = match self.format.as_deref() {
+            None | Some("json") => Format::Json,
+            Some("openmetrics") => Format::OpenMetrics,
+            Some(other) => bail!("invalid format option: {other:?} (json and openmetrics are known)"),
+        };
+        let interval = self.interval.unwrap_or(INTERVAL);
+        if interval.is_zero() {
+            bail!("duration interval must be greater than 0");
+        }
+        let when = if self.stats { When::Now } else { When::Every(interval) };
+        events::events(&call.globals.runtime(), &call.args[0], format, when)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

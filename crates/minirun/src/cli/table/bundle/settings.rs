@@ -3,40 +3,25 @@
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_image::{Network, Settings, Upper, Volume, check_place};
 
-use super::resources;
-use crate::cli::Call;
+use super::{Bundle, resources};
 use crate::container::Found;
 use crate::lifecycle;
-use crate::update::bytes_of;
+use crate::options::Runtime;
 
 /// Reads everything but the user, for which the image must be there.
-pub fn read(call: &Call) -> Result<Settings> {
-    let upper = match size(call, "upper-size")? {
-        Some(size) => Upper::Memory(size),
-        None => Upper::Bundle,
-    };
+pub fn read(runtime: &Runtime, options: &Bundle) -> Result<Settings> {
     Ok(Settings {
-        cmd: call.has("cmd").then(|| call.all("cmd")),
-        env: call.all("env").iter().map(|variable| variable_of(variable)).collect::<Result<_>>()?,
-        working_dir: call.text("workdir"),
-        hostname: call.text("hostname"),
-        read_only: call.has("read-only"),
-        terminal: call.has("tty"),
-        network: network(call)?,
-        volumes: call.all("volume").iter().map(|volume| volume_of(volume)).collect::<Result<_>>()?,
-        upper,
-        resources: resources::read(call)?,
+        cmd: Some(options.cmd.clone()).filter(|cmd| !cmd.is_empty()),
+        env: options.env.iter().map(|variable| variable_of(variable)).collect::<Result<_>>()?,
+        working_dir: options.workdir.clone(),
+        hostname: options.hostname.clone(),
+        read_only: options.read_only,
+        terminal: options.tty,
+        network: network(runtime, options.net.as_deref())?,
+        volumes: options.volumes.iter().map(|volume| volume_of(volume)).collect::<Result<_>>()?,
+        upper: options.upper_size.map_or(Upper::Bundle, Upper::Memory),
+        resources: resources::read(options)?,
     })
-}
-
-/// A positive number of bytes.
-pub fn size(call: &Call, option: &str) -> Result<Option<u64>> {
-    let Some(text) = call.text(option) else { return Ok(None) };
-    let bytes = bytes_of(&text).with_context(|| format!("--{option}"))?;
-    match u64::try_from(bytes) {
-        Ok(bytes) if bytes > 0 => Ok(Some(bytes)),
-        _ => bail!("--{option}: {text:?} is no size"),
-    }
 }
 
 /// `NAME=VALUE`, or a name whose value is the caller's.
@@ -65,20 +50,21 @@ fn volume_of(text: &str) -> Result<Volume> {
     Ok(Volume { source, destination: (*destination).to_owned(), writable })
 }
 
-fn network(call: &Call) -> Result<Network> {
-    match call.text("net").as_deref() {
+fn network(runtime: &Runtime, net: Option<&str>) -> Result<Network> {
+    match net {
         None | Some("none") => Ok(Network::None),
         Some("host") => Ok(Network::Host),
         Some(other) => match other.split_once(':') {
-            Some(("container", id)) => network_of(call, id),
+            Some(("container", id)) => network_of(runtime, id),
             _ => bail!("--net {other:?}: host, none or container:ID is meant"),
         },
     }
 }
 
 /// The network namespace of a container that is there now.
-fn network_of(call: &Call, id: &str) -> Result<Network> {
-    let found = Found::peek(&lifecycle::store(call)?, id)?.with_context(|| format!("container {id} does not exist"))?;
+fn network_of(runtime: &Runtime, id: &str) -> Result<Network> {
+    let found =
+        Found::peek(&lifecycle::store(runtime)?, id)?.with_context(|| format!("container {id} does not exist"))?;
     let init = found.record.init.filter(|_| found.init.is_some());
     let init = init.with_context(|| format!("container {id} has no process whose network could be joined"))?;
     Ok(Network::Joined(format!("/proc/{}/ns/net", init.pid).into()))

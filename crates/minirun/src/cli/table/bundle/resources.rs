@@ -5,43 +5,33 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
-use crate::cli::Call;
-use crate::update::bytes_of;
+use super::Bundle;
+use crate::cli::size::bytes_of;
 
 /// The period of `--cpus`, in microseconds: the kernel's default.
 const PERIOD: u64 = 100_000;
 
 /// `linux.resources`, as far as there are options for it.
-pub fn read(call: &Call) -> Result<Value> {
+pub fn read(options: &Bundle) -> Result<Value> {
     let (mut memory, mut cpu, mut pids, mut io) = (Map::new(), Map::new(), Map::new(), Map::new());
-    if let Some(text) = call.text("memory") {
-        memory.insert("limit".to_owned(), json!(bytes_of(&text).context("--memory")?));
-    }
-    if let Some(text) = call.text("cpu-shares") {
-        let shares: u64 = text.parse().with_context(|| format!("invalid value {text:?} for --cpu-shares"))?;
-        cpu.insert("shares".to_owned(), json!(shares));
-    }
-    if let Some(text) = call.text("cpus") {
-        cpu.insert("quota".to_owned(), json!(quota(&text)?));
-        cpu.insert("period".to_owned(), json!(PERIOD));
-    }
-    if let Some(text) = call.text("cpuset-cpus") {
-        cpu.insert("cpus".to_owned(), json!(text));
-    }
-    if let Some(text) = call.text("pids-limit") {
-        let number: i64 = text.parse().with_context(|| format!("invalid value {text:?} for --pids-limit"))?;
-        pids.insert("limit".to_owned(), json!(number));
-    }
-    for (option, key) in [
-        ("device-read-bps", "throttleReadBpsDevice"),
-        ("device-write-bps", "throttleWriteBpsDevice"),
-        ("device-read-iops", "throttleReadIOPSDevice"),
-        ("device-write-iops", "throttleWriteIOPSDevice"),
+    let set = |object: &mut Map<String, Value>, key: &str, value: Option<Value>| {
+        object.extend(value.map(|value| (key.to_owned(), value)));
+    };
+    set(&mut memory, "limit", options.memory.map(Value::from));
+    set(&mut cpu, "shares", options.cpu_shares.map(Value::from));
+    let quota = options.cpus.as_deref().map(quota).transpose()?;
+    set(&mut cpu, "quota", quota.map(Value::from));
+    set(&mut cpu, "period", quota.map(|_| PERIOD.into()));
+    set(&mut cpu, "cpus", options.cpuset_cpus.clone().map(Value::from));
+    set(&mut pids, "limit", options.pids_limit.map(Value::from));
+    for (option, key, texts) in [
+        ("device-read-bps", "throttleReadBpsDevice", &options.device_read_bps),
+        ("device-write-bps", "throttleWriteBpsDevice", &options.device_write_bps),
+        ("device-read-iops", "throttleReadIOPSDevice", &options.device_read_iops),
+        ("device-write-iops", "throttleWriteIOPSDevice", &options.device_write_iops),
     ] {
-        let rates: Vec<_> = call.all(option).iter().map(|text| rate(option, text)).collect::<Result<_>>()?;
-        if !rates.is_empty() {
-            io.insert(key.to_owned(), rates.into());
-        }
+        let rates: Vec<_> = texts.iter().map(|text| rate(option, text)).collect::<Result<_>>()?;
+        set(&mut io, key, Some(rates.into()).filter(|_| !texts.is_empty()));
     }
     let all = [("memory", memory), ("cpu", cpu), ("pids", pids), ("blockIO", io)];
     let some = all.into_iter().filter(|(_, members)| !members.is_empty());

@@ -1,0 +1,86 @@
+//! The options before the command.
+
+use std::path::PathBuf;
+
+use log::LevelFilter;
+
+use super::option::{choice, directory, flag, options, place};
+use crate::options::{CgroupManager, NoCgroup, Runtime};
+use crate::report::Logging;
+
+/// In crun's words.
+const MANAGERS: &[&str] = &["cgroupfs", "systemd", "disabled"];
+
+options! {
+    /// What was said before the command.
+    Globals {
+        root: Option<PathBuf> = directory(
+            "root",
+            "where the state of containers is kept (default: /run/minirun; of a user $XDG_RUNTIME_DIR/minirun)",
+        ),
+        log: Option<std::ffi::OsString> = place(
+            "log",
+            "FILE",
+            "append messages to this file, or to syslog:NAME or journald:NAME; errors are printed as well",
+        ),
+        log_format: Option<String> =
+            choice("log-format", "FORMAT", &["text", "json"], "text or json (default: text)"),
+        log_level: Option<String> = choice(
+            "log-level",
+            "LEVEL",
+            &["error", "warning", "info", "debug"],
+            "log this and what is worse (default: info)",
+        ),
+        debug: bool = flag("debug", "log every step as it is done: --log-level debug"),
+        cgroup_manager: Option<String> = choice(
+            "cgroup-manager",
+            "WHO",
+            MANAGERS,
+            "who makes the cgroup of a new container: cgroupfs, through its files; systemd, as a scope; disabled, \
+             nobody: it has no limits, and stays in the caller's (default: cgroupfs)",
+        ),
+        systemd_cgroup: bool =
+            flag("systemd-cgroup", "--cgroup-manager systemd; linux.cgroupsPath is SLICE:PREFIX:NAME then"),
+        rootless: Option<String> = choice(
+            "rootless",
+            "BOOL",
+            &["true", "false", "auto"],
+            "may a container without limits do without a cgroup? (auto: yes, unless this is root of the host)",
+        ),
+    }
+}
+
+impl Globals {
+    /// What every operation on containers is told.
+    pub fn runtime(&self) -> Runtime {
+        Runtime {
+            root: self.root.clone(),
+            cgroup_manager: match self.cgroup_manager.as_deref() {
+                _ if self.systemd_cgroup => CgroupManager::Systemd,
+                Some("systemd") => CgroupManager::Systemd,
+                Some("disabled") => CgroupManager::Disabled,
+                _ => CgroupManager::Cgroupfs,
+            },
+            no_cgroup: match self.rootless.as_deref() {
+                Some("true") => NoCgroup::Allowed,
+                Some("false") => NoCgroup::Refused,
+                _ => NoCgroup::AllowedRootless,
+            },
+        }
+    }
+
+    /// Where messages go.
+    pub fn logging(&self) -> Logging {
+        Logging {
+            target: self.log.clone(),
+            json: self.log_format.as_deref() == Some("json"),
+            level: match self.log_level.as_deref() {
+                _ if self.debug => LevelFilter::Debug,
+                Some("error") => LevelFilter::Error,
+                Some("warning") => LevelFilter::Warn,
+                Some("debug") => LevelFilter::Debug,
+                _ => LevelFilter::Info,
+            },
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The command that changes limits.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use serde_json::{Map, Value, json};
+
+use super::ORDINARY;
+use crate::cli::Call;
+use crate::cli::command::{Action, Command, Group, Kind, Perform};
+use crate::cli::option::{bytes, ignored, number, of_kind, options, place, short, text};
+use crate::options::{Limits, UpdateOptions};
+use crate::update;
+
+pub const UPDATE: Command = Command {
+    name: "update",
+    group: Group::Life,
+    usage: "[OPTIONS] ID",
+    arguments: (1, 1),
+    takes: &[Kind::Container],
+    help: "Change the limits of a container: all that are given, or none. Sizes take k, m, g, t; -1 means no limit.",
+    details: "With --resources the other options are not looked at. Limits that are not named stay as they are; \
+             device rules, if there are some, replace the former ones. If one cannot be set, all are put back.",
+    exit: ORDINARY,
+    example: "sudo minirun update --memory 256m --pids-limit 64 web",
+    action: Action::of::<Update>(),
+    passes_on: false,
+    failure: 1,
+};
+
+options! {
+    /// Options of `update`.
+    Update {
+        resources: Option<OsString> =
+            short('r', place("resources", "FILE", "linux.resources as JSON from a file, or - for standard input")),
+        memory: Option<i64> = bytes("memory", "BYTES", "memory.max"),
+        memory_reservation: Option<i64> = bytes("memory-reservation", "BYTES", "memory.low"),
+        memory_swap: Option<i64> = bytes("memory-swap", "BYTES", "memory and swap together"),
+        cpu_share: Option<i64> =
+            number("cpu-share", "SHARES", "cpu.weight, as shares of cgroup v1: 1024 is the default weight"),
+        cpu_quota: Option<i64> = number("cpu-quota", "MICROSECONDS", "cpu time within a period"),
+        cpu_period: Option<i64> = number("cpu-period", "MICROSECONDS", "length of a period"),
+        cpu_burst: Option<i64> = number("cpu-burst", "MICROSECONDS", "cpu time that may be saved up"),
+        cpu_idle: Option<i64> = of_kind(Kind::Choice(&["0", "1"]), number("cpu-idle", "0|1", "run only when nothing else wants to")),
+        cpu_rt_period: Option<i64> =
+            number("cpu-rt-period", "MICROSECONDS", "refused: cgroup v2 does not share out real-time scheduling"),
+        cpu_rt_runtime: Option<i64> = number("cpu-rt-runtime", "MICROSECONDS", "refused, likewise"),
+        cpuset_cpus: Option<String> = text("cpuset-cpus", "LIST", "CPUs to run on: 0-2,7"),
+        cpuset_mems: Option<String> = text("cpuset-mems", "LIST", "memory nodes to use"),
+        pids_limit: Option<i64> = number("pids-limit", "N", "number of processes"),
+        blkio_weight: Option<u16> = number("blkio-weight", "WEIGHT", "io.weight: 10 to 1000"),
+        l3_cache_schema: Option<String> = text("l3-cache-schema", "SCHEMA", "refused: there is no Intel RDT configuration"),
+        mem_bw_schema: Option<String> = text("mem-bw-schema", "SCHEMA", "refused, likewise"),
+        kernel_memory: bool = ignored("kernel-memory", "BYTES", "ignored with a warning"),
+        kernel_memory_tcp: bool = ignored("kernel-memory-tcp", "BYTES", "ignored with a warning"),
+    }
+}
+
+impl Perform for Update {
+    fn perform(self, call: &Call) -> Result<ExitCode> {
+        let limits = match &self.resources {
+            Some(source) if source == "-" => Limits::StandardInput,
+            Some(source) if source.is_empty() => bail!("--resources"),
+            // accepts: any error; without a working directory a relative path stays.
+            Some(path) => Limits::File(std::path::absolute(path).unwrap_or_else(|_| path.into())),
+            None => Limits::Resources(self.limits()),
+        };
+        let options = UpdateOptions {
+            id: call.args[0].clone(),
+            limits,
+            l3_cache_schema: self.l3_cache_schema.filter(|schema| !schema.is_empty()),
+            mem_bw_schema: self.mem_bw_schema.filter(|schema| !schema.is_empty()),
+        };
+        update::update(&call.globals.runtime(), &options)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Update {
+    /// The options as the configuration would have them.
+    fn limits(&self) -> Value {
+        for (option, given) in [("kernel-memory", self.kernel_memory), ("kernel-memory-tcp", self.kernel_memory_tcp)] {
+            if given {
+                log::warn!("--{option} is ignored: the kernel has no such limit any more");
+            }
+        }
+        let memory = [
+            ("limit", self.memory.map(Value::from)),
+            ("reservation", self.memory_reservation.map(Value::from)),
+            ("swap", self.memory_swap.map(Value::from)),
+        ];
+        let cpu = [
+            ("period", self.cpu_period.map(Value::from)),
+            ("quota", self.cpu_quota.map(Value::from)),
+            ("burst", self.cpu_burst.map(Value::from)),
+            ("shares", self.cpu_share.map(Value::from)),
+            ("realtimePeriod", self.cpu_rt_period.map(Value::from)),
+            ("realtimeRuntime", self.cpu_rt_runtime.map(Value::from)),
+            ("idle", self.cpu_idle.map(Value::from)),
+            ("cpus", self.cpuset_cpus.clone().map(Value::from)),
+            ("mems", self.cpuset_mems.clone().map(Value::from)),
+        ];
+        let pids = [("limit", self.pids_limit.map(Value::from))];
+        let io = [("weight", self.blkio_weight.map(Value::from))];
+        json!({ "memory": given(memory), "cpu": given(cpu), "pids": given(pids), "blockIO": given(io) })
+    }
+}
+
+/// The members that have a value.
+fn given<const N: usize>(members: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
