@@ -70,13 +70,12 @@ vm: build probe ## a shell in the test VM, with minirun and the fixtures' script
 		--add rootfs-fixtures=/root/rootfs-fixtures --env PROBE=/usr/local/bin/probe --shell
 
 test: SCOPE = quick
-test: test-unit test-host test-vm test-selinux test-systemd test-engines ## all tests; of the engines those that do not take long
+test: lint test-unit test-host test-vm test-selinux test-systemd test-engines ## all tests; of the engines those that do not take long
 
 # libseccomp is what the compiler of seccomp profiles is compared with.
 test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
 	@runtime-tests/install-packages libseccomp2
 	cargo test --workspace --exclude runtime-tests
-	runtime-tests/error-sites
 
 # What the suites about minirun alone look with: shells, manual pages, and writers and readers of images.
 witnesses = fish groff man-db mandoc zsh attr curl libarchive-tools libcap2-bin mmdebstrap skopeo time umoci zstd
@@ -134,10 +133,8 @@ bench: build ## measure against the kernel's own work and other runtimes
 bench-images: build ## measure unpacking of an image of Debian against umoci, and against decompressing and writing alone
 	$(sudo) runtime-tests/bench-images $(minirun)
 
-lint: ## what the CI checks besides the tests
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- --deny warnings
-	runtime-tests/error-sites
+lint: ## the shape of the code, formatting, clippy, and places where an error is dropped
+	runtime-tests/lint
 
 fmt: ## format the code
 	cargo fmt --all

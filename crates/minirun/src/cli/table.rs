@@ -1,4 +1,6 @@
-//! The commands: what is parsed, helped with, completed and written manual pages about. Each stands in the file of its group.
+//! The commands: each with its texts, the struct of its options, and how that becomes the options of an operation.
+//!
+//! The parser, the help, the completions and the manual pages are made from this table.
 
 mod bundle;
 mod host;
