@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use minirun_plan::Origin;
-use minirun_sys::Errno;
+use minirun_sys::{Errno, errno_text};
 
 /// Something could not be done with a cgroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl fmt::Display for CgroupError {
         }
         write!(f, "{}: ", self.path.display())?;
         match &self.cause {
-            Cause::Errno(errno) => f.write_str(&words(*errno))?,
+            Cause::Errno(errno) => f.write_str(&errno_text(*errno))?,
             Cause::Reads(text) => write!(f, "it then reads {text:?}")?,
             Cause::Text(text) => f.write_str(text)?,
         }
@@ -94,16 +94,3 @@ impl fmt::Display for CgroupError {
 }
 
 impl std::error::Error for CgroupError {}
-
-/// The error number in words, with a small first letter unless that begins an abbreviation.
-fn words(errno: Errno) -> String {
-    // libc's text for this error is about mathematics.
-    let text = if errno == Errno::ERANGE { "value out of range" } else { errno.desc() };
-    let mut letters = text.chars();
-    match (letters.next(), letters.next()) {
-        (Some(first), Some(second)) if second.is_ascii_lowercase() => {
-            format!("{}{}", first.to_ascii_lowercase(), &text[1..])
-        }
-        _ => text.to_owned(),
-    }
-}

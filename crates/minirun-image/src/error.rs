@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use minirun_sys::Errno;
+use minirun_sys::{Errno, errno_text};
 
 /// What the functions of this crate return.
 pub type Result<T> = std::result::Result<T, ImageError>;
@@ -55,7 +55,7 @@ impl fmt::Display for ImageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
         if let Some(errno) = self.errno {
-            write!(f, ": {errno:?}, {}", words(errno))?;
+            write!(f, ": {errno:?}, {}", errno_text(errno))?;
         }
         if self.hint.is_empty() { Ok(()) } else { write!(f, " (hint: {})", self.hint) }
     }
@@ -69,19 +69,6 @@ fn hint(errno: Errno) -> &'static str {
         Errno::ENOSPC => "bundle --store DIR keeps layers elsewhere",
         Errno::EDQUOT => "this user has no more room there; bundle --store DIR keeps layers elsewhere",
         _ => "",
-    }
-}
-
-/// The C library's text for an error number, as it stands inside a sentence.
-fn words(errno: Errno) -> String {
-    // libc's text for this error is about mathematics.
-    let text = if errno == Errno::ERANGE { "value out of range" } else { errno.desc() };
-    let mut letters = text.chars();
-    match (letters.next(), letters.next()) {
-        (Some(first), Some(second)) if second.is_ascii_lowercase() => {
-            format!("{}{}", first.to_ascii_lowercase(), &text[1..])
-        }
-        _ => text.to_owned(),
     }
 }
 

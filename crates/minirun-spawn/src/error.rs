@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use minirun_plan::{FsOption, Op, Origin, Plan, Step};
-use minirun_sys::Errno;
+use minirun_sys::{Errno, errno_text};
 use nix::sys::wait::WaitStatus;
 
 use crate::wire::{Call, Detail, Record};
@@ -68,20 +68,6 @@ pub enum StartError {
     Unreachable(Errno),
 }
 
-/// The C library's text for an error number, as it stands inside a sentence.
-pub fn words(errno: Errno) -> String {
-    // libc's text for this error is about mathematics.
-    let text = if errno == Errno::ERANGE { "value out of range" } else { errno.desc() };
-    let mut letters = text.chars();
-    match letters.next() {
-        // "I/O error" and the like keep their capitals.
-        Some(first) if letters.as_str().starts_with(|second: char| second.is_lowercase()) => {
-            first.to_lowercase().chain(letters).collect()
-        }
-        _ => text.to_owned(),
-    }
-}
-
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -103,7 +89,7 @@ impl fmt::Display for Failure {
             write!(f, ": {}", self.call)?;
         }
         if let Some(errno) = self.errno {
-            write!(f, ": {}", words(errno))?;
+            write!(f, ": {}", errno_text(errno))?;
         }
         if !self.detail.is_empty() {
             let glue = if self.detail.starts_with([' ', ';']) { "" } else { ": " };
@@ -120,7 +106,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Execute { path, errno } => {
-                write!(f, "exec {path}: {}", words(*errno))?;
+                write!(f, "exec {path}: {}", errno_text(*errno))?;
                 match errno {
                     Errno::ENOENT => f.write_str(" (its interpreter or dynamic loader is missing in the container)"),
                     Errno::ENOEXEC => f.write_str(" (built for another architecture, or a script without a #! line)"),
@@ -128,7 +114,7 @@ impl fmt::Display for StartError {
                 }
             }
             StartError::Hook(text) | StartError::Step(text) => f.write_str(text),
-            StartError::Unreachable(errno) => write!(f, "container init does not answer: {}", words(*errno)),
+            StartError::Unreachable(errno) => write!(f, "container init does not answer: {}", errno_text(*errno)),
         }
     }
 }
@@ -154,7 +140,7 @@ impl StartError {
         }
         let subject = text_of(&record.subject);
         let call = Call::name_of(record.call);
-        let why = if call.is_empty() { detail } else { format!("{call}: {}{detail}", words(errno)) };
+        let why = if call.is_empty() { detail } else { format!("{call}: {}{detail}", errno_text(errno)) };
         let text = format!("{subject}{why}");
         if subject.starts_with("hooks.startContainer") { StartError::Hook(text) } else { StartError::Step(text) }
     }
@@ -210,7 +196,7 @@ fn doing_of(plan: &Plan, step: &Step) -> String {
 fn program_not_found(plan: &Plan, step: &Step, errno: Option<Errno>, detail: &str) -> SpawnError {
     let name = plan.payload.args.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let why = match errno {
-        Some(errno) => format!("stat {name}: {}", words(errno)),
+        Some(errno) => format!("stat {name}: {}", errno_text(errno)),
         None => detail.to_owned(),
     };
     SpawnError::Failed(Box::new(Failure {

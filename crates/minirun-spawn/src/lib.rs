@@ -31,7 +31,7 @@ mod program;
 pub mod resctrl;
 mod wire;
 
-pub use error::{SpawnError, StartError, hint_for_source, words};
+pub use error::{SpawnError, StartError, hint_for_source};
 pub use execute::Container;
 pub use host::scheduler_attributes;
 pub use idmap::{map_ids, map_namespace};

@@ -15,3 +15,24 @@ pub use nix::errno::Errno;
 
 /// What a system call returned, or its error number.
 pub type Result<T> = std::result::Result<T, Errno>;
+
+/// The error number in words, as they stand inside a sentence: "permission denied", but "I/O error".
+///
+/// # Examples
+///
+/// ```
+/// # use minirun_sys::{Errno, errno_text};
+/// assert_eq!(errno_text(Errno::EPERM), "operation not permitted");
+/// ```
+pub fn errno_text(errno: Errno) -> String {
+    // libc's text for this error is about mathematics.
+    let text = if errno == Errno::ERANGE { "value out of range" } else { errno.desc() };
+    let mut letters = text.chars();
+    match letters.next() {
+        // "I/O error" and the like keep their capitals.
+        Some(first) if letters.as_str().starts_with(|second: char| second.is_lowercase()) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}

@@ -10,8 +10,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use minirun_spawn::words;
-use minirun_sys::Errno;
+use minirun_sys::{Errno, errno_text};
 
 use target::Target;
 
@@ -122,7 +121,7 @@ pub fn describe(error: &anyhow::Error) -> String {
             (None, Some(error)) => error.raw_os_error().map(Errno::from_raw),
             (None, None) => None,
         };
-        let text = number.map_or_else(|| cause.to_string(), words);
+        let text = number.map_or_else(|| cause.to_string(), errno_text);
         // An error that shows its cause itself is followed by it once more.
         if texts.last().is_none_or(|last| !last.ends_with(&text)) {
             texts.push(text);

@@ -38,7 +38,7 @@ fn state(runtime: &Runtime) -> Row {
     let (c_path, place) = (CString::new(there.as_os_str().as_bytes()).unwrap_or_default(), describe(&there));
     let refused = |seen: String, advice: &str| Row::missing(name, seen, matters).advice(advice).essential();
     if let Err(errno) = sys::faccess(&c_path, libc::W_OK | libc::X_OK) {
-        let seen = format!("{} cannot be made: {place}: {}", path.display(), minirun_spawn::words(errno));
+        let seen = format!("{} cannot be made: {place}: {}", path.display(), minirun_sys::errno_text(errno));
         return refused(seen, "run as root, or use --root DIR with a directory of your own");
     }
     match nix::sys::statvfs::statvfs(there.as_path()) {
@@ -49,7 +49,7 @@ fn state(runtime: &Runtime) -> Row {
             let free = (found.blocks_available() as u64 * found.fragment_size() as u64) >> 20;
             Row::ok(name, format!("{}, {free} MiB free", describe(&path)), matters).essential()
         }
-        Err(errno) => refused(format!("{place}: {}", minirun_spawn::words(errno)), "use --root DIR"),
+        Err(errno) => refused(format!("{place}: {}", minirun_sys::errno_text(errno)), "use --root DIR"),
     }
 }
 

@@ -127,14 +127,14 @@ fn oom_score() -> Row {
 
 /// Executes nothing: can the file behind this path be executed, as far as the host's permissions tell?
 pub fn executable(path: &std::ffi::CStr) -> Result<(), String> {
-    let stat = sys::stat(path).map_err(minirun_spawn::words)?;
+    let stat = sys::stat(path).map_err(sys::errno_text)?;
     if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
         return Err("is a directory".to_owned());
     }
     if stat.st_mode & 0o111 == 0 {
         return Err("is not executable".to_owned());
     }
-    sys::faccess(path, libc::X_OK).map_err(minirun_spawn::words)
+    sys::faccess(path, libc::X_OK).map_err(sys::errno_text)
 }
 
 /// A program of the host, along PATH.

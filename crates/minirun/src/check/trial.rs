@@ -8,8 +8,8 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use minirun_spawn::words;
 use minirun_sys as sys;
+use minirun_sys::errno_text;
 use minirun_sys::{Clone, Errno, Forked};
 use nix::fcntl::OFlag;
 
@@ -76,7 +76,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.call)?;
         if let Some(errno) = self.errno {
-            write!(f, ": {errno:?}, {}", words(errno))?;
+            write!(f, ": {errno:?}, {}", errno_text(errno))?;
         }
         if self.detail.is_empty() { Ok(()) } else { write!(f, " (kernel: {})", self.detail) }
     }

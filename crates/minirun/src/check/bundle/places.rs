@@ -72,7 +72,7 @@ fn inside(path: &InRoot) -> PathBuf {
 fn words(error: &std::io::Error) -> String {
     error
         .raw_os_error()
-        .map_or_else(|| error.to_string(), |raw| minirun_spawn::words(minirun_sys::Errno::from_raw(raw)))
+        .map_or_else(|| error.to_string(), |raw| minirun_sys::errno_text(minirun_sys::Errno::from_raw(raw)))
 }
 
 impl Walk<'_, '_> {
