@@ -6,7 +6,6 @@
 
 mod cursor;
 mod links;
-mod path;
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -18,70 +17,22 @@ use minirun_sys as sys;
 use minirun_sys::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{
-    FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, makedev, mkdirat, mknodat, utimensat,
+    FchmodatFlags, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, makedev, mkdirat, mknodat, utimensat,
 };
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
 
+use crate::attributes::is_kept;
+use crate::entry_path::{self, EntryPath};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, is_whiteout, kind_of, open_directory, remove_tree, shown, stat_at};
+use crate::marks::Marks;
 use crate::stream::Limits;
 use crate::tar::{Entry, Kind, Part, Reader};
 use cursor::Cursor;
-pub(crate) use path::Path;
 
 /// The permissions of a directory that is in nobody's archive but on the way to something.
 const IMPLIED: u32 = 0o755;
-
-/// In which attributes overlayfs keeps its marks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Marks {
-    /// `trusted.overlay.*`, which root of the host alone may set and see.
-    Trusted,
-    /// `user.overlay.*`, for overlays with `userxattr`: those of user namespaces.
-    User,
-}
-
-impl Marks {
-    pub(crate) fn opaque(self) -> &'static CStr {
-        match self {
-            Marks::Trusted => c"trusted.overlay.opaque",
-            Marks::User => c"user.overlay.opaque",
-        }
-    }
-
-    fn whiteout(self) -> &'static CStr {
-        match self {
-            Marks::Trusted => c"trusted.overlay.whiteout",
-            Marks::User => c"user.overlay.whiteout",
-        }
-    }
-
-    /// The mark of a directory: `y` if it hides those beneath it, `x` if there may be absences by attribute in it.
-    pub(crate) fn of(self, directory: &OwnedFd) -> sys::Result<Option<u8>> {
-        let mut mark = [0];
-        match sys::get_xattr(directory.as_fd(), self.opaque(), &mut mark) {
-            Ok(length) => Ok((length == 1).then_some(mark[0])),
-            // None, one of another form, or a file system without attributes.
-            Err(Errno::ENODATA | Errno::ERANGE | Errno::EOPNOTSUPP) => Ok(None),
-            Err(errno) => Err(errno),
-        }
-    }
-
-    /// Is it what overlayfs takes for the absence of a file: a device 0:0, or an empty file with an attribute?
-    pub(crate) fn is_absence(self, directory: &OwnedFd, name: &CStr, found: &FileStat) -> sys::Result<bool> {
-        if kind_of(found) != SFlag::S_IFREG || found.st_size != 0 || self.of(directory)? != Some(b'x') {
-            return Ok(is_whiteout(found));
-        }
-        let opened = openat(directory, name, OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty());
-        match sys::get_xattr(opened?.as_fd(), self.whiteout(), &mut [0]) {
-            // Whatever its value is.
-            Ok(_) | Err(Errno::ERANGE) => Ok(true),
-            Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(false),
-            Err(errno) => Err(errno),
-        }
-    }
-}
 
 /// What was made of a layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -145,7 +96,7 @@ impl<'a> Applier<'a> {
     }
 
     fn entry(&mut self, entry: &Entry, reader: &mut Reader<impl Read, impl Write>) -> Done {
-        let path = Path::split(&entry.path, self.limits.depth)?;
+        let path = EntryPath::split(&entry.path, self.limits.depth)?;
         let Some((name, parents)) = path.0.split_last() else {
             if entry.kind != Kind::Directory {
                 return Err(ImageError::new("the root of a layer can only be a directory"));
@@ -157,14 +108,14 @@ impl<'a> Applier<'a> {
         if path.is_aufs() {
             return Ok(());
         }
-        if parents.iter().any(|parent| parent.starts_with(path::WHITEOUT)) {
+        if parents.iter().any(|parent| parent.starts_with(entry_path::WHITEOUT)) {
             return Err(ImageError::new("names that begin with .wh. are whiteouts, and hold nothing"));
         }
         self.cursor.enter(parents, self.marks, self.limits.depth)?;
-        if *name == path::OPAQUE {
+        if *name == entry_path::OPAQUE {
             return self.opaque();
         }
-        if let Some(hidden) = name.strip_prefix(path::WHITEOUT) {
+        if let Some(hidden) = name.strip_prefix(entry_path::WHITEOUT) {
             return self.whiteout(hidden, entry);
         }
         let name = c_string(name)?;
@@ -233,7 +184,7 @@ impl<'a> Applier<'a> {
 
     /// Another name of a file that this layer has; what it is and belongs to was said with the first.
     fn link(&mut self, name: &CStr, entry: &Entry) -> Done {
-        let target = Path::split(&entry.link, self.limits.depth)?;
+        let target = EntryPath::split(&entry.link, self.limits.depth)?;
         let doing = || format!("link it to {}", shown(&entry.link));
         let Some((last, parents)) = target.0.split_last() else {
             return Err(ImageError::new("a hard link to the root of the layer"));
@@ -291,7 +242,7 @@ impl<'a> Applier<'a> {
         let found = stat_at(self.cursor.fd(), &name).doing(doing)?;
         if found.is_some_and(|found| kind_of(&found) == SFlag::S_IFDIR) {
             let directory = open_directory(self.cursor.fd(), &name).doing(doing)?;
-            set_opaque(directory.as_fd(), self.marks)?;
+            self.marks.set_opaque(directory.as_fd())?;
         }
         Ok(())
     }
@@ -302,7 +253,7 @@ impl<'a> Applier<'a> {
             self.applied.opaque = true;
             return Ok(());
         }
-        set_opaque(self.cursor.fd(), self.marks)
+        self.marks.set_opaque(self.cursor.fd())
     }
 
     /// Owner, attributes and permissions of a file or directory, where they are not so already: most files are root's and
@@ -374,20 +325,6 @@ fn owner_refused(entry: &Entry, errno: Errno) -> ImageError {
         }
         _ => error,
     }
-}
-
-/// What of a layer's extended attributes counts. All others say something to the host, or to overlayfs.
-pub(crate) fn is_kept(name: &CStr) -> bool {
-    let name = name.to_bytes();
-    name == b"security.capability"
-        || name.starts_with(b"system.posix_acl_")
-        || name.starts_with(b"user.") && !name.starts_with(b"user.overlay.")
-}
-
-/// Marks a directory as one that hides those beneath it.
-fn set_opaque(directory: BorrowedFd<'_>, marks: Marks) -> Done {
-    sys::set_xattr(directory, marks.opaque(), b"y")
-        .doing(|| format!("set the attribute {}", marks.opaque().to_string_lossy()))
 }
 
 /// The time of the last change, of which seconds that no file system can keep are cut off by the kernel.

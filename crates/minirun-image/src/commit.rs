@@ -1,34 +1,36 @@
 //! What a container has changed becomes a layer on top of its image.
 
 mod blob;
+mod documents;
+mod index;
 mod instructions;
+mod layers;
+mod target;
 
-use std::fs::File;
-use std::io::Write as _;
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::archive::Files;
 use crate::changes::{Root, Source};
-use crate::digest::{Digest, Hasher};
-use crate::document::{Configuration, Descriptor, Manifest, parse};
-use crate::error::{Doing as _, ImageError, Result};
-use crate::pack::{Ids, Packer};
+use crate::digest::Digest;
+use crate::document::{Manifest, parse};
+use crate::error::{ImageError, Result};
+use crate::ids::Ids;
+use crate::pack::Packer;
 use crate::reference::{Reference, Transport};
 use crate::store::{BundleRecord, Store, Stored, Wanted};
-use crate::stream::{Limits, matches, pour};
-use crate::target::Target;
+use crate::stream::Limits;
 use crate::workers::Workers;
 use blob::{Compressed, Written};
+use documents::{describe, publish};
+use layers::end;
+use target::Target;
 
 pub use blob::Compression;
 
 /// Where the blobs of a layout are.
 const BLOBS: &str = "blobs/sha256/";
-/// The media types that images are written with.
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIGURATION: &str = "application/vnd.oci.image.config.v1+json";
 
 /// What the new image says besides what the old one says.
 #[derive(Debug, Clone, Default)]
@@ -196,163 +198,4 @@ impl<'a> Base<'a> {
             Source::Inside { .. } => Workers::of_root().ask(pack),
         }
     }
-
-    /// Writes a layer of the image: its blob as it was where that is still to be found, else one that is made of the store.
-    fn copy(&self, index: usize, transport: Transport, compression: Compression, target: &mut Target) -> Result<Value> {
-        let layer = &self.layers[index];
-        let known = self.manifest.as_ref().and_then(|manifest| manifest.layers.get(index));
-        if transport != Transport::DockerArchive
-            && let Some(known) = known
-            && self.copy_blob(known, target)?
-        {
-            return Ok(
-                json!({"mediaType": media_type(&known.media_type), "digest": known.digest()?.to_string(), "size": known.size}),
-            );
-        }
-        let mut file = target.begin()?;
-        let compression = compression.of(transport);
-        let written = match (layer.facts.replaced, known) {
-            (false, _) => {
-                let restore = |file: File, compression| {
-                    self.store.workers.ask(|| self.store.restore(layer, Compressed::new(file, compression))?.finish())
-                };
-                let written = restore(file, compression)?;
-                if written.is_too_dense(&Limits::default()) && compression != Compression::None {
-                    target.take_back()?;
-                    restore(target.begin()?, Compression::None)?
-                } else {
-                    written
-                }
-            }
-            (true, Some(known)) => {
-                let mut out = Compressed::new(file.try_clone().doing(|| "dup")?, compression);
-                let blob = self.blob(known)?.ok_or_else(|| self.lost())?;
-                let limits = Limits::of_size(u64::MAX);
-                let mut content = Hasher::default();
-                let mut copy = |bytes: &[u8]| {
-                    content.update(bytes);
-                    out.write_all(bytes).doing(|| "write")
-                };
-                pour(blob, Some(known.digest()?), &limits, &mut copy, &mut |_| {})?;
-                matches("content", layer.diff_id, content.finish())?;
-                let written = out.finish()?;
-                file.flush().doing(|| "write")?;
-                written
-            }
-            (true, None) => return Err(self.lost()),
-        };
-        end(target, &written, transport)
-    }
-
-    fn lost(&self) -> ImageError {
-        ImageError::new("its archive cannot be made of the store, because entries in it take the place of others")
-            .hint("the image must still be where the bundle was made from, as a layout or oci-archive")
-    }
-
-    /// A blob of the image, if it is still there.
-    fn blob(&self, known: &Descriptor) -> Result<Option<crate::stream::Piece>> {
-        let Some(files) = &self.source else { return Ok(None) };
-        let piece = files.open(&format!("{BLOBS}{}", known.digest()?.hex()));
-        // accepts: any error; the blob is put together from the store then.
-        Ok(piece.ok().filter(|piece| piece.length == known.size))
-    }
-
-    /// Copies a blob as it is; false if it is not there any more.
-    fn copy_blob(&self, known: &Descriptor, target: &mut Target) -> Result<bool> {
-        let digest = known.digest()?;
-        if target.has(&digest, known.size)? {
-            return Ok(true);
-        }
-        let Some(blob) = self.blob(known)? else { return Ok(false) };
-        let mut out = Compressed::new(target.begin()?, Compression::None);
-        std::io::copy(&mut std::io::BufReader::with_capacity(256 << 10, blob), &mut out).doing(|| "copy the blob")?;
-        let written = out.finish()?;
-        if written.digest != digest {
-            return Err(ImageError::new(format!("the digest of its blob is {}, not {digest}", written.digest)));
-        }
-        target.end(&format!("{BLOBS}{}", digest.hex()))?;
-        Ok(true)
-    }
-}
-
-/// Ends a layer's file under the name that it has there: its descriptor, or in a docker-archive that name.
-fn end(target: &mut Target, written: &Written, transport: Transport) -> Result<Value> {
-    if transport == Transport::DockerArchive {
-        let name = format!("{}.tar", written.diff_id.hex());
-        target.end(&name)?;
-        return Ok(name.into());
-    }
-    target.end(&format!("{BLOBS}{}", written.digest.hex()))?;
-    let media_type = written.compression.media_type();
-    Ok(json!({"mediaType": media_type, "digest": written.digest.to_string(), "size": written.size}))
-}
-
-/// Docker's media types have their own names for the same.
-fn media_type(known: &str) -> &'static str {
-    match known {
-        _ if known.contains("zstd") => Compression::Zstd.media_type(),
-        _ if known.contains("gzip") => Compression::Gzip.media_type(),
-        _ => Compression::None.media_type(),
-    }
-}
-
-/// Writes into the configuration what was done. `before` is how many layers there were.
-fn describe(configuration: &mut Value, before: usize, layer: Option<Digest>, amendment: &Amendment) -> Result<()> {
-    configuration["created"] = amendment.created.as_str().into();
-    if let Some(author) = &amendment.author {
-        configuration["author"] = author.as_str().into();
-    }
-    let list = |value: &mut Value| match value.take() {
-        Value::Array(list) => Ok(list),
-        Value::Null => Ok(Vec::new()),
-        _ => Err(ImageError::new("the image's configuration has something else where a list is expected")),
-    };
-    if !configuration["rootfs"].is_object() {
-        return Err(ImageError::new("the image's configuration has something else where an object is expected"));
-    }
-    let mut diff_ids = list(&mut configuration["rootfs"]["diff_ids"])?;
-    diff_ids.extend(layer.map(|layer| layer.to_string().into()));
-    configuration["rootfs"]["diff_ids"] = diff_ids.into();
-    let mut history = list(&mut configuration["history"])?;
-    // Each layer must have an entry, or readers take the next one for its.
-    let known = history.iter().filter(|entry| entry["empty_layer"] != true).count();
-    history.extend(std::iter::repeat_n(json!({}), before.saturating_sub(known)));
-    let mut entry = json!({"created": amendment.created, "created_by": amendment.created_by});
-    for (key, value) in [("author", &amendment.author), ("comment", &amendment.message)] {
-        if let Some(value) = value {
-            entry[key] = value.as_str().into();
-        }
-    }
-    if layer.is_none() {
-        entry["empty_layer"] = true.into();
-    }
-    history.push(entry);
-    configuration["history"] = history.into();
-    Ok(())
-}
-
-/// Writes the documents, and makes the image visible. Its id.
-fn publish(mut target: Target, to: &Reference, configuration: &Value, layers: Vec<Value>) -> Result<Digest> {
-    let text = configuration.to_string().into_bytes();
-    // What was written must be read again.
-    parse::<Configuration>(&text, "configuration")?.diff_ids()?;
-    let id = Digest::of(&text);
-    if to.transport == Transport::DockerArchive {
-        let name = format!("{}.json", id.hex());
-        target.put(&name, &text)?;
-        let tags: Vec<String> = to.name.iter().map(|name| with_tag(name)).collect();
-        target.publish_docker(json!({"Config": name, "RepoTags": tags, "Layers": layers}))?;
-        return Ok(id);
-    }
-    let config = target.document(CONFIGURATION, &text)?;
-    let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers});
-    let manifest = target.document(MANIFEST, manifest.to_string().as_bytes())?;
-    target.publish_layout(manifest)?;
-    Ok(id)
-}
-
-/// Docker loads no name without a tag.
-fn with_tag(name: &str) -> String {
-    let last = name.rsplit('/').next().unwrap_or(name);
-    if last.contains(':') { name.to_owned() } else { format!("{name}:latest") }
 }

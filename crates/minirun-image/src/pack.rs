@@ -6,61 +6,26 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{Read, Write, empty};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt as _;
 
 use minirun_sys as sys;
 use minirun_sys::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, major, minor};
-use nix::unistd::{Whence, lseek};
 
-use crate::apply::{Path, is_kept};
+use crate::attributes::kept_attributes;
 use crate::changes::{Met, Visitor};
+use crate::entry_path::{EntryPath, WHITEOUT};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{kind_of, shown};
+use crate::holes::{Parts, parts};
+use crate::ids::Ids;
 use crate::stream::Limits;
-use crate::tar::{Entry, Kind, Part, Writer};
+use crate::tar::{Entry, Kind, Writer};
 
-/// What whiteouts begin with.
-const WHITEOUT: &[u8] = b".wh.";
 /// How many bytes of holes a file must have to be written as a sparse one: readers that do not know these see less of others.
 const HOLES: u64 = 1 << 20;
-/// How long a hole must be.
-const HOLE: u64 = 4096;
-/// How many parts a file is written in; more are accepted.
-const MOST_PARTS: usize = 1 << 16;
-/// Parts begin and end with blocks of an archive.
-const BLOCK: u64 = crate::tar::BLOCK as u64;
 /// How many files with several names may be waiting for the rest of them.
 const MOST_LINKED: usize = 1 << 20;
-/// The most that the kernel lets attributes have: their names together, and one value, in bytes (xattr(7)).
-const MOST_ATTRIBUTES: usize = 64 << 10;
-/// With these overlayfs finds a file, or its content, elsewhere. minirun mounts without them.
-const ELSEWHERE: [&[u8]; 4] =
-    [b"trusted.overlay.redirect", b"trusted.overlay.metacopy", b"user.overlay.redirect", b"user.overlay.metacopy"];
-
-/// Which ids of the host a container's ids are: pairs of the first ones, in the container and on the host, and how many.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ids {
-    /// Of users. Nothing means that they are the same.
-    pub users: Vec<[u32; 3]>,
-    /// Of groups.
-    pub groups: Vec<[u32; 3]>,
-}
-
-impl Ids {
-    fn inside(maps: &[[u32; 3]], id: u32, what: &str) -> Result<u32> {
-        if maps.is_empty() {
-            return Ok(id);
-        }
-        let found = maps.iter().find_map(|[inside, outside, count]| {
-            let offset = id.checked_sub(*outside).filter(|offset| offset < count)?;
-            inside.checked_add(offset)
-        });
-        found.ok_or_else(|| ImageError::new(format!("it belongs to {what} {id}, whom the container does not have")))
-    }
-}
-
 /// Writes what it is shown.
 pub(crate) struct Packer<'a, W> {
     out: Writer<W>,
@@ -180,73 +145,10 @@ impl<'a, W: Write> Packer<'a, W> {
         if entry.size - parts.iter().map(|part| part.length).sum::<u64>() < HOLES {
             return self.write(&entry, Some(&mut &file));
         }
-        let mut content = Parts { file: &file, left: parts.clone().into_iter(), part: Part { offset: 0, length: 0 } };
+        let mut content = Parts::new(&file, parts.clone());
         entry.parts = Some(parts);
         self.write(&entry, Some(&mut content))
     }
-}
-
-/// Reads the parts of a sparse file.
-struct Parts<'a> {
-    file: &'a File,
-    left: std::vec::IntoIter<Part>,
-    part: Part,
-}
-
-impl Read for Parts<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        while self.part.length == 0 {
-            match self.left.next() {
-                Some(part) => self.part = part,
-                None => return Ok(0),
-            }
-        }
-        let most = usize::try_from(self.part.length).unwrap_or(usize::MAX).min(buffer.len());
-        let length = self.file.read_at(&mut buffer[..most], self.part.offset)?;
-        self.part = Part { offset: self.part.offset + length as u64, length: self.part.length - length as u64 };
-        Ok(length)
-    }
-}
-
-/// The parts of a file that are no holes, from block to block. Of a file with too many the shorter holes are left out.
-fn parts(file: &File, size: u64) -> sys::Result<Vec<Part>> {
-    let data = extents(file, size)?;
-    let mut shortest = HOLE;
-    loop {
-        let mut parts: Vec<Part> = Vec::new();
-        for (start, end) in &data {
-            match parts.last_mut() {
-                Some(last) if start - (last.offset + last.length) < shortest => last.length = end - last.offset,
-                _ => parts.push(Part { offset: *start, length: end - start }),
-            }
-        }
-        if parts.len() <= MOST_PARTS {
-            return Ok(parts);
-        }
-        shortest *= 2;
-    }
-}
-
-/// Where data begins and ends (lseek(2)), in whole blocks but for the end of the file.
-pub(crate) fn extents(file: &File, size: u64) -> sys::Result<Vec<(u64, u64)>> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < size {
-        let start = match lseek(file, at as i64, Whence::SeekData) {
-            // There is nothing but a hole.
-            Err(Errno::ENXIO) => break,
-            answer => answer? as u64,
-        };
-        let end = lseek(file, start as i64, Whence::SeekHole)? as u64;
-        let (start, end) = (start / BLOCK * BLOCK, end.next_multiple_of(BLOCK).min(size));
-        if start >= end {
-            break;
-        }
-        found.push((start, end));
-        at = end;
-    }
-    lseek(file, 0, Whence::SeekSet)?;
-    Ok(found)
 }
 
 impl<W: Write> Visitor for Packer<'_, W> {
@@ -271,9 +173,9 @@ fn check(entry: &Entry, number: u64) -> Result<()> {
     if number > limits.entries {
         return Err(ImageError::new(format!("a layer cannot have more than {} entries", limits.entries)));
     }
-    Path::split(&entry.path, limits.depth)?;
+    EntryPath::split(&entry.path, limits.depth)?;
     if entry.kind == Kind::Link {
-        Path::split(&entry.link, limits.depth)?;
+        EntryPath::split(&entry.link, limits.depth)?;
     }
     Ok(())
 }
@@ -311,44 +213,4 @@ fn attributes(fd: BorrowedFd<'_>) -> Result<Vec<(CString, Vec<u8>)>> {
     }
     attributes.sort();
     Ok(attributes)
-}
-
-/// The extended attributes that count. Those of overlayfs say where a file's content is, if that is elsewhere.
-pub(crate) fn kept_attributes(fd: BorrowedFd<'_>) -> Result<Vec<(CString, Vec<u8>)>> {
-    let mut names = vec![0; MOST_ATTRIBUTES];
-    let length = match sys::list_xattr(fd, &mut names) {
-        Err(Errno::EOPNOTSUPP) => 0,
-        answer => answer.doing(|| "list the attributes")?,
-    };
-    let mut attributes = Vec::new();
-    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        if ELSEWHERE.contains(&name) {
-            return Err(ImageError::new(format!("its attribute {} says that it is elsewhere", shown(name))));
-        }
-        let name = CString::new(name).map_err(|_| ImageError::new("a NUL byte in a name"))?;
-        if !is_kept(&name) {
-            continue;
-        }
-        let mut value = vec![0; MOST_ATTRIBUTES];
-        let length = sys::get_xattr(fd, &name, &mut value).doing(|| format!("read {}", shown(name.to_bytes())))?;
-        value.truncate(length);
-        attributes.push((name, value));
-    }
-    Ok(attributes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_those_in_the_container() {
-        let maps = [[0, 1000, 1], [1, 100_000, 65_536]];
-        for (outside, inside) in [(1000, 0), (100_000, 1), (165_535, 65_536)] {
-            assert_eq!(Ids::inside(&maps, outside, "user").unwrap(), inside);
-        }
-        assert_eq!(Ids::inside(&[], 7, "user").unwrap(), 7);
-        Ids::inside(&maps, 0, "user").unwrap_err();
-        Ids::inside(&maps, 165_536, "user").unwrap_err();
-    }
 }

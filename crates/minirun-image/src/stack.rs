@@ -2,22 +2,21 @@
 //! image before a container is made of it.
 
 mod copy;
+mod fill;
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
 use minirun_sys as sys;
 use minirun_sys::Errno;
-use nix::sys::stat::{Mode, SFlag, fchmod, futimens};
-use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, Uid, fchown};
+use nix::sys::stat::SFlag;
 
-use crate::apply::Marks;
+use crate::attributes::copy_attributes;
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, kind_of, open_directory, open_file, read_all, shown, stat_at};
-use crate::pack::kept_attributes;
+use crate::marks::Marks;
 use crate::store::Stored;
 use copy::Copier;
 
@@ -183,7 +182,7 @@ impl Stack {
             let doing = || format!("give {} its attributes", shown(path));
             let from = self.open_in(number, path).doing(doing)?;
             let made = sys::openat2(into.as_fd(), &c_string(path)?, libc::O_DIRECTORY, 0, libc::RESOLVE_BENEATH);
-            settle(&made.doing(doing)?, from).map_err(|error| error.within(doing()))?;
+            copy_attributes(&made.doing(doing)?, from).map_err(|error| error.within(doing()))?;
         }
         Ok(())
     }
@@ -298,19 +297,6 @@ fn in_order<'p>(paths: impl Iterator<Item = &'p [u8]>) -> Vec<&'p [u8]> {
     all.sort_unstable_by(|one, other| names(one).cmp(names(other)));
     all.dedup();
     all
-}
-
-/// Gives what was made the owner, attributes, permissions and time of another, in this order: a new owner takes away
-/// capabilities and permissions.
-fn settle(made: &OwnedFd, from: impl AsFd) -> Result<()> {
-    let found = nix::sys::stat::fstat(&from).doing(|| "stat")?;
-    fchown(made, Some(Uid::from_raw(found.st_uid)), Some(Gid::from_raw(found.st_gid))).doing(|| "chown")?;
-    for (name, value) in kept_attributes(from.as_fd())? {
-        sys::set_xattr(made.as_fd(), &name, &value).doing(|| format!("set {}", shown(name.to_bytes())))?;
-    }
-    fchmod(made, Mode::from_bits_truncate(found.st_mode)).doing(|| "chmod")?;
-    let modified = TimeSpec::new(found.st_mtime, found.st_mtime_nsec);
-    futimens(made, &TimeSpec::UTIME_OMIT, &modified).doing(|| "set the time")
 }
 
 fn link_target(parent: &OwnedFd, name: &CStr) -> Result<String> {

@@ -29,10 +29,11 @@ use minirun_sys as sys;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use crate::apply::{Applied, Marks};
+use crate::apply::Applied;
 use crate::digest::Digest;
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, make_directory, open_directory, open_file, read_all, stat_at};
+use crate::marks::Marks;
 use crate::workers::Workers;
 
 pub use bundles::{BundleRecord, Wanted};

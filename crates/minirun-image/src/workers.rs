@@ -10,8 +10,8 @@ use nix::fcntl::OFlag;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::apply::Marks;
 use crate::error::{Doing as _, ImageError, Result};
+use crate::marks::Marks;
 
 /// Writes the id maps of the process with this pid, which is in a new user namespace.
 pub type Map = Box<dyn Fn(i32) -> std::result::Result<(), String>>;

@@ -14,7 +14,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fchmod};
 use nix::unistd::{Gid, Uid, fchown};
 
 use super::links::resolve;
-use super::{IMPLIED, Marks, make_directory, remove_file, set_modified, set_opaque};
+use super::{IMPLIED, Marks, make_directory, remove_file, set_modified};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, is_whiteout, kind_of, open_directory, shown, stat_at};
 
@@ -161,7 +161,7 @@ impl Cursor {
                 remove_file(at, name).doing(|| "remove what was there before")?;
                 replaced = found;
                 let fd = make(at, name)?;
-                set_opaque(fd.as_fd(), marks)?;
+                marks.set_opaque(fd.as_fd())?;
                 (fd, true)
             }
             Err(errno) => return Err(ImageError::of("open the directory", errno)),

@@ -8,9 +8,9 @@ use minirun_sys::Errno;
 
 use super::difference::Differences;
 use super::{Changed, Visitor, Walk};
-use crate::apply::Marks;
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::c_string;
+use crate::marks::Marks;
 use crate::stack::Stack;
 use crate::workers::Workers;
 

@@ -12,10 +12,11 @@ use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmo
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, fchownat, linkat, symlinkat};
 
-use super::{Part, Seen, Stack, settle};
+use super::{Part, Seen, Stack};
+use crate::attributes::copy_attributes;
 use crate::error::{Doing as _, Result};
 use crate::files::{c_string, names_in, open_directory, shown, stat_at};
-use crate::pack::extents;
+use crate::holes::extents;
 
 /// What is under way.
 pub(super) struct Copier<'a> {
@@ -48,7 +49,7 @@ impl<'a> Copier<'a> {
             self.one(merged, &name, into).map_err(|error| error.within(shown(name.to_bytes())))?;
             self.path.truncate(above);
         }
-        merged.first().map_or(Ok(()), |(_, top)| settle(into, top))
+        merged.first().map_or(Ok(()), |(_, top)| copy_attributes(into, top))
     }
 
     fn one(&mut self, merged: &[Part], name: &CStr, into: &OwnedFd) -> Result<()> {
@@ -89,7 +90,7 @@ fn copy_file(from: &OwnedFd, name: &CStr, into: &OwnedFd) -> Result<()> {
     let write = flags | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
     let mut made = File::from(openat(into, name, write, Mode::from_bits_truncate(0o600)).doing(|| "create")?);
     copy_content(&mut read, &mut made).doing(|| "copy")?;
-    settle(&made.into(), read.as_fd())
+    copy_attributes(&made.into(), read.as_fd())
 }
 
 /// Copies what a file holds, and leaves its holes.

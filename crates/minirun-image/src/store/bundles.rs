@@ -15,7 +15,6 @@ use crate::digest::Digest;
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, names_in, open_file, read_all, remove_tree, write_new};
 use crate::image::Image;
-use crate::stack::Stack;
 
 /// A bundle's memory of its image.
 pub(crate) const FILE: &std::ffi::CStr = c"image.json";
@@ -116,35 +115,6 @@ impl Store {
             // accepts: any error; the record is written in another way, which says what is wrong.
             Err(_) => write_new(self.bundles.as_fd(), &name, &text).doing(doing),
         }
-    }
-
-    /// Fills directories with what an image has at these paths: volumes begin so. Each is there and empty.
-    ///
-    /// # Errors
-    /// Something is no directory, or cannot be copied.
-    pub fn fill(&self, stack: &Stack, volumes: &[(String, PathBuf)]) -> Result<()> {
-        if volumes.is_empty() {
-            return Ok(());
-        }
-        let copy = || {
-            volumes.iter().try_for_each(|(path, directory)| {
-                let name = c_string(directory.as_os_str().as_encoded_bytes())?;
-                let opened = sys::open(&name, libc::O_DIRECTORY | libc::O_NOFOLLOW);
-                stack.copy(path, &opened.doing(|| format!("open {}", directory.display()))?)
-            })
-        };
-        self.workers.run(copy)
-    }
-
-    /// Fills an empty directory with those at these paths, without what is in them.
-    ///
-    /// # Errors
-    /// One cannot be made.
-    pub fn attribute(&self, stack: &Stack, paths: &[Vec<u8>], directory: &Path) -> Result<()> {
-        let name = c_string(directory.as_os_str().as_encoded_bytes())?;
-        let opened = sys::open(&name, libc::O_DIRECTORY | libc::O_NOFOLLOW);
-        let opened = opened.doing(|| format!("open {}", directory.display()))?;
-        self.workers.run(|| stack.attribute(paths, &opened))
     }
 
     /// Removes a directory in which files of all ids may be.

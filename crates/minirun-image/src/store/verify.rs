@@ -198,7 +198,7 @@ fn compare_attributes(entry: &Entry, found: &FileStat) -> Result<()> {
 }
 
 fn compare_xattrs(fd: BorrowedFd<'_>, entry: &Entry) -> Result<()> {
-    for (name, value) in entry.attributes.iter().filter(|(name, _)| crate::apply::is_kept(name)) {
+    for (name, value) in entry.attributes.iter().filter(|(name, _)| crate::attributes::is_kept(name)) {
         // The kernel writes ids of the namespace into these.
         if name.as_bytes() == b"security.capability" || name.as_bytes().starts_with(b"system.") {
             continue;

@@ -1,4 +1,5 @@
-//! What an archive has that gets another image. An archive is written in one go, so the new one begins with that.
+//! The content of an archive that gets another image. An archive is written in one go, so the new one begins with a copy of
+//! the existing one.
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -12,48 +13,48 @@ use nix::unistd::{Gid, Uid, fchown};
 use serde_json::Value;
 
 use crate::archive::{Files, read_small};
+use crate::commit::index::{MOST, manifests_of};
 use crate::document::{DockerEntry, REF_NAME, parse};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{open_file, stat_at};
 use crate::image::full_name;
 use crate::reference::{Reference, Transport};
 use crate::stream::Piece;
-use crate::target::{MOST, manifests_of};
 
 /// What lists the images of a docker-archive.
 const MANIFEST: &str = "manifest.json";
 
 /// An archive that is locked, until the new one has taken its place.
-pub(crate) struct Former {
+pub(super) struct ExistingArchive {
     file: Flock<File>,
     files: Files,
     /// `index.json` without its manifests, or nothing.
-    pub(crate) index: Value,
+    pub(super) index: Value,
     /// Its images, as `index.json` or `manifest.json` lists them; without one that loses its name to the new one.
-    pub(crate) images: Vec<Value>,
+    pub(super) images: Vec<Value>,
 }
 
-impl Former {
-    /// Opens the archive in this directory, and waits for whoever else adds an image to it. None if there is no file.
-    pub(crate) fn open(parent: &OwnedFd, name: &CStr, reference: &Reference) -> Result<Option<Former>> {
+impl ExistingArchive {
+    /// Opens the archive in this directory, and waits for other processes that add an image to it. None if there is no file.
+    pub(super) fn open(parent: &OwnedFd, name: &CStr, reference: &Reference) -> Result<Option<ExistingArchive>> {
         let file = loop {
             if stat_at(parent, name).doing(|| "stat")?.is_none() {
                 return Ok(None);
             }
             let file = Flock::lock(open_file(parent.as_fd(), name)?, FlockArg::LockExclusive);
             let file = file.map_err(|(_, errno)| ImageError::of("lock it", errno))?;
-            // Whoever was waited for has put another one there.
+            // The process that held the lock has replaced it.
             if file.metadata().doing(|| "stat")?.nlink() > 0 {
                 break file;
             }
         };
         let files = Files::of_archive(file.try_clone().doing(|| "dup")?)?;
-        let mut former = Former { file, files, index: Value::Null, images: Vec::new() };
+        let mut existing = ExistingArchive { file, files, index: Value::Null, images: Vec::new() };
         match reference.transport {
-            Transport::DockerArchive => former.read_docker(reference)?,
-            _ => former.read_index(reference)?,
+            Transport::DockerArchive => existing.read_docker(reference)?,
+            _ => existing.read_index(reference)?,
         }
-        Ok(Some(former))
+        Ok(Some(existing))
     }
 
     fn read_index(&mut self, reference: &Reference) -> Result<()> {
@@ -94,14 +95,14 @@ impl Former {
     }
 
     fn need_none(&self, form: &'static str) -> Result<()> {
-        match self.images.is_empty() {
-            true => Ok(()),
-            false => Err(ImageError::new(format!("there are images in it, and the new one needs a name: {form}"))),
+        if self.images.is_empty() {
+            return Ok(());
         }
+        Err(ImageError::new(format!("there are images in it, and the new one needs a name: {form}")))
     }
 
     /// The names of all files that its images are made of.
-    pub(crate) fn names(&self) -> Result<BTreeSet<String>> {
+    pub(super) fn names(&self) -> Result<BTreeSet<String>> {
         match self.index {
             Value::Null => Ok(self.named()),
             _ => self.reached(),
@@ -134,12 +135,12 @@ impl Former {
     }
 
     /// A file of it.
-    pub(crate) fn file(&self, name: &str) -> Result<Piece> {
+    pub(super) fn file(&self, name: &str) -> Result<Piece> {
         self.files.open(name)
     }
 
     /// Gives the new archive the owner and the permissions of this one, as far as the caller may.
-    pub(crate) fn give_attributes(&self, new: &File) -> Result<()> {
+    pub(super) fn give_attributes(&self, new: &File) -> Result<()> {
         let found = self.file.metadata().doing(|| "stat")?;
         // accepts: EPERM; only root can change the owner.
         let _another = fchown(new, Some(Uid::from_raw(found.uid())), Some(Gid::from_raw(found.gid())));
