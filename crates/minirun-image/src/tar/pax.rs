@@ -11,6 +11,9 @@ const XATTR: &str = "SCHILY.xattr.";
 /// The prefix of what is said of sparse files (GNU tar).
 const SPARSE: &str = "GNU.sparse.";
 
+/// How many bytes of extension headers one entry may have.
+pub(super) const MOST_EXTENSION: u64 = 1 << 20;
+
 /// How many extended attributes an entry may have; their names alone may not take more than 64 KiB (xattr(7)).
 pub(super) const MOST_ATTRIBUTES: usize = 1024;
 

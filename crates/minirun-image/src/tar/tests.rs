@@ -1,6 +1,7 @@
 //! What readers would understand differently is refused.
 
 use super::*;
+use crate::error::Result;
 
 /// A header with a right checksum.
 fn header(path: &str, kind: u8, size: &str) -> Vec<u8> {

@@ -4,8 +4,8 @@
 use std::io::{Read, Write};
 
 use super::header::{self, BLOCK};
-use super::pax::MOST_ATTRIBUTES;
-use super::{Entry, Kind, MOST_EXTENSION, sparse};
+use super::pax::{MOST_ATTRIBUTES, MOST_EXTENSION};
+use super::{Entry, Kind, sparse};
 use crate::error::{Doing as _, ImageError, Result};
 
 /// The name of a sparse file for readers that ignore the record with the real one.
