@@ -43,10 +43,12 @@ pub fn rewind(fd: BorrowedFd<'_>) -> Result<()> {
     check(syscall!(SYS_lseek, fd.as_raw_fd(), 0, libc::SEEK_SET)).map(drop)
 }
 
-/// poll(2) of one descriptor for reading: false when so many milliseconds passed; none waits for ever.
+/// ppoll(2) of one descriptor for reading: false after this many milliseconds; without a number it waits for ever.
 pub fn wait_readable(fd: BorrowedFd<'_>, milliseconds: Option<i32>) -> Result<bool> {
     let mut list = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    check(syscall!(SYS_poll, &raw mut list, 1, milliseconds.unwrap_or(-1))).map(|ready| ready > 0)
+    let timeout = milliseconds.map(|time| [i64::from(time / 1000), i64::from(time % 1000) * 1_000_000]);
+    let timeout = timeout.as_ref().map_or(std::ptr::null(), |timeout| timeout.as_ptr());
+    check(syscall!(SYS_ppoll, &raw mut list, 1, timeout, std::ptr::null::<u8>(), 8)).map(|ready| ready > 0)
 }
 
 /// close_range(2), Linux 5.9: closes these descriptors, both ends included, whoever believes to own them. For a child that
