@@ -144,7 +144,7 @@ fn settle(gate: &OwnedFd, mapped: bool) -> sys::Result<()> {
         sys::setgid(0)?;
         sys::setuid(0)?;
     }
-    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
+    sys::die_with_parent()?;
     // accepts: no error: the former mask.
     let _former = sys::umask(0);
     Ok(())

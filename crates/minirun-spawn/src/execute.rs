@@ -259,7 +259,7 @@ impl<'a> Executor<'a> {
             Op::Capabilities { effective, permitted, inheritable, ambient } => {
                 user::set_capabilities(*effective, *permitted, *inheritable, *ambient)
             }
-            Op::NoNewPrivileges => sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop).in_call(Call::Prctl),
+            Op::NoNewPrivileges => sys::set_no_new_privs().in_call(Call::Prctl),
             Op::VerifyCredentials(expected) => verify::verify_credentials(expected, &mut self.detail),
             Op::FindProgram(candidates) => self.find_program(candidates),
             Op::AwaitStart => self.await_start(),
@@ -307,7 +307,7 @@ impl<'a> Executor<'a> {
             sys::exit(1);
         }
         self.started = matches!(self.gate, Gate::Parent);
-        sys::prctl(libc::PR_SET_PDEATHSIG, 0, 0).in_call(Call::Prctl)?;
+        sys::outlive_parent().in_call(Call::Prctl)?;
         // Without an answer the parent could end, and take init along, before it gets here.
         // accepts: any error; if its parent has ended, so does init.
         if Record::of(Kind::Kept).send(self.channel).is_err() {
@@ -362,7 +362,7 @@ impl<'a> Executor<'a> {
     /// Lets the parent run its hooks.
     fn await_hooks(&mut self, readable: bool) -> Result<(), Fault> {
         if readable {
-            sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).in_call(Call::Prctl)?;
+            sys::set_dumpable(true).in_call(Call::Prctl)?;
         }
         // accepts: any error; if its parent has ended, so does init.
         let gone = Record::of(Kind::AtHooks).send(self.channel).is_err();
@@ -419,10 +419,10 @@ fn enter_pid_namespace(terminal: bool) -> Result<(), Fault> {
 /// Until the commit, init dies with its parent. A change of credentials disarms it (prctl(2)), so it is armed again after
 /// those; the end of file on the channel covers the moment between.
 pub(crate) fn arm_death_signal() -> Result<(), Fault> {
-    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0).map(drop).in_call(Call::Prctl)
+    sys::die_with_parent().in_call(Call::Prctl)
 }
 
 /// No process of the container may trace init or read its descriptors before it has become the container's program.
 pub(crate) fn make_unreadable() -> Result<(), Fault> {
-    sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop).in_call(Call::Prctl)
+    sys::set_dumpable(false).in_call(Call::Prctl)
 }

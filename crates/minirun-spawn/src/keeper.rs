@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 pub(crate) fn prepare() -> sys::Result<()> {
     sys::block_signals()?;
     sys::default_sigchld()?;
-    sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
+    sys::set_child_subreaper(true)
 }
 
 /// Waits for the hook and tells its status word, or ends it and all of its descendants when the other side of the

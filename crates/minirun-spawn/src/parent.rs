@@ -234,8 +234,8 @@ fn give_birth(
 /// instruction. Where this process is not root of the host it has to write /proc/PID of a readable init, and joins nothing
 /// that belongs to somebody else.
 fn become_unreadable() -> Result<(), SpawnError> {
-    let done = sys::prctl(libc::PR_SET_DUMPABLE, 0, 0);
-    done.map(drop).map_err(|errno| Doing::internal("become unreadable").failed("prctl", errno))
+    let done = sys::set_dumpable(false);
+    done.map_err(|errno| Doing::internal("become unreadable").failed("prctl", errno))
 }
 
 impl Init {

@@ -159,7 +159,7 @@ mod tests {
     fn status_after<T>(call: impl FnOnce() -> sys::Result<T>) -> i32 {
         match sys::clone3(Clone::default()).unwrap() {
             Forked::Child => {
-                sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).unwrap();
+                sys::set_no_new_privs().unwrap();
                 sys::seccomp_set_filter(0, &FILTER).unwrap();
                 let _answer = call();
                 sys::exit(7)

@@ -65,7 +65,7 @@ impl Running {
         if status.is_none() {
             keeper::end_orphans(&self.others)?;
         }
-        sys::prctl(libc::PR_SET_CHILD_SUBREAPER, self.subreaper.into(), 0)?;
+        sys::set_child_subreaper(self.subreaper)?;
         Ok(if stopped { None } else { status })
     }
 
@@ -90,8 +90,8 @@ pub fn start_hook(
     (stdin, output): (BorrowedFd<'_>, BorrowedFd<'_>),
 ) -> sys::Result<Running> {
     let (argv, envp) = (Argv::new(hook.args.clone()), Argv::new(hook.env.clone().unwrap_or_default()));
-    let (others, subreaper) = (keeper::children()?, sys::is_subreaper()?);
-    sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0)?;
+    let (others, subreaper) = (keeper::children()?, sys::get_child_subreaper()?);
+    sys::set_child_subreaper(true)?;
     let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
     let ((ours, theirs), (lifeline, keepers)) = (pair()?, pair()?);
     // What the keeper enters, for its child to be born there. An ordinary user has rights to the other namespaces only in
@@ -150,7 +150,7 @@ fn become_hook(
     (stdin, output): (BorrowedFd<'_>, BorrowedFd<'_>),
 ) -> sys::Result<()> {
     sys::setsid()?;
-    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
+    sys::die_with_parent()?;
     if let Where::Container { init, kinds } = place {
         sys::setns(init, kinds as libc::c_int)?;
     }

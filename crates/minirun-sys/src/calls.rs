@@ -1,5 +1,6 @@
 //! One wrapper per system call, by what it is about. Each names the kernel that first had it where that is newer than 5.0.
 
+mod control;
 mod descriptors;
 mod files;
 mod filters;
@@ -17,6 +18,7 @@ use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 
 use crate::{Errno, Result};
 
+pub use control::*;
 pub use descriptors::*;
 pub use files::*;
 pub use filters::*;

@@ -308,10 +308,10 @@ fn exists(path: &str) -> Result<bool> {
 fn bounding_set() -> Result<(u64, u32)> {
     let mut mask = 0;
     for capability in 0..64 {
-        match sys::prctl(libc::PR_CAPBSET_READ, capability, 0) {
-            Ok(present) => mask |= (present as u64) << capability,
+        match sys::read_capbset(capability) {
+            Ok(present) => mask |= u64::from(present) << capability,
             Err(sys::Errno::EINVAL) if capability > 0 => {
-                let last = (capability - 1) as u32;
+                let last = capability - 1;
                 check_last_capability(last)?;
                 return Ok((mask, last));
             }

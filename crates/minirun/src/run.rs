@@ -25,7 +25,7 @@ use crate::trace;
 pub fn run(runtime: &Runtime, options: RunOptions) -> Result<ExitCode> {
     let RunOptions { create, detach: detached, keep, no_subreaper } = options;
     if !detached && !no_subreaper {
-        sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).context("become a subreaper")?;
+        sys::set_child_subreaper(true).context("become a subreaper")?;
     }
     let (entry, mut container) = make(runtime, create, Starter::Myself { detached })?;
     let notify = match Notify::listen(&entry) {

@@ -88,7 +88,7 @@ fn become_program(
     signals_reset: bool,
 ) -> sys::Result<()> {
     sys::setsid()?;
-    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
+    sys::die_with_parent()?;
     sys::become_fd(stdin, 0)?;
     sys::cloexec_from(3)?;
     if !signals_reset {

@@ -61,9 +61,9 @@ pub(crate) fn set_umask(mask: u32) -> Result<(), Fault> {
 
 pub(crate) fn drop_bounding(mask: u64, detail: &mut Detail) -> Result<(), Fault> {
     for capability in (0..64).filter(|bit| mask & 1 << bit != 0) {
-        if let Err(errno) = sys::prctl(libc::PR_CAPBSET_DROP, capability, 0) {
+        if let Err(errno) = sys::drop_capbset(capability) {
             detail.push(b" of capability ");
-            detail.push(Decimal::of(capability as u32).digits());
+            detail.push(Decimal::of(capability).digits());
             return Err(errno).in_call(Call::Prctl);
         }
     }
@@ -73,18 +73,18 @@ pub(crate) fn drop_bounding(mask: u64, detail: &mut Detail) -> Result<(), Fault>
 /// Group first: an ordinary user may not change it any more. The permitted capabilities stay until they are set.
 pub(crate) fn change_user(uid: u32, gid: u32) -> Result<(), Fault> {
     sys::setgid(gid).in_call(Call::Setgid)?;
-    sys::prctl(libc::PR_SET_KEEPCAPS, 1, 0).in_call(Call::Prctl)?;
+    sys::set_keepcaps(true).in_call(Call::Prctl)?;
     sys::setuid(uid).in_call(Call::Setuid)?;
-    sys::prctl(libc::PR_SET_KEEPCAPS, 0, 0).in_call(Call::Prctl)?;
+    sys::set_keepcaps(false).in_call(Call::Prctl)?;
     arm_death_signal()?;
     make_unreadable()
 }
 
 pub(crate) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Result<(), Fault> {
     sys::capset(effective, permitted, inheritable).in_call(Call::Capset)?;
-    sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0).in_call(Call::Prctl)?;
+    sys::clear_ambient().in_call(Call::Prctl)?;
     for capability in (0..64).filter(|bit| ambient & 1 << bit != 0) {
-        sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, capability).in_call(Call::Prctl)?;
+        sys::raise_ambient(capability).in_call(Call::Prctl)?;
     }
     arm_death_signal()?;
     make_unreadable()

@@ -21,7 +21,7 @@ pub(crate) fn verify_credentials(expected: &Credentials, detail: &mut Detail) ->
         }
     }
     verify_capabilities(expected, detail)?;
-    let no_new_privileges = sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0).in_call(Call::Prctl)? == 1;
+    let no_new_privileges = sys::get_no_new_privs().in_call(Call::Prctl)?;
     if expected.no_new_privileges && !no_new_privileges {
         return Err(Fault::check("no_new_privs is not set"));
     }
@@ -65,12 +65,9 @@ fn verify_groups<const ROOM: usize>(expected: &[u32]) -> Result<bool, Fault> {
 fn verify_capabilities(expected: &Credentials, detail: &mut Detail) -> Result<(), Fault> {
     let (effective, permitted, inheritable) = sys::capget().in_call(Call::Capget)?;
     let (mut bounding, mut ambient) = (0, 0);
-    for capability in 0..=u64::from(expected.last_capability.min(63)) {
-        let in_bounding = sys::prctl(libc::PR_CAPBSET_READ, capability, 0).in_call(Call::Prctl)?;
-        let is_set = libc::PR_CAP_AMBIENT_IS_SET as u64;
-        let in_ambient = sys::prctl(libc::PR_CAP_AMBIENT, is_set, capability).in_call(Call::Prctl)?;
-        bounding |= u64::from(in_bounding == 1) << capability;
-        ambient |= u64::from(in_ambient == 1) << capability;
+    for capability in 0..=expected.last_capability.min(63) {
+        bounding |= u64::from(sys::read_capbset(capability).in_call(Call::Prctl)?) << capability;
+        ambient |= u64::from(sys::is_ambient(capability).in_call(Call::Prctl)?) << capability;
     }
     let sets = [
         ("bounding set", bounding, expected.bounding),

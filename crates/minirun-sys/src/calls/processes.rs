@@ -1,6 +1,5 @@
 //! Processes and threads of execution: made, signalled, waited for, ended.
 
-use std::ffi::CStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use super::{check, check_fd, inherited_fd, syscall, write};
@@ -135,23 +134,6 @@ pub fn reap_any() -> Result<Option<(i32, i32)>> {
     let mut status = 0;
     let pid = check(syscall!(SYS_wait4, -1, &raw mut status, libc::WNOHANG, std::ptr::null::<u8>()))?;
     Ok((pid != 0).then_some((pid as i32, status)))
-}
-
-/// prctl(2) with plain numbers.
-pub fn prctl(option: libc::c_int, arg2: u64, arg3: u64) -> Result<i32> {
-    check(syscall!(SYS_prctl, option, arg2, arg3, 0u64, 0u64)).map(|answer| answer as i32)
-}
-
-/// `prctl(PR_GET_CHILD_SUBREAPER)`: whether orphans of this process's descendants come to it.
-pub fn is_subreaper() -> Result<bool> {
-    let mut answer: libc::c_int = 0;
-    check(syscall!(SYS_prctl, libc::PR_GET_CHILD_SUBREAPER, &raw mut answer, 0u64, 0u64, 0u64))?;
-    Ok(answer != 0)
-}
-
-/// `prctl(PR_SET_NAME)`: the name that `ps` shows, at most 15 bytes.
-pub fn set_name(name: &CStr) -> Result<()> {
-    check(syscall!(SYS_prctl, libc::PR_SET_NAME, name.as_ptr(), 0u64, 0u64, 0u64)).map(drop)
 }
 
 /// setsid(2).

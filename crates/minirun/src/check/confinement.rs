@@ -48,9 +48,8 @@ fn names_of(mask: u64) -> Vec<String> {
 
 /// A filter at address 0 is an error of the kernel's own (EFAULT) only if it takes filters (seccomp(2)).
 fn seccomp() -> Row {
-    const MODE_FILTER: u64 = 2;
     let (name, matters) = ("confinement.seccomp", "linux.seccomp");
-    match sys::prctl(libc::PR_SET_SECCOMP, MODE_FILTER, 0) {
+    match sys::probe_seccomp() {
         Err(Errno::EFAULT) => {
             let actions = std::fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default();
             let actions = actions.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -65,7 +64,7 @@ fn seccomp() -> Row {
         Err(errno) => {
             Row::missing(name, format!("prctl: {errno:?}"), matters).advice("a kernel with CONFIG_SECCOMP_FILTER")
         }
-        Ok(_) => Row::missing(name, "prctl takes a filter that is none", matters),
+        Ok(()) => Row::missing(name, "prctl takes a filter that is none", matters),
     }
 }
 

@@ -77,13 +77,13 @@ fn is_credential(op: &Op) -> bool {
 
 fn take_on(op: &Op) -> Result<(), Fault> {
     match op {
-        Op::DropBounding(mask) => (0..64)
-            .filter(|bit| mask & 1 << bit != 0)
-            .try_for_each(|bit| sys::prctl(libc::PR_CAPBSET_DROP, bit, 0).map(drop).at("prctl")),
+        Op::DropBounding(mask) => {
+            (0..64).filter(|bit| mask & 1 << bit != 0).try_for_each(|bit| sys::drop_capbset(bit).at("prctl"))
+        }
         Op::Groups(groups) => sys::setgroups(groups).at("setgroups"),
         Op::User { uid, gid } => {
             sys::setgid(*gid).at("setresgid")?;
-            sys::prctl(libc::PR_SET_KEEPCAPS, 1, 0).at("prctl")?;
+            sys::set_keepcaps(true).at("prctl")?;
             sys::setuid(*uid).at("setresuid")
         }
         Op::Capabilities { effective, permitted, inheritable, .. } => {

@@ -64,7 +64,7 @@ fn own_policies(findings: &mut Findings<'_>) {
                 /// `BPF_RET | BPF_K` of `SECCOMP_RET_ALLOW`.
                 const ALLOW: u64 = 0x7fff_0000_0000_0006;
                 let load = || {
-                    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).at("prctl")?;
+                    sys::set_no_new_privs().at("prctl")?;
                     sys::seccomp_set_filter(filter.flags, &[ALLOW]).map(drop).at("seccomp")
                 };
                 (attempt(Birth::default(), load), "leave out the flags that this kernel does not know")
