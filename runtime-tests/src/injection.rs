@@ -39,11 +39,37 @@ pub struct Injected {
     pub calls: Vec<u64>,
     /// The number of the call that was made to fail, if the command got that far.
     pub failed: Option<i64>,
+    /// Whether the command got to the call at which [`outlive`] holds it.
+    pub held: bool,
+}
+
+/// What a tracer does to the command.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    None,
+    At(Point, Errno),
+    Late(Late),
+}
+
+/// The first child of a command fails, and the command comes late.
+#[derive(Debug, Clone, Copy)]
+pub struct Late {
+    /// The system call of the child that fails the first time it is made.
+    pub failing: libc::c_long,
+    /// With this error.
+    pub errno: Errno,
+    /// The call of the command that begins only when the child has ended, counted from 1 since the child was made.
+    pub call: u64,
+}
+
+/// Runs a command whose first child fails, and holds the command at one of its calls until the child has ended.
+pub fn outlive(command: Command, late: Late) -> Injected {
+    run(command, Fault::Late(late))
 }
 
 /// Runs a command to its end and returns all points at which a call of it can fail.
 pub fn survey(command: Command) -> (Injected, Vec<Point>) {
-    let whole = run(command, None);
+    let whole = run(command, Fault::None);
     let points = whole.calls.iter().enumerate();
     let points = points.flat_map(|(process, calls)| (1..=*calls).map(move |call| Point { process, call })).collect();
     (whole, points)
@@ -52,10 +78,10 @@ pub fn survey(command: Command) -> (Injected, Vec<Point>) {
 /// Runs a command whose call at `point` is not made and fails with `errno`; `Errno::UnknownErrno` stands for a call that
 /// is not made and succeeds with 0.
 pub fn inject(command: Command, point: Point, errno: Errno) -> Injected {
-    run(command, Some((point, errno)))
+    run(command, Fault::At(point, errno))
 }
 
-fn run(command: Command, fault: Option<(Point, Errno)>) -> Injected {
+fn run(command: Command, fault: Fault) -> Injected {
     std::thread::spawn(move || Tracer::default().run(command, fault)).join().expect("the tracer")
 }
 
@@ -64,13 +90,21 @@ struct Tracer {
     /// The number of each process.
     processes: HashMap<Pid, usize>,
     calls: Vec<u64>,
-    failing: Option<Pid>,
+    /// The process whose call is made to fail, between the call's entry and its exit.
+    failing: Option<(Pid, Errno)>,
     failed: Option<i64>,
+    first_child: Option<Pid>,
+    /// How many calls the command has made since its first child was made.
+    since_birth: u64,
+    child_ended: bool,
+    held: bool,
+    /// Whether the command waits for its child's end.
+    waiting: bool,
 }
 
 impl Tracer {
     #[allow(clippy::zombie_processes, reason = "the loop waits for it, as a tracer must")]
-    fn run(mut self, mut command: Command, fault: Option<(Point, Errno)>) -> Injected {
+    fn run(mut self, mut command: Command, fault: Fault) -> Injected {
         let front = begin(&mut command);
         let _watch = Watchdog::over(front);
         let options = Options::PTRACE_O_TRACESYSGOOD
@@ -87,9 +121,17 @@ impl Tracer {
             match stop {
                 WaitStatus::Exited(pid, status) if pid == front => return self.ended(status),
                 WaitStatus::Signaled(pid, signal, _) if pid == front => return self.ended(128 + signal as i32),
+                WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..) => {
+                    self.child_ended |= self.first_child == Some(pid);
+                    if self.child_ended && std::mem::take(&mut self.waiting) {
+                        let _ = ptrace::syscall(front, None);
+                    }
+                }
                 WaitStatus::PtraceSyscall(pid) => {
                     self.at_syscall(pid, fault);
-                    let _ = ptrace::syscall(pid, None);
+                    if !(self.waiting && pid == front) {
+                        let _ = ptrace::syscall(pid, None);
+                    }
                 }
                 // The container's program, or a hook.
                 WaitStatus::PtraceEvent(pid, _, event) if event == Event::PTRACE_EVENT_EXEC as i32 && pid != front => {
@@ -112,35 +154,52 @@ impl Tracer {
     }
 
     fn ended(self, status: i32) -> Injected {
-        Injected { status, calls: self.calls, failed: self.failed }
+        Injected { status, calls: self.calls, failed: self.failed, held: self.held }
     }
 
     fn number_of(&mut self, pid: Pid) -> usize {
         let next = self.processes.len();
         let number = *self.processes.entry(pid).or_insert(next);
         self.calls.resize(self.processes.len(), 0);
+        if number == 1 {
+            self.first_child = Some(pid);
+        }
         number
     }
 
-    fn at_syscall(&mut self, pid: Pid, fault: Option<(Point, Errno)>) {
+    fn at_syscall(&mut self, pid: Pid, fault: Fault) {
         match syscall_stop(pid) {
             Some(SyscallStop::Entry(call)) if !never_fails(call as i64) => {
                 let process = self.number_of(pid);
                 self.calls[process] += 1;
                 let here = Point { process, call: self.calls[process] };
-                if fault.is_some_and(|(point, _)| point == here) {
-                    set_registers(pid, |registers| registers.orig_rax = u64::MAX);
-                    (self.failing, self.failed) = (Some(pid), Some(call as i64));
+                match fault {
+                    Fault::At(point, errno) if point == here => self.fail(pid, call, errno),
+                    Fault::Late(late) if process == 1 && self.failed.is_none() && call as i64 == late.failing => {
+                        self.fail(pid, call, late.errno);
+                    }
+                    Fault::Late(late) if process == 0 && self.first_child.is_some() => {
+                        self.since_birth += 1;
+                        if self.since_birth == late.call {
+                            (self.held, self.waiting) = (true, !self.child_ended);
+                        }
+                    }
+                    _ => {}
                 }
             }
-            Some(SyscallStop::Exit) if self.failing == Some(pid) => {
-                self.failing = None;
-                if let Some((_, errno)) = fault {
+            Some(SyscallStop::Exit) => {
+                if let Some((_, errno)) = self.failing.take_if(|(failing, _)| *failing == pid) {
                     set_registers(pid, |registers| registers.rax = i64::from(-(errno as i32)) as u64);
                 }
             }
             _ => {}
         }
+    }
+
+    /// Has the call that a process is about to make fail.
+    fn fail(&mut self, pid: Pid, call: u64, errno: Errno) {
+        set_registers(pid, |registers| registers.orig_rax = u64::MAX);
+        (self.failing, self.failed) = (Some((pid, errno)), Some(call as i64));
     }
 }
 

@@ -34,7 +34,7 @@ pub use canary::Canary;
 pub use effort::cpu_time_of;
 pub use fixtures::debian_images;
 pub use host::{patience, require_cgroup2, require_controllers, wait_until};
-pub use injection::{Injected, Point, inject, survey};
+pub use injection::{Injected, Late, Point, inject, outlive, survey};
 pub use known::{fails_on, is_excused, may_fail_on};
 pub use leaks::Leaks;
 pub use openmetrics::{Sample, read_openmetrics};

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
 
+#[path = "steps/late.rs"]
+mod late;
 #[path = "steps/prepare.rs"]
 mod prepare;
 #[path = "steps/tables"]

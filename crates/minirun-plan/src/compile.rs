@@ -358,7 +358,7 @@ fn resources_of(linux: &crate::spec::Linux) -> &crate::spec::Resources {
 pub use cgroup_path::{default_path as default_cgroup, scope_of};
 pub use hooks::compile_hooks;
 pub(crate) use mount_options::known_words as mount_options;
-pub use mounts::is_overlay_root;
+pub use mounts::{is_bind, is_overlay_root};
 pub(crate) use namespaces::name_of as namespaces_name;
 pub use process::limit_name;
 pub use resctrl::compile_schemata;

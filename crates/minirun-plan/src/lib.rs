@@ -23,8 +23,8 @@ mod unit;
 pub use compile::devices::{DeviceFilter, DeviceRule};
 pub use compile::{
     ExecRequest, Limits, Request, RootSource, SystemdRequest, compile, compile_exec, compile_hooks, compile_resources,
-    compile_schemata, default_cgroup, is_overlay_root, knobs_of, limit_name, scope_of, unit_description, unit_devices,
-    unit_properties,
+    compile_schemata, default_cgroup, is_bind, is_overlay_root, knobs_of, limit_name, scope_of, unit_description,
+    unit_devices, unit_properties,
 };
 pub use credentials::Credentials;
 pub use facts::{ControllerHome, HostFacts, HostNode, Resctrl};

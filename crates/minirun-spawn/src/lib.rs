@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod channel;
 mod clone;
 mod error;
 mod execute;
@@ -29,13 +30,13 @@ mod parent;
 mod procfs;
 mod program;
 pub mod resctrl;
+mod watcher;
 mod wire;
 
 pub use error::{SpawnError, StartError, hint_for_source};
 pub use execute::Container;
 pub use host::scheduler_attributes;
 pub use idmap::{map_ids, map_namespace};
-pub use parent::{
-    Attendant, Extras, Gate, HandOver, Init, Part, Watcher, ask_to_start, check_namespace, spawn, spawn_into,
-};
+pub use parent::{Attendant, Extras, Gate, HandOver, Init, ask_to_start, check_namespace, spawn, spawn_into};
 pub use program::{Running, Where, start_hook};
+pub use watcher::{Part, Watcher};

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -12,12 +11,11 @@ use minirun_plan::{Handle, HostStep, JoinedNamespace, Op, Plan};
 use minirun_sys as sys;
 use minirun_sys::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixCredentials, recvmsg, socketpair,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::channel::{Channel, UNKNOWN};
 use crate::clone::{clone_init, not_entered, open_namespace, open_namespaces};
 use crate::error::{Doing, SpawnError, StartError, hint_for_source};
 use crate::execute::{Container, Opened};
@@ -25,7 +23,8 @@ use crate::host::{MYSELF, host_step};
 use crate::idmap::map_namespace;
 use crate::net_device::{Moved, return_devices};
 use crate::node::make_node;
-use crate::wire::{COMMIT, GO, Kind, RECORD, Record, START};
+use crate::watcher::{Part, Watcher};
+use crate::wire::{COMMIT, GO, Kind, Record, START};
 
 /// Where init waits for the word to start.
 #[derive(Debug, Clone, Copy)]
@@ -34,34 +33,6 @@ pub enum Gate<'a> {
     Listener(BorrowedFd<'a>),
     /// The channel to its parent, which starts it itself.
     Parent,
-}
-
-/// Something that is done for a container, by its number in the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// By the parent: [`Plan::idmaps`], [`Plan::handles`], [`Plan::before_birth`], [`Plan::host`], counted through.
-    Host(usize),
-    /// By init: a step of [`Plan::init`].
-    Init(usize),
-}
-
-/// Who hears of everything that is done as it begins. A step of init costs a message then, so that is not done for nobody.
-pub trait Watcher {
-    /// Is there somebody who listens?
-    fn watches(&self) -> bool;
-
-    /// This part of the plan begins. For a step of init: the one before it began and ended at these times
-    /// ([`sys::now`]), if there was one.
-    fn begins(&mut self, part: Part, former: Option<(u64, u64)>);
-
-    /// Waits until the channel to init can be read, and can do other work meanwhile. Init can be kept waiting: a container
-    /// can freeze its cgroup, or a file system's server does not answer. By default the read that follows waits.
-    ///
-    /// # Errors
-    /// `EINTR` if this process was asked to end.
-    fn waits(&mut self, _channel: BorrowedFd<'_>) -> sys::Result<()> {
-        Ok(())
-    }
 }
 
 /// Who has something to do at certain moments of init's making. An error ends init.
@@ -122,7 +93,7 @@ pub struct Init {
     pub pid: i32,
     /// A descriptor that refers to it whatever becomes of its pid.
     pub pidfd: OwnedFd,
-    channel: OwnedFd,
+    channel: Channel<OwnedFd>,
     /// The first process, which has cloned this one and ends, until it is reaped: not immediately, because that would take
     /// as long as all the rest.
     former: Cell<Option<i32>>,
@@ -217,7 +188,8 @@ fn give_birth(
         host_step(plan, step, MYSELF, &mut moved)?;
     }
     let born = clone_init(plan, &mut opened, cgroup, (&ours, theirs), gate)?;
-    let mut init = Init { pid: born.pid, pidfd: born.pidfd, channel: ours, former: Cell::new(None), state };
+    let mut init =
+        Init { pid: born.pid, pidfd: born.pidfd, channel: Channel::new(ours), former: Cell::new(None), state };
     match init.raise(plan, attendant, &mut moved) {
         Ok(()) => Ok(init),
         Err(error) => {
@@ -245,29 +217,50 @@ impl Init {
             self.await_namespaces(plan, attendant)?;
         }
         let late = |step: &HostStep| plan.namespaces.enters_pid_namespace() && !step.op.is_inherited();
-        self.do_host_steps(plan, attendant, moved, |step| !late(step))?;
-        match sys::write(self.channel.as_fd(), &[GO]) {
-            // Init has ended already; its last words are still to be read.
-            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => {}
-            Err(errno) => return Err(Doing::internal("write to init").failed("write", errno)),
-        }
-        attendant.born(self).map_err(SpawnError::Attendant)?;
+        let done = self.do_host_steps(plan, attendant, moved, |step| !late(step));
+        done.map_err(|error| self.cause_of(plan, error))?;
+        self.send(GO)?;
+        let done = attendant.born(self).map_err(SpawnError::Attendant);
+        done.map_err(|error| self.cause_of(plan, error))?;
         loop {
             let Some((record, sender)) = self.receive(attendant)? else {
                 return Err(SpawnError::Died { status: self.reap() });
             };
             if self.is_succeeded_by(sender)? {
-                self.do_host_steps(plan, attendant, moved, late)?;
+                let done = self.do_host_steps(plan, attendant, moved, late);
+                done.map_err(|error| self.cause_of(plan, error))?;
             }
             match record.kind {
                 Kind::Hello => {}
                 Kind::Created => return Ok(()),
                 Kind::AtHooks => {
-                    attendant.at_hooks(self).map_err(SpawnError::Attendant)?;
+                    attendant.at_hooks(self).map_err(|text| self.hooks_failed(plan, text))?;
                     self.send(GO)?;
                 }
                 _ => return Err(SpawnError::of_record(plan, &record)),
             }
+        }
+    }
+
+    /// The cause of a failure of this process: that of init if init has ended, because what is done to a process that has
+    /// ended fails for that reason.
+    fn cause_of(&self, plan: &Plan, error: SpawnError) -> SpawnError {
+        loop {
+            match self.channel.receive_arrived() {
+                Ok(Some((record, _))) if record.kind == Kind::Failed => return SpawnError::of_record(plan, &record),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(Errno::ECONNRESET) => return SpawnError::Died { status: self.reap() },
+                // accepts: EAGAIN, init is at work; and any other error, because the first failure is reported.
+                Err(_) => return error,
+            }
+        }
+    }
+
+    /// A hook can fail because init has ended, or init can have been ended by it.
+    fn hooks_failed(&self, plan: &Plan, text: String) -> SpawnError {
+        match self.cause_of(plan, SpawnError::Attendant(text.clone())) {
+            SpawnError::Attendant(text) => SpawnError::Attendant(text),
+            end => SpawnError::Attendant(format!("{text}; and: {end}")),
         }
     }
 
@@ -336,7 +329,8 @@ impl Init {
         self.reap_former();
         match self.receive(watcher)? {
             Some((Record { kind: Kind::Kept, .. }, _)) => Ok(()),
-            _ => Err(SpawnError::Died { status: self.reap() }),
+            Some((record, _)) => Err(SpawnError::Attendant(StartError::of_record(&record).to_string())),
+            None => Err(SpawnError::Died { status: self.reap() }),
         }
     }
 
@@ -348,12 +342,12 @@ impl Init {
     pub fn start(&self, watcher: &mut dyn Watcher, hand_over: HandOver<'_>) -> Result<(), StartError> {
         // Both words at once: init answers the first and goes on with the second.
         for word in [COMMIT, START] {
-            sys::write(self.channel.as_fd(), &[word]).map_err(StartError::Unreachable)?;
+            self.channel.send(word).map_err(StartError::Unreachable)?;
         }
         self.reap_former();
-        let mut next = || receive_news(self.channel.as_fd(), watcher);
+        let mut next = || self.channel.receive_news(watcher);
         match next().map_err(StartError::Unreachable)? {
-            Some((Record { kind: Kind::Kept, .. }, _)) => await_execution(self.channel.as_fd(), next, hand_over),
+            Some((Record { kind: Kind::Kept, .. }, _)) => await_execution(&self.channel, next, hand_over),
             Some((record, _)) => Err(StartError::of_record(&record)),
             None => Err(StartError::Unreachable(Errno::EPIPE)),
         }
@@ -388,60 +382,14 @@ impl Init {
     }
 
     fn send(&self, word: u8) -> Result<(), SpawnError> {
-        match sys::write(self.channel.as_fd(), &[word]) {
-            Ok(_) => Ok(()),
-            Err(Errno::EPIPE | Errno::ECONNRESET) => Err(SpawnError::Died { status: self.reap() }),
-            Err(errno) => Err(Doing::internal("write to init").failed("write", errno)),
-        }
+        self.channel.send(word).map_err(|errno| Doing::internal("write to init").failed("write", errno))
     }
 
+    /// The next record of init; none when it has ended.
     fn receive(&self, watcher: &mut (impl Watcher + ?Sized)) -> Result<Option<(Record, i32)>, SpawnError> {
-        let doing = Doing::internal("read from init");
-        receive_news(self.channel.as_fd(), watcher).map_err(|errno| doing.failed("read", errno))
-    }
-}
-
-/// The sender of a message on a channel that does not tell.
-const UNKNOWN: i32 = 0;
-
-/// The next record with the pid of its sender, which the kernel translates into this process's namespace; none at the end of
-/// file.
-fn receive(channel: BorrowedFd<'_>) -> sys::Result<Option<(Record, i32)>> {
-    let mut bytes = [0u8; RECORD];
-    let mut control = nix::cmsg_space!(UnixCredentials);
-    loop {
-        let mut parts = [IoSliceMut::new(&mut bytes)];
-        let message =
-            match recvmsg::<()>(channel.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC) {
-                Ok(message) => message,
-                Err(Errno::ECONNRESET) => return Ok(None),
-                Err(Errno::EINTR) => continue,
-                Err(errno) => return Err(errno),
-            };
-        let sender = message.cmsgs()?.find_map(|part| match part {
-            ControlMessageOwned::ScmCredentials(sender) => Some(sender.pid()),
-            _ => None,
-        });
-        let length = message.bytes;
-        if length == 0 {
-            return Ok(None);
-        }
-        let record = Record::parse(&bytes[..length]).ok_or(Errno::EPROTO)?;
-        return Ok(Some((record, sender.unwrap_or(UNKNOWN))));
-    }
-}
-
-/// The next record that asks for something; of steps the watcher is told.
-fn receive_news(channel: BorrowedFd<'_>, watcher: &mut (impl Watcher + ?Sized)) -> sys::Result<Option<(Record, i32)>> {
-    loop {
-        watcher.waits(channel)?;
-        match receive(channel)? {
-            Some((Record { kind: Kind::Step, step, former, .. }, _)) => {
-                // A process that traces init can send anything.
-                let possible = former.0 != 0 && former.0 <= former.1 && former.1 <= sys::now();
-                watcher.begins(Part::Init(step as usize), possible.then_some(former));
-            }
-            other => return Ok(other),
+        match self.channel.receive_news(watcher) {
+            Err(Errno::ECONNRESET) => Ok(None),
+            answer => answer.map_err(|errno| Doing::internal("read from init").failed("read", errno)),
         }
     }
 }
@@ -452,7 +400,7 @@ pub type HandOver<'a> = &'a mut dyn FnMut(RawFd) -> Result<(), String>;
 
 /// End of file means that the program runs, or that init died; which of them, its state tells.
 fn await_execution(
-    channel: BorrowedFd<'_>,
+    channel: &Channel<impl AsFd>,
     mut next: impl FnMut() -> sys::Result<Option<(Record, i32)>>,
     hand_over: HandOver<'_>,
 ) -> Result<(), StartError> {
@@ -469,7 +417,7 @@ fn await_execution(
             Some((Record { kind: Kind::HooksDone, .. }, _)) => in_hooks = false,
             Some((Record { kind: Kind::Listener, step, .. }, _)) => {
                 hand_over(step as RawFd).map_err(StartError::Step)?;
-                sys::write(channel, &[GO]).map_err(StartError::Unreachable)?;
+                channel.send(GO).map_err(StartError::Unreachable)?;
             }
             Some((record, _)) => return Err(StartError::of_record(&record)),
         }
@@ -482,9 +430,10 @@ fn await_execution(
 /// # Errors
 /// Why it could not be executed, or that nobody listens any more.
 pub fn ask_to_start(connection: BorrowedFd<'_>, hand_over: HandOver<'_>) -> Result<(), StartError> {
-    sys::write(connection, &[START]).map_err(StartError::Unreachable)?;
+    let channel = Channel::new(connection);
+    channel.send(START).map_err(StartError::Unreachable)?;
     // Steps are reported to init's parent, which is gone.
-    await_execution(connection, || receive(connection), hand_over)
+    await_execution(&channel, || channel.receive(), hand_over)
 }
 
 /// The vectors of the startContainer hooks. One without an environment gets the container's, as with runc.

@@ -98,7 +98,11 @@ pub fn make(runtime: &Runtime, options: CreateOptions, starter: Starter) -> Resu
                 Ok(()) => Ok((init, cgroup)),
                 Err(error) => {
                     init.kill();
-                    Err(error)
+                    Err(match error.downcast() {
+                        Ok(died) => explain(died, cgroup.as_ref()),
+                        // accepts: no error: it is another one, which is returned.
+                        Err(other) => other,
+                    })
                 }
             }
         });

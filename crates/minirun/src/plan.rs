@@ -1,9 +1,10 @@
 //! `minirun plan`, and the way from a bundle to a plan that `create` and `run` take as well.
 
-use std::collections::BTreeMap;
+mod sources;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use minirun_plan::{Op, Plan, Problems, Request, RootSource, SystemdRequest, compile};
 
 use crate::bundle::Bundle;
@@ -57,7 +58,7 @@ pub fn prepare(runtime: &Runtime, id: &str, options: &PlanOptions, notify: Optio
         }
         _ => String::new(),
     };
-    facts.inside_root = sources_inside(&bundle, Path::new(&root_path));
+    facts.inside_root = sources::inside(&bundle, Path::new(&root_path));
     let notify = notify.map(Path::to_string_lossy);
     let owner = match &driver {
         Some(_) => store(runtime)?.place_of(id).to_string_lossy().into_owned(),
@@ -73,7 +74,7 @@ pub fn prepare(runtime: &Runtime, id: &str, options: &PlanOptions, notify: Optio
         preserve_fds: preserved.total,
         listen_fds: preserved.sockets,
         listen_names: preserved.names.as_deref(),
-        links: links_of(&bundle)?,
+        links: sources::links_of(&bundle)?,
         notify: notify.as_deref(),
         systemd: driver.as_ref().map(|driver| SystemdRequest {
             user: driver.user,
@@ -100,50 +101,6 @@ pub fn prepare(runtime: &Runtime, id: &str, options: &PlanOptions, notify: Optio
         notify: notify.is_some(),
         user_unit: driver.as_ref().is_some_and(|driver| driver.user),
     })
-}
-
-/// The text of each source of a mount that is a symbolic link to be copied. What is no link, or is missing, is bound, or told
-/// of then.
-fn links_of(bundle: &Bundle) -> Result<BTreeMap<String, String>> {
-    let mut links = BTreeMap::new();
-    for mount in &bundle.spec.mounts {
-        let copied = mount.options.iter().flatten().any(|option| option == "copy-symlink");
-        let Some(source) = mount.source.as_ref().filter(|_| copied) else { continue };
-        let source = bundle.dir.join(source);
-        match std::fs::read_link(&source) {
-            Ok(text) => drop(links.insert(source.to_string_lossy().into_owned(), text.to_string_lossy().into_owned())),
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT | libc::ENOTDIR)) => {}
-            Err(error) => return Err(error).with_context(|| format!("read link {}", source.display())),
-        }
-    }
-    Ok(links)
-}
-
-/// The sources of bind mounts that lead into the root file system, as given and from the root.
-fn sources_inside(bundle: &Bundle, root: &Path) -> BTreeMap<String, String> {
-    // accepts: any error; the step that mounts the root meets it again.
-    let Ok(root) = root.canonicalize() else { return BTreeMap::new() };
-    let sources = bundle.spec.mounts.iter().filter_map(|mount| mount.source.as_ref());
-    let inside = sources.filter_map(|source| {
-        let source = bundle.dir.join(source);
-        let real = real_path(&source)?;
-        let inner = real.strip_prefix(&root).ok()?.to_str()?.to_owned();
-        Some((source.to_str()?.to_owned(), inner))
-    });
-    inside.collect()
-}
-
-/// A path without links, as far as it is there: an earlier mount may make the rest. None where it cannot be followed.
-fn real_path(path: &Path) -> Option<PathBuf> {
-    for ancestor in path.ancestors() {
-        match ancestor.canonicalize() {
-            Ok(real) => return path.strip_prefix(ancestor).ok().map(|rest| real.join(rest)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            // accepts: any error; the step that opens the source meets it again.
-            Err(_) => return None,
-        }
-    }
-    None
 }
 
 fn refused(problems: Problems, bundle: &Bundle) -> anyhow::Error {

@@ -173,6 +173,11 @@ impl MountOptions {
     }
 }
 
+/// Whether a mount with these options is a bind mount, whatever its type.
+pub(super) fn make_bind(words: &[String]) -> bool {
+    words.iter().any(|word| matches!(meaning_of(word), Some((Meaning::Bind { .. }, _))))
+}
+
 /// What a word means, and whether it is the recursive form of an attribute.
 fn meaning_of(word: &str) -> Option<(Meaning, bool)> {
     if word.is_empty() {

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::path::Path;
 
 use super::mount_options::{MountOptions, NODEV, NOEXEC, NOSUID, RDONLY};
-use super::{Draft, RootSource, c_string, labels, namespaces};
+use super::{Draft, RootSource, c_string, labels, mount_options, namespaces};
 use crate::spec::{Linux, Mount, Spec};
 use crate::{Attributes, FsOption, IdMaps, InRoot, MountPoint, Op, Origin, PointKind, RootPlace, Source, Step};
 
@@ -133,6 +133,11 @@ fn placed(mut step: Step, at: &RootPlace, label: Option<(&CStr, &CStr)>) -> Step
 pub fn is_overlay_root(mount: &Mount) -> bool {
     let at_root = InRoot::new(&mount.destination.to_string_lossy()).is_some_and(|path| path.path().is_empty());
     at_root && mount.typ.as_deref() == Some("overlay")
+}
+
+/// Whether this mount shows a directory or file that exists.
+pub fn is_bind(mount: &Mount) -> bool {
+    mount.typ.as_deref() == Some("bind") || mount_options::make_bind(mount.options.as_deref().unwrap_or_default())
 }
 
 /// `mounts`, in their order, except for the overlay at `/` which is the root.
