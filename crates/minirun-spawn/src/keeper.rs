@@ -49,28 +49,56 @@ pub(crate) fn children() -> sys::Result<Vec<i32>> {
     Ok(list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
-/// Ends what a killed keeper has left to this process: every child that is not among the others, and is in the cgroup of this
-/// process, where a container in the host's pid namespace leaves no orphans.
+/// Ends what a killed keeper has left to this process: every child that is not among the others, whatever cgroup it is in. A
+/// container in the host's pid namespace leaves its orphans here as well; but a hook whose keeper was killed has failed, and
+/// the container ends with it.
+///
+/// # Errors
+/// A child that cannot be killed, or does not end (`ETIME`). The others are ended even so.
 pub(crate) fn end_orphans(others: &[i32]) -> sys::Result<()> {
+    let (mut known, mut answer) = (others.to_vec(), Ok(()));
     loop {
         let mut left = children()?;
-        left.retain(|pid| !others.contains(pid) && cgroup_of(&pid.to_string()) == cgroup_of("self"));
+        left.retain(|pid| !known.contains(pid));
         if left.is_empty() {
-            return Ok(());
+            return answer;
         }
         for pid in left {
             // Not reaped yet, so it is this child, dead or alive.
-            sys::kill(pid, libc::SIGKILL)?;
-            sys::wait(pid)?;
+            let ended = sys::pidfd_open(pid).and_then(|pidfd| {
+                sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL)?;
+                await_end(pidfd.as_fd(), pid)
+            });
+            if ended.is_err() {
+                known.push(pid);
+                answer = answer.and(ended);
+            }
         }
     }
 }
 
-/// The cgroup2 of a process; none where there is no such thing.
-fn cgroup_of(process: &str) -> Option<String> {
-    // accepts: a kernel without cgroups. A child that was not reaped is there.
-    let text = std::fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
-    text.lines().find(|line| line.starts_with("0::")).map(str::to_owned)
+/// Waits for a child that was killed. Only a kernel that holds it (cgroup v1 can freeze a process so that it does not even die)
+/// makes it outlast this.
+///
+/// # Errors
+/// `ETIME` if it does.
+pub(crate) fn await_end(pidfd: BorrowedFd<'_>, pid: i32) -> sys::Result<()> {
+    const PATIENCE: i32 = 10_000;
+    if !ends_within(pidfd, PATIENCE)? {
+        return Err(Errno::ETIME);
+    }
+    sys::wait(pid).map(drop)
+}
+
+/// Whether this process ends within this time, in milliseconds.
+pub(crate) fn ends_within(pidfd: BorrowedFd<'_>, milliseconds: i32) -> sys::Result<bool> {
+    loop {
+        match sys::wait_readable(pidfd, Some(milliseconds)) {
+            // This process was stopped meanwhile.
+            Err(Errno::EINTR) => {}
+            answer => return answer,
+        }
+    }
 }
 
 fn close_all_but(a: RawFd, b: RawFd) -> sys::Result<()> {

@@ -54,13 +54,13 @@ impl Running {
     /// has left is ended here: while a hook runs, this process adopts the keeper's orphans.
     ///
     /// # Errors
-    /// A process of the hook cannot be ended.
+    /// A process of the hook cannot be ended, or does not end (`ETIME`).
     pub fn finish(&self) -> sys::Result<Option<i32>> {
-        let stopped = !sys::wait_readable(self.pidfd.as_fd(), Some(GRACE))?;
+        let stopped = !keeper::ends_within(self.pidfd.as_fd(), GRACE)?;
         if stopped {
             sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL)?;
         }
-        sys::wait(self.pid)?;
+        keeper::await_end(self.pidfd.as_fd(), self.pid)?;
         let status = self.status();
         if status.is_none() {
             keeper::end_orphans(&self.others)?;

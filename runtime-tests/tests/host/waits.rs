@@ -174,3 +174,39 @@ fn a_hook_that_kills_the_process_that_watches_it_ends() {
         }
     }
 }
+
+/// Neither its own cgroup, nor that of the container, nor another session keeps a process of the hook from its end.
+#[test]
+fn a_hook_that_leaves_its_cgroup_and_kills_its_keeper_ends() {
+    may_fail_on(&[("runc", "1.1 has no keeper"), ("crun", "1.8.1 has no keeper")], || {
+        let first = Bundle::base().probe("pause").create();
+        for (point, verb) in
+            [("prestart", "create"), ("createRuntime", "run"), ("createContainer", "create"), ("poststart", "run")]
+        {
+            for timeout in [None, Some(1)] {
+                let escape = first.cgroup().with_file_name(format!("escape-{point}-{}", std::process::id()));
+                std::fs::create_dir(&escape).unwrap();
+                let script = format!(
+                    "echo $$ >{}/cgroup.procs; /bin/busybox setsid sh -c 'SLEEP 1000 & SLEEP 1000' & \
+                     SLEEP 1000 & KILL; SLEEP 1000",
+                    escape.display()
+                );
+                // The keeper is killed in the end, or stopped until the time is over.
+                let script =
+                    script.replace("KILL", if timeout.is_none() { "kill -9 $PPID" } else { "kill -STOP $PPID" });
+                let bundle = sleeping(point, &script).probe("pause").with(|config| {
+                    if let Some(seconds) = timeout {
+                        config["hooks"][point][0]["timeout"] = seconds.into();
+                    }
+                });
+                let start = Instant::now();
+                bundle.finish(&mut bundle.command_for(verb, &[])).failure();
+                assert!(start.elapsed() < Duration::from_secs(5), "{point}: {:?}", start.elapsed());
+                let left = std::fs::read_to_string(escape.join("cgroup.procs")).unwrap();
+                assert!(left.is_empty(), "{point} {timeout:?}: processes {left}");
+                bundle.assert_nothing_left();
+                std::fs::remove_dir(&escape).unwrap();
+            }
+        }
+    });
+}
