@@ -26,7 +26,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use minirun_sys as sys;
-use nix::fcntl::{Flock, FlockArg};
+use minirun_sys::{Flock, FlockArg, Untrusted};
 use serde::{Deserialize, Serialize};
 
 use crate::apply::Applied;
@@ -41,12 +41,11 @@ pub use images::StoredImage;
 pub use removal::Removed;
 pub(crate) use staging::{Draft, Staging};
 
-/// Fails unless only root and the user of this process can write this directory.
-fn trust(directory: &OwnedFd, path: &Path) -> Result<()> {
-    let stat = sys::fstat(directory.as_fd()).doing(|| format!("stat {}", path.display()))?;
-    match minirun_plan::distrust(stat.st_uid, stat.st_mode, nix::unistd::geteuid().as_raw()) {
-        Some(why) => Err(ImageError::new(format!("store {}: {why}", path.display()))),
-        None => Ok(()),
+/// Says which directory of the store is not trusted.
+fn distrusted(path: &Path) -> impl Fn(Untrusted) -> ImageError {
+    move |error| match error {
+        Untrusted::Failed(errno) => ImageError::of(format!("open the store {}", path.display()), errno),
+        Untrusted::Refused(why) => ImageError::new(format!("store {}: {why}", path.display())),
     }
 }
 
@@ -127,14 +126,14 @@ impl Store {
     pub fn open(path: &Path, workers: Workers) -> Result<Store> {
         let doing = || format!("open the store {}", path.display());
         DirBuilder::new().recursive(true).mode(0o700).create(path).doing(doing)?;
+        let root = sys::open_trusted(path).map_err(distrusted(path))?.ok_or(sys::Errno::ENOENT).doing(doing)?;
         let path = path.canonicalize().doing(doing)?;
-        let root = sys::open(&c_string(path.as_os_str().as_encoded_bytes())?, libc::O_DIRECTORY).doing(doing)?;
-        trust(&root, &path)?;
         let part = |name: &str| {
             let c_name = c_string(name.as_bytes())?;
             let part =
                 make_directory(&root, &c_name, 0o700).and_then(|()| open_directory(&root, &c_name)).doing(doing)?;
-            trust(&part, &path.join(name)).map(|()| part)
+            sys::trust(part.as_fd()).map_err(distrusted(&path.join(name)))?;
+            Ok(part)
         };
         let (layers, staging, images, bundles) = (part("layers")?, part("staging")?, part("images")?, part("bundles")?);
         Ok(Store { path, layers, staging, images, bundles, workers })

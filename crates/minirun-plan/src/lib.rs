@@ -17,7 +17,6 @@ mod problem;
 mod scheduling;
 mod show;
 pub mod spec;
-mod trust;
 mod unit;
 
 pub use compile::devices::{DeviceFilter, DeviceRule};
@@ -36,5 +35,4 @@ pub use problem::{Problem, Problems};
 pub use scheduling::{IoPriority, MemoryPolicy, NumberSet, Scheduler};
 pub use show::Line;
 pub use spec::Spec;
-pub use trust::{distrust, distrust_way};
 pub use unit::{Property, UnitPlan, Value};

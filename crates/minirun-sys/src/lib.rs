@@ -4,14 +4,20 @@
 //! interface. A wrapper takes C strings and descriptors, makes one call, and returns the kernel's answer; it decides
 //! nothing, allocates nothing and logs nothing, so that all of them may be used between `clone3` and `execve`.
 //!
+//! Two modules are not wrappers: `flock.rs` keeps a lock, and `trust.rs` opens directories that other users cannot exchange.
+//!
 //! Where the `nix` crate has a safe and allocation-free wrapper, the other crates use that one.
 
 mod alloc;
 mod calls;
+mod flock;
+mod trust;
 
 pub use alloc::{Bump, forbid_allocation};
 pub use calls::*;
+pub use flock::{Flock, FlockArg};
 pub use nix::errno::Errno;
+pub use trust::{Untrusted, in_initial_user_namespace, open_trusted, trust};
 
 /// What a system call returned, or its error number.
 pub type Result<T> = std::result::Result<T, Errno>;

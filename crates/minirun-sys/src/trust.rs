@@ -1,12 +1,141 @@
 //! Which directories and files of the host are trusted: a user who can write a container's record decides which processes
-//! root kills.
+//! root kills, and a user who can write a layer decides which programs root runs.
+
+use std::collections::VecDeque;
+use std::ffi::{CString, OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::{Errno, fstat, openat2, readlinkat, working_directory};
+
+/// As many links as the kernel follows (path_resolution(7)).
+const MOST_LINKS: u32 = 40;
+/// The owner of a file whose owner a user namespace does not map.
+const UNMAPPED: u32 = 65534;
+
+/// Why a file or directory is not used.
+#[derive(Debug)]
+pub enum Untrusted {
+    /// The kernel's answer.
+    Failed(Errno),
+    /// Others can write it, or exchange it at the directory or link that is named. In words.
+    Refused(String),
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Untrusted::Failed(errno) => errno.fmt(f),
+            Untrusted::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Untrusted {}
+
+impl From<Errno> for Untrusted {
+    fn from(errno: Errno) -> Untrusted {
+        Untrusted::Failed(errno)
+    }
+}
+
+/// Fails unless only root and the user of this process can write this file or directory.
+///
+/// # Errors
+/// Others can, or the kernel does not tell.
+pub fn trust(fd: BorrowedFd<'_>) -> Result<(), Untrusted> {
+    let stat = fstat(fd)?;
+    let why = distrust(stat.st_uid, stat.st_mode, nix::unistd::geteuid().as_raw());
+    why.map_or(Ok(()), |why| Err(Untrusted::Refused(why)))
+}
+
+/// Fails unless only root and the user of this process can exchange the entries of this directory, or this link.
+fn trust_way(fd: BorrowedFd<'_>, here: &Path) -> Result<(), Untrusted> {
+    let stat = fstat(fd)?;
+    // A link has no mode of its own.
+    let mode = if stat.st_mode & libc::S_IFMT == libc::S_IFLNK { 0 } else { stat.st_mode };
+    let ids = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    let initial =
+        || in_initial_user_namespace().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)));
+    match distrust_way(stat.st_uid, mode, (stat.st_gid, ids.1), ids.0) {
+        // In a user namespace root of the host, among others, has no number.
+        Some(_) if stat.st_uid == UNMAPPED && !initial()? => Ok(()),
+        Some(why) => Err(Untrusted::Refused(format!("{}: {why}", here.display()))),
+        None => Ok(()),
+    }
+}
+
+/// Opens a directory that only root and the user of this process can write (`O_PATH`); none if it is not there. The
+/// directories and links that lead to it are checked as well: their users could exchange it for another directory of root's.
+///
+/// # Errors
+/// Others can write or exchange it, or it cannot be opened.
+pub fn open_trusted(path: &Path) -> Result<Option<OwnedFd>, Untrusted> {
+    let path = std::path::absolute(path).map_err(|_| Errno::ENOENT)?;
+    let names = |path: &Path| path.components().map(|part| part.as_os_str().to_owned()).collect::<VecDeque<OsString>>();
+    let (mut here, mut so_far) = (None::<OwnedFd>, PathBuf::new());
+    let (mut left, mut links) = (names(&path), 0);
+    while let Some(name) = left.pop_front() {
+        let above = here.as_ref().map_or(working_directory(), AsFd::as_fd);
+        let c_name = CString::new(name.as_bytes()).map_err(|_| Errno::EINVAL)?;
+        let next = match openat2(above, &c_name, libc::O_PATH | libc::O_NOFOLLOW, 0, 0) {
+            Err(Errno::ENOENT) => return Ok(None),
+            answer => answer?,
+        };
+        let place = so_far.join(&name);
+        if fstat(next.as_fd())?.st_mode & libc::S_IFMT == libc::S_IFLNK {
+            trust_way(next.as_fd(), &place)?;
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(Errno::ELOOP.into());
+            }
+            let mut target = [0; libc::PATH_MAX as usize];
+            let length = readlinkat(next.as_fd(), c"", &mut target)?;
+            let mut way = names(Path::new(OsStr::from_bytes(&target[..length])));
+            way.append(&mut left);
+            left = way;
+            continue;
+        }
+        if !left.is_empty() {
+            trust_way(next.as_fd(), &place)?;
+        }
+        (here, so_far) = (Some(next), place);
+    }
+    let Some(root) = here else { return Err(Errno::ENOENT.into()) };
+    let root = openat2(root.as_fd(), c".", libc::O_PATH | libc::O_DIRECTORY, 0, 0)?;
+    trust(root.as_fd())?;
+    Ok(Some(root))
+}
+
+/// Whether this is the first user namespace. It maps every id to itself; others can do so only by deliberate imitation (as
+/// systemd-nspawn can), and then the kernel's refusal is an error later on.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn in_initial_user_namespace() -> io::Result<bool> {
+    match std::fs::read_to_string("/proc/self/uid_map") {
+        Ok(map) => Ok(map.split_whitespace().eq(["0", "0", "4294967295"])),
+        // A kernel without user namespaces has neither file, and only the first one.
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound
+                && Path::new("/proc/self").try_exists()?
+                && !Path::new("/proc/self/ns/user").try_exists()? =>
+        {
+            Ok(true)
+        }
+        Err(error) => Err(error),
+    }
+}
 
 /// Returns why a file or directory of the host cannot be trusted, given its owner, its mode and the user of this process;
 /// none if it can.
 ///
 /// It must belong to root or to this user, and nobody else may write to it. A directory with the sticky bit is no exception:
 /// there others make entries of their own.
-pub fn distrust(owner: u32, mode: u32, user: u32) -> Option<String> {
+fn distrust(owner: u32, mode: u32, user: u32) -> Option<String> {
     const OTHERS_WRITE: u32 = 0o022;
     if owner != 0 && owner != user {
         return Some(format!("it belongs to user {owner}, not to root or to user {user}"));
@@ -17,7 +146,7 @@ pub fn distrust(owner: u32, mode: u32, user: u32) -> Option<String> {
 
 /// The same for a directory or a link on the way: who can write there can exchange what is below, except in a directory with
 /// the sticky bit. The group of root, and `group`, which is this user's own, are not others.
-pub fn distrust_way(owner: u32, mode: u32, group: (u32, u32), user: u32) -> Option<String> {
+fn distrust_way(owner: u32, mode: u32, group: (u32, u32), user: u32) -> Option<String> {
     const STICKY: u32 = 0o1000;
     const GROUP_WRITES: u32 = 0o020;
     let (its, own) = group;

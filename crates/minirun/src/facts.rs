@@ -253,22 +253,12 @@ pub fn of_limits(
     })
 }
 
-/// Whether this is the first user namespace. It maps every id to itself; others can do so only by deliberate imitation (as
-/// systemd-nspawn can), and then the kernel's refusal is an error later on.
+/// Whether this is the first user namespace.
 ///
 /// # Errors
 /// The kernel does not say.
 pub fn in_initial_user_namespace() -> Result<bool> {
-    match std::fs::read_to_string("/proc/self/uid_map") {
-        Ok(map) => Ok(map.split_whitespace().eq(["0", "0", "4294967295"])),
-        // A kernel without user namespaces has neither file, and only the first one.
-        Err(error)
-            if error.kind() == ErrorKind::NotFound && exists("/proc/self")? && !exists("/proc/self/ns/user")? =>
-        {
-            Ok(true)
-        }
-        Err(error) => Err(error).context("read /proc/self/uid_map"),
-    }
+    sys::in_initial_user_namespace().context("read /proc/self/uid_map")
 }
 
 /// Whether a disk has the I/O scheduler with weights of its own. One that is built in is no module.

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use minirun_sys as sys;
+use minirun_sys::{Flock, FlockArg};
 use nix::dir::Dir;
-use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::facts::in_initial_user_namespace;
@@ -80,7 +80,9 @@ impl Store {
     /// The state directory, if it is there. One that others can write is refused: a record tells whom root kills, and which
     /// programs it runs.
     fn open(&self) -> Result<Option<OwnedFd>> {
-        files::open_root(&self.root).with_context(|| format!("state directory {}", self.root.display()))
+        sys::open_trusted(&self.root)
+            .map_err(files::explain)
+            .with_context(|| format!("state directory {}", self.root.display()))
     }
 
     /// The directory of a container, if it is there.

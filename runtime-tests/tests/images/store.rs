@@ -54,6 +54,39 @@ fn a_store_that_others_can_write_is_refused() {
     image_call(&home, &["verify"]).success();
 }
 
+/// Files that belong to root are everywhere: another store of root's, for example, with older programs.
+#[test]
+fn a_store_that_others_can_exchange_is_refused() {
+    let home = Home::new();
+    image(&home);
+    fs::create_dir(home.path("homes")).unwrap();
+    fs::create_dir(home.path("links")).unwrap();
+    std::os::unix::fs::symlink(home.path("homes/store"), home.path("links/store")).unwrap();
+    let bundle =
+        |at: &str, name: &str| home.call(&["bundle", "--cmd", "true", "--store", at, "docker-archive:image.tar", name]);
+    bundle("homes/store", "one").success();
+    bundle("links/store", "two").success();
+    let refused = |text: &str| {
+        for (at, name) in [("homes/store", "three"), ("links/store", "four")] {
+            for said in [home.call(&["image", "--store", at, "ls"]), bundle(at, name)] {
+                let said = said.failure();
+                assert!(said.contains(text) && said.contains("/homes: "), "{at}: {said}");
+            }
+        }
+    };
+    std::os::unix::fs::chown(home.path("homes"), Some(54_321), None).unwrap();
+    refused("it belongs to user 54321");
+    std::os::unix::fs::chown(home.path("homes"), Some(0), None).unwrap();
+    fs::set_permissions(home.path("homes"), fs::Permissions::from_mode(0o777)).unwrap();
+    refused("its mode 0777 lets other users write");
+    // With the sticky bit others cannot exchange it, but the owner of a link can have it lead to any directory.
+    fs::set_permissions(home.path("homes"), fs::Permissions::from_mode(0o1777)).unwrap();
+    home.call(&["image", "--store", "links/store", "ls"]).success();
+    std::os::unix::fs::lchown(home.path("links/store"), Some(54_321), None).unwrap();
+    let said = home.call(&["image", "--store", "links/store", "ls"]).failure();
+    assert!(said.contains("links/store: it belongs to user 54321"), "{said}");
+}
+
 #[test]
 fn layers_are_kept_as_long_as_somebody_uses_them() {
     let home = Home::new();

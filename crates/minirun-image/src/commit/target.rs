@@ -12,7 +12,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use minirun_sys as sys;
-use nix::fcntl::{Flock, FlockArg, OFlag, openat};
+use minirun_sys::{Flock, FlockArg};
+use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use serde_json::{Value, json};
 

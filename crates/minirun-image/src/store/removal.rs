@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::AsFd as _;
 
-use minirun_sys::Errno;
-use nix::fcntl::{Flock, FlockArg, renameat};
+use minirun_sys::{Errno, Flock, FlockArg};
+use nix::fcntl::renameat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::staging::remove_all;

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use minirun_sys as sys;
-use minirun_sys::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
+use minirun_sys::{Errno, Flock, FlockArg};
+use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 

@@ -1,86 +1,30 @@
 //! Files of the state directory: opened by descriptor, without following links or waiting, and believed only if nobody else
 //! could have written them.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use anyhow::{Result, bail};
-use minirun_plan::{distrust, distrust_way};
+use anyhow::{Error, Result, anyhow, bail};
 use minirun_sys as sys;
-use minirun_sys::Errno;
-
-use crate::facts::in_initial_user_namespace;
+use minirun_sys::{Errno, Untrusted};
 
 /// Nothing outside of the directory, and nothing by a link.
 const INSIDE: u64 = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS;
-/// As many links as the kernel follows (path_resolution(7)).
-const MOST_LINKS: u32 = 40;
-/// The owner of a file whose owner a user namespace does not map.
-const UNMAPPED: u32 = 65534;
 /// A FIFO, a terminal or another device must not keep the caller waiting.
 const AT_ONCE: libc::c_int = libc::O_NONBLOCK | libc::O_NOCTTY;
 
-/// Fails unless only root and the user of this process can write this file or directory.
-pub(super) fn trust(fd: BorrowedFd<'_>) -> Result<()> {
-    let stat = sys::fstat(fd)?;
-    match distrust(stat.st_uid, stat.st_mode, nix::unistd::geteuid().as_raw()) {
-        Some(why) => bail!("{why}"),
-        None => Ok(()),
+/// The error as reports show it: an error number, or words.
+pub(super) fn explain(error: Untrusted) -> Error {
+    match error {
+        Untrusted::Failed(errno) => errno.into(),
+        Untrusted::Refused(why) => anyhow!(why),
     }
 }
 
-/// Fails unless only root and the user of this process can exchange what is below this directory, or this link.
-fn trust_way(fd: BorrowedFd<'_>, here: &Path) -> Result<()> {
-    let stat = sys::fstat(fd)?;
-    // A link has no mode of its own.
-    let mode = if stat.st_mode & libc::S_IFMT == libc::S_IFLNK { 0 } else { stat.st_mode };
-    let ids = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    match distrust_way(stat.st_uid, mode, (stat.st_gid, ids.1), ids.0) {
-        // In a user namespace root of the host, among others, has no number.
-        Some(_) if stat.st_uid == UNMAPPED && !in_initial_user_namespace()? => Ok(()),
-        Some(why) => bail!("{}: {why}", here.display()),
-        None => Ok(()),
-    }
-}
-
-/// Opens the state directory; none if it is not there. What leads to it is looked at as well, step by step: the user of a
-/// directory above, or of a link, could have another directory of root's taken for it.
-pub(super) fn open_root(path: &Path) -> Result<Option<OwnedFd>> {
-    let path = std::path::absolute(path)?;
-    let names = |path: &Path| path.components().rev().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>();
-    let (mut here, mut so_far) = (None::<OwnedFd>, PathBuf::new());
-    let (mut left, mut links) = (names(&path), 0);
-    while let Some(name) = left.pop() {
-        let above = here.as_ref().map_or(sys::working_directory(), AsFd::as_fd);
-        let next = match sys::openat2(above, &CString::new(name.as_bytes())?, libc::O_PATH | libc::O_NOFOLLOW, 0, 0) {
-            Err(Errno::ENOENT) => return Ok(None),
-            answer => answer?,
-        };
-        let place = so_far.join(&name);
-        if sys::fstat(next.as_fd())?.st_mode & libc::S_IFMT == libc::S_IFLNK {
-            trust_way(next.as_fd(), &place)?;
-            links += 1;
-            if links > MOST_LINKS {
-                return Err(Errno::ELOOP.into());
-            }
-            let mut target = [0; libc::PATH_MAX as usize];
-            let length = sys::readlinkat(next.as_fd(), c"", &mut target)?;
-            left.extend(names(Path::new(OsStr::from_bytes(&target[..length]))));
-            continue;
-        }
-        if !left.is_empty() {
-            trust_way(next.as_fd(), &place)?;
-        }
-        (here, so_far) = (Some(next), place);
-    }
-    let Some(root) = here else { return Err(Errno::ENOENT.into()) };
-    let root = sys::openat2(root.as_fd(), c".", libc::O_PATH | libc::O_DIRECTORY, 0, 0)?;
-    trust(root.as_fd())?;
-    Ok(Some(root))
+fn trust(fd: BorrowedFd<'_>) -> Result<()> {
+    sys::trust(fd).map_err(explain)
 }
 
 fn open(at: BorrowedFd<'_>, name: &str, flags: libc::c_int) -> Result<Option<File>> {

@@ -8,7 +8,7 @@ use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use nix::fcntl::{Flock, FlockArg};
+use minirun_sys::{Flock, FlockArg};
 use nix::unistd::{Gid, Uid, fchown};
 use serde_json::Value;
 

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 
 use minirun_sys as sys;
-use nix::fcntl::{Flock, FlockArg, renameat};
+use minirun_sys::{Flock, FlockArg};
+use nix::fcntl::renameat;
 use serde_json::Value;
 
 use super::{BLOBS, PRIVATE, new_file, new_index};
