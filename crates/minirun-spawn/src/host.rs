@@ -9,7 +9,7 @@ use minirun_sys::Errno;
 
 use crate::SpawnError;
 use crate::error::Doing;
-use crate::idmap::map_ids;
+use crate::idmap::{Wait, map_ids};
 use crate::net_device::{Moved, move_device};
 use crate::resctrl;
 
@@ -26,7 +26,12 @@ const SCHED_DEADLINE: u32 = 6;
 ///
 /// # Errors
 /// The field, what was tried, and why the kernel refused.
-pub(crate) fn host_step(plan: &Plan, step: &HostStep, pid: i32, moved: &mut Vec<Moved>) -> Result<(), SpawnError> {
+pub(crate) fn host_step(
+    plan: &Plan,
+    step: &HostStep,
+    pid: i32,
+    (moved, wait): (&mut Vec<Moved>, Wait<'_>),
+) -> Result<(), SpawnError> {
     match &step.op {
         // Written by the process itself, before it became unreadable for this one.
         HostOp::WriteProc { file: "oom_score_adj", .. } if plan.namespaces.by_go_between => Ok(()),
@@ -45,7 +50,7 @@ pub(crate) fn host_step(plan: &Plan, step: &HostStep, pid: i32, moved: &mut Vec<
                 },
             )
         }
-        HostOp::MapIds { program, value } => map_ids(pid, program, value, &step.origin),
+        HostOp::MapIds { program, value } => map_ids(pid, program, value, &step.origin, wait),
         HostOp::RaiseLimit { resource, hard } => {
             let doing = Doing::new(&step.origin, format!("raise the hard limit to {hard}"));
             let (soft, current) =

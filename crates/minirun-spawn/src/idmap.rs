@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
 
 use minirun_plan::{IdMaps, JoinedNamespace, Origin};
@@ -17,27 +17,43 @@ use crate::clone::{clone_hint, open_namespace};
 use crate::error::Doing;
 use crate::wire::GO;
 
+/// Waits until a descriptor can be read, or returns early; [`crate::Watcher::waits`] is one. `EINTR` ends the wait.
+pub type Wait<'a> = &'a mut dyn FnMut(BorrowedFd<'_>) -> sys::Result<()>;
+
 /// Has `newuidmap` or `newgidmap`, found along PATH, map ids that the administrator has granted to this user (subuid(5)).
 ///
+/// It has no time limit, because a name service can take long (nsswitch.conf(5)), but `wait` can end it.
+///
 /// # Errors
-/// It is not there, or what it says.
-pub fn map_ids(pid: i32, program: &str, value: &str, origin: &Origin) -> Result<(), SpawnError> {
+/// It is not there, or what it says, or `EINTR` of `wait`.
+pub fn map_ids(pid: i32, program: &str, value: &str, origin: &Origin, wait: Wait<'_>) -> Result<(), SpawnError> {
     let doing = Doing::new(origin, format!("map the ids by {program}"));
-    let output =
-        Command::new(program).arg(pid.to_string()).args(value.split_whitespace()).stdin(Stdio::null()).output().map_err(
-            |error| match error.kind() {
-                ErrorKind::NotFound => doing.failed_io_with(
-                    "execve",
-                    &error,
-                    "an ordinary user maps no more than its own id without it; it comes with the package uidmap or shadow-utils",
-                ),
-                _ => doing.failed_io("execve", &error),
-            },
-        )?;
-    if output.status.success() {
+    let mut command = Command::new(program);
+    command.arg(pid.to_string()).args(value.split_whitespace());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => doing.failed_io_with(
+            "execve",
+            &error,
+            "an ordinary user maps no more than its own id without it; it comes with the package uidmap or shadow-utils",
+        ),
+        _ => doing.failed_io("execve", &error),
+    })?;
+    let ended = sys::pidfd_open(child.id() as i32).and_then(|pidfd| wait(pidfd.as_fd()));
+    if let Err(errno) = ended {
+        // accepts: EPERM; it is setuid, and ends by itself. It cannot map the ids of a process that has ended.
+        if child.kill().is_ok() {
+            // accepts: ECHILD; it was reaped already.
+            let _reaped = child.wait();
+        }
+        return Err(doing.failed("poll", errno));
+    }
+    let status = child.wait().map_err(|error| doing.failed_io("wait4", &error))?;
+    if status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = child.stderr.map_or(Ok(String::new()), |stderr| last_words(stderr.as_fd()));
+    let said = said.map_err(|errno| doing.failed("read", errno))?;
     let said = said.trim().replace('\n', "; ");
     let said = said.strip_prefix(&format!("{program}: ")).unwrap_or(&said);
     let hint = match program {
@@ -47,6 +63,13 @@ pub fn map_ids(pid: i32, program: &str, value: &str, origin: &Origin) -> Result<
         _ => "/etc/subgid must grant these groups to the caller",
     };
     Err(doing.refused_with(if said.is_empty() { "it failed without a word" } else { said }, hint))
+}
+
+/// The text in a pipe, without waiting for more.
+fn last_words(pipe: BorrowedFd<'_>) -> sys::Result<String> {
+    let mut text = [0; 4096];
+    let length = if sys::wait_readable(pipe, Some(0))? { sys::read(pipe, &mut text)? } else { 0 };
+    Ok(String::from_utf8_lossy(&text[..length]).into_owned())
 }
 
 /// A user namespace with these maps and nobody in it, for mount_setattr(2).

@@ -185,7 +185,7 @@ fn give_birth(
     let mut moved = Vec::new();
     for step in &plan.before_birth {
         attendant.begins(next(), None);
-        host_step(plan, step, MYSELF, &mut moved)?;
+        host_step(plan, step, MYSELF, (&mut moved, &mut |fd| attendant.waits(fd)))?;
     }
     let born = clone_init(plan, &mut opened, cgroup, (&ours, theirs), gate)?;
     let mut init =
@@ -274,7 +274,7 @@ impl Init {
         let before = plan.idmaps.len() + plan.handles.len() + plan.before_birth.len();
         for (i, step) in plan.host.iter().enumerate().filter(|(_, step)| now(step)) {
             attendant.begins(Part::Host(before + i), None);
-            host_step(plan, step, self.pid, moved)?;
+            host_step(plan, step, self.pid, (&mut *moved, &mut |fd| attendant.waits(fd)))?;
         }
         Ok(())
     }

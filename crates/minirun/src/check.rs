@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use minirun_sys::Errno;
 use serde::Serialize;
 
@@ -122,7 +122,7 @@ impl Row {
 
 /// `minirun check`: success when a default bundle, or the named one, can run.
 pub fn check(runtime: &Runtime, plan: Option<&PlanOptions>, json: bool) -> Result<ExitCode> {
-    // Not to be interrupted while there is a cgroup to be removed.
+    // A signal ends the trial that is being waited for, and no later one: there can be a cgroup to be removed.
     crate::run::block_signals()?;
     let host = probe(runtime, plan.map(|plan| plan.bundle.as_path()));
     let named = plan.is_some();
@@ -130,6 +130,9 @@ pub fn check(runtime: &Runtime, plan: Option<&PlanOptions>, json: bool) -> Resul
         Some(plan) => bundle::check(runtime, plan, &host)?,
         None => host,
     };
+    if crate::run::interrupted().is_some() {
+        bail!("interrupted by a signal");
+    }
     let runs = !rows.iter().any(Row::is_obstacle);
     let text = match json {
         true => format!("{}\n", serde_json::to_string_pretty(&rows)?),

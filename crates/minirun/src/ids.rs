@@ -68,7 +68,8 @@ impl Maps {
             return files.iter().try_for_each(|(file, _, value)| write(file, value));
         }
         for (file, helper, value) in files {
-            minirun_spawn::map_ids(pid, helper, &value, &Origin::of(file))?;
+            // Signals are not blocked here: they end this process.
+            minirun_spawn::map_ids(pid, helper, &value, &Origin::of(file), &mut |_| Ok(()))?;
         }
         Ok(())
     }

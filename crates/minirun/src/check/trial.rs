@@ -146,10 +146,15 @@ pub fn attempt_all<T>(birth: Birth<'_>, all: &[T], work: impl Fn(&T) -> Result<(
     failures
 }
 
+/// Waits until a trial can be heard; `EINTR` if this process is asked to end.
+fn asked_to_end(fd: BorrowedFd<'_>) -> sys::Result<()> {
+    crate::run::await_readable(fd, None).map(drop)
+}
+
 fn write_maps(pid: i32, (uids, gids): (&str, &str)) -> Answer {
     for (file, helper, value) in [("uid_map", "newuidmap", uids), ("gid_map", "newgidmap", gids)] {
         if !nix::unistd::geteuid().is_root() {
-            let mapped = minirun_spawn::map_ids(pid, helper, value, &minirun_plan::Origin::of(file));
+            let mapped = minirun_spawn::map_ids(pid, helper, value, &minirun_plan::Origin::of(file), &mut asked_to_end);
             mapped.map_err(|error| Failure { call: error.to_string(), errno: None, detail: String::new(), item: 0 })?;
             continue;
         }
@@ -191,6 +196,12 @@ fn tell(pipe: BorrowedFd<'_>, fault: &Fault) -> ! {
 
 fn hear(pipe: &OwnedFd, pid: i32) -> Answer {
     let mut message = [0u8; 256];
+    // A file system's server, for example, can keep it from its end.
+    if let Err(errno) = asked_to_end(pipe.as_fd()) {
+        sys::kill(pid, libc::SIGKILL).map_err(|errno| Failure::of("kill", errno))?;
+        sys::wait(pid).map_err(|errno| Failure::of("wait4", errno))?;
+        return Err(Failure::of("poll", errno));
+    }
     let length = loop {
         match sys::read(pipe.as_fd(), &mut message) {
             Err(Errno::EINTR) => {}

@@ -1,10 +1,13 @@
 //! Ids that were granted to the user, groups, and user namespaces that are joined.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt as _};
 use std::os::unix::process::CommandExt;
+use std::time::{Duration, Instant};
 
-use runtime_tests::{Bundle, User, fails_on};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use runtime_tests::{Bundle, Running, User, fails_on, wait_until};
 use serde_json::json;
 
 use super::{CRUN, RUNC, mine, of_ids, running, words};
@@ -50,6 +53,36 @@ fn a_missing_helper_is_told_with_what_to_do() {
         assert!(message.contains("newuidmap") || message.contains("mapping tool not present"), "{message}");
         bundle.assert_nothing_left();
         assert!(!bundle.runtime().is_minirun() || message.contains("package uidmap"), "{message}");
+    });
+}
+
+/// It asks the name service, which can be a server that does not answer. It is setuid, so that the runtime cannot kill it.
+#[test]
+fn a_creation_ends_while_a_helper_does_not() {
+    fails_on(&[(RUNC, "1.1 waits"), (CRUN, "1.8.1 leaves what it has made")], || {
+        for (helper, other) in [("newuidmap", "newgidmap"), ("newgidmap", "newuidmap")] {
+            for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+                let bundle = of_ids(User::with_ids());
+                let tools = bundle.home().join("tools");
+                fs::create_dir(&tools).unwrap();
+                let script =
+                    "#!/bin/busybox sh\necho begun >&2\ntouch \"${0%/*}/begun\"\nexec /bin/busybox sleep 1000\n";
+                for (name, text) in [(helper, script), (other, "#!/bin/busybox true\n")] {
+                    fs::write(tools.join(name), text).unwrap();
+                    fs::set_permissions(tools.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+                }
+                fs::set_permissions(&tools, fs::Permissions::from_mode(0o777)).unwrap();
+                let mut create = bundle.command_for("create", &[]);
+                let call = Running::start(create.env("PATH", &tools), bundle.home());
+                wait_until("the helper", || tools.join("begun").exists());
+                let start = Instant::now();
+                kill(Pid::from_raw(call.pid()), signal).unwrap();
+                let output = call.finish();
+                assert!(start.elapsed() < Duration::from_secs(2), "{signal}: {:?}", start.elapsed());
+                assert_eq!(output.status, 128 + signal as i32, "{output:?}");
+                bundle.assert_nothing_left();
+            }
+        }
     });
 }
 
