@@ -10,6 +10,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use crate::{Cgroup, CgroupError, Result, files};
 
 const SUBTREE: &str = "cgroup.subtree_control";
+const CONTROLLERS: &str = "cgroup.controllers";
 
 /// Controllers that are enabled where they can be had, needed or not, so that there are statistics and `update` finds
 /// its files. Those that no cgroup with processes of its own hands down come first.
@@ -72,7 +73,7 @@ impl Cgroup {
             let enabled = making.read(dir.as_fd(), &here, SUBTREE)?;
             // Whoever has made it has enabled what is usual.
             if !making.needed().all(|name| has(&enabled, name)) {
-                making.enable(dir.as_fd(), &here)?;
+                making.enable(dir.as_fd(), &here, &USUAL)?;
             }
             here.extend(name);
         }
@@ -81,14 +82,19 @@ impl Cgroup {
         Ok(Cgroup { root, dir, leaf: None, mount: mount.to_owned(), path, made: None })
     }
 
-    /// Enables the controllers of the plan, and the usual ones, for the leaf. The cgroup itself holds no process then.
+    /// Enables the controllers of the plan, and all others, for the leaf. The cgroup itself holds no process then.
+    ///
+    /// containerd's shim enables all of them in each cgroup above a container's processes before it watches for OOM kills.
+    /// With processes below, the kernel waits for all processors then, unless nothing is left to enable.
     ///
     /// # Errors
     ///
     /// One that the plan needs cannot be enabled.
     pub fn hand_down(&self, plan: &CgroupPlan) -> Result<()> {
         let making = Making { root: self.root.as_fd(), mount: &self.mount, plan, made: None, found: false };
-        making.enable(self.dir.as_fd(), &self.path)
+        let available = making.read(self.dir.as_fd(), &self.path, CONTROLLERS)?;
+        let all: Vec<&str> = available.split_whitespace().collect();
+        making.enable(self.dir.as_fd(), &self.path, &all)
     }
 
     fn must_be_unused(&self) -> Result<()> {
@@ -143,11 +149,11 @@ impl Making<'_> {
     fn walk(&mut self, parent: &Path) -> Result<OwnedFd> {
         let mut here = PathBuf::new();
         let mut dir = files::open_dir(self.root, &here).map_err(|errno| CgroupError::new("open", self.mount, errno))?;
-        self.enable(dir.as_fd(), &here)?;
+        self.enable(dir.as_fd(), &here, &USUAL)?;
         for name in parent {
             here.push(name);
             dir = self.enter(dir.as_fd(), &here, false)?;
-            self.enable(dir.as_fd(), &here)?;
+            self.enable(dir.as_fd(), &here, &USUAL)?;
         }
         Ok(dir)
     }
@@ -190,15 +196,15 @@ impl Making<'_> {
 
     /// Enables what is missing of the needed and the usual controllers for the children of `dir`, in one write. Those
     /// that are only usual may fail.
-    fn enable(&self, dir: BorrowedFd<'_>, path: &Path) -> Result<()> {
+    fn enable(&self, dir: BorrowedFd<'_>, path: &Path, usual: &[&str]) -> Result<()> {
         let enabled = self.read(dir, path, SUBTREE)?;
         let needed: Vec<&str> = self.needed().filter(|name| !has(&enabled, name)).collect();
-        let mut usual: Vec<&str> = USUAL.into_iter().filter(|name| !has(&enabled, name)).collect();
+        let mut usual: Vec<&str> = usual.iter().copied().filter(|name| !has(&enabled, name)).collect();
         usual.retain(|name| !needed.contains(name));
         if needed.is_empty() && usual.is_empty() {
             return Ok(());
         }
-        let available = self.read(dir, path, "cgroup.controllers")?;
+        let available = self.read(dir, path, CONTROLLERS)?;
         if let Some(missing) = needed.iter().find(|name| !has(&available, name)) {
             let text = format!("the {missing} controller is not available in this cgroup");
             let error = CgroupError::new("enable a controller in", self.mount.join(path), text);

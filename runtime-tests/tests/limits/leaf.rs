@@ -53,10 +53,6 @@ fn limits_are_those_of_the_container_and_can_be_read_in_the_leaf() {
         {
             assert_eq!((read(&configured, file), read(&leaf, file)), (value.into(), value.into()), "{file}");
         }
-        // The usual controllers are there for whoever counts in the leaf.
-        for name in ["cpu", "cpuset", "io", "memory", "pids"] {
-            assert!(read(&leaf, "cgroup.controllers").split(' ').any(|known| known == name), "{name}");
-        }
         container.call(&["pause"], &[]).success();
         assert_eq!((container.status().as_str(), read(&configured, "cgroup.freeze")), ("paused", "1".into()));
         container.call(&["resume"], &[]).success();
@@ -64,6 +60,32 @@ fn limits_are_those_of_the_container_and_can_be_read_in_the_leaf() {
         container.call(&["delete", "-f"], &[]).success();
         assert!(!configured.parent().unwrap().exists());
         container.bundle().assert_nothing_left();
+    });
+}
+
+/// The kernel waits for all processors when a controller is enabled above processes. containerd's shim enables all that the
+/// root has, down to the cgroup above init's, before it watches for OOM kills.
+#[test]
+fn every_controller_is_handed_down_to_the_leaf() {
+    may_fail_on(&PEERS, || {
+        let bundle = limited(memory()).probe("pause");
+        let above = Path::new("/sys/fs/cgroup").join(format!("{}-all", bundle.id()));
+        fs::create_dir(&above).unwrap();
+        for name in read(&above, "cgroup.controllers").split(' ') {
+            fs::write(above.join("cgroup.subtree_control"), format!("+{name}")).unwrap();
+        }
+        let path = format!("/{}-all/place", bundle.id());
+        let container = bundle.with(|config| config["linux"]["cgroupsPath"] = path.into()).create();
+        container.start();
+        let all = read(&above, "cgroup.controllers");
+        for name in ["cpu", "cpuset", "io", "memory", "pids", "misc"] {
+            assert!(all.split(' ').any(|known| known == name), "{name} is not in {all}");
+        }
+        let configured = above.join("place");
+        assert_eq!(read(&configured, "cgroup.subtree_control"), all);
+        assert_eq!(read(&configured.join("container"), "cgroup.controllers"), all);
+        container.call(&["delete", "-f"], &[]).success();
+        fs::remove_dir(&above).unwrap();
     });
 }
 
