@@ -27,14 +27,15 @@ fn each_is_known(number: u32, seen: &str) {
     may_fail_on(&peers, || assert_eq!(known, number as usize, "{seen}"));
 }
 
-/// The lives of so many containers of an engine with Docker's command line.
+/// The lives of so many containers of an engine with Docker's command line, one after the other.
 fn lives(engine: &str, number: u32) -> String {
     format!(
-        "life=0; while [ $life != {number} ]; do name=starves-$life
+        "life=0; names=; while [ $life != {number} ]; do name=starves-$life; names=\"$names $name\"
              {engine} run --name $name --network none -m 16m --memory-swap 16m box {STARVE} >/dev/null 2>&1 || true
-             {engine} inspect --format '{{{{.State.OOMKilled}}}}' $name
-             {engine} rm --force $name >/dev/null; life=$((life + 1))
-         done"
+             life=$((life + 1))
+         done
+         {engine} inspect --format '{{{{.State.OOMKilled}}}}' $names
+         {engine} rm --force $names >/dev/null"
     )
 }
 
