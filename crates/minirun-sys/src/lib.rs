@@ -17,7 +17,7 @@ pub use alloc::{Bump, forbid_allocation};
 pub use calls::*;
 pub use flock::{Flock, FlockArg};
 pub use nix::errno::Errno;
-pub use trust::{Untrusted, in_initial_user_namespace, open_trusted, trust};
+pub use trust::{Untrusted, in_initial_user_namespace, open_trusted, trust, trust_file};
 
 /// What a system call returned, or its error number.
 pub type Result<T> = std::result::Result<T, Errno>;

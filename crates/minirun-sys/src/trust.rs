@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::{Errno, fstat, openat2, readlinkat, working_directory};
+use crate::{Errno, fstat, openat2, read_file, readlinkat, working_directory};
 
 /// As many links as the kernel follows (path_resolution(7)).
 const MOST_LINKS: u32 = 40;
@@ -47,20 +47,25 @@ impl From<Errno> for Untrusted {
 /// # Errors
 /// Others can, or the kernel does not tell.
 pub fn trust(fd: BorrowedFd<'_>) -> Result<(), Untrusted> {
-    let stat = fstat(fd)?;
+    trust_file(&fstat(fd)?)
+}
+
+/// As [`trust`], of a file or directory with this status.
+///
+/// # Errors
+/// Others can write it.
+pub fn trust_file(stat: &libc::stat) -> Result<(), Untrusted> {
     let why = distrust(stat.st_uid, stat.st_mode, nix::unistd::geteuid().as_raw());
     why.map_or(Ok(()), |why| Err(Untrusted::Refused(why)))
 }
 
 /// Fails unless only root and the user of this process can exchange the entries of this directory, or this link.
-fn trust_way(fd: BorrowedFd<'_>, here: &Path) -> Result<(), Untrusted> {
-    let stat = fstat(fd)?;
+fn trust_way(stat: &libc::stat, (uid, gid): (u32, u32), here: &Path) -> Result<(), Untrusted> {
     // A link has no mode of its own.
-    let mode = if stat.st_mode & libc::S_IFMT == libc::S_IFLNK { 0 } else { stat.st_mode };
-    let ids = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    let mode = if kind(stat) == libc::S_IFLNK { 0 } else { stat.st_mode };
     let initial =
         || in_initial_user_namespace().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)));
-    match distrust_way(stat.st_uid, mode, (stat.st_gid, ids.1), ids.0) {
+    match distrust_way(stat.st_uid, mode, (stat.st_gid, gid), uid) {
         // In a user namespace root of the host, among others, has no number.
         Some(_) if stat.st_uid == UNMAPPED && !initial()? => Ok(()),
         Some(why) => Err(Untrusted::Refused(format!("{}: {why}", here.display()))),
@@ -78,6 +83,7 @@ pub fn open_trusted(path: &Path) -> Result<Option<OwnedFd>, Untrusted> {
     let names = |path: &Path| path.components().map(|part| part.as_os_str().to_owned()).collect::<VecDeque<OsString>>();
     let (mut here, mut so_far) = (None::<OwnedFd>, PathBuf::new());
     let (mut left, mut links) = (names(&path), 0);
+    let ids = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     while let Some(name) = left.pop_front() {
         let above = here.as_ref().map_or(working_directory(), AsFd::as_fd);
         let c_name = CString::new(name.as_bytes()).map_err(|_| Errno::EINVAL)?;
@@ -86,8 +92,9 @@ pub fn open_trusted(path: &Path) -> Result<Option<OwnedFd>, Untrusted> {
             answer => answer?,
         };
         let place = so_far.join(&name);
-        if fstat(next.as_fd())?.st_mode & libc::S_IFMT == libc::S_IFLNK {
-            trust_way(next.as_fd(), &place)?;
+        let stat = fstat(next.as_fd())?;
+        if kind(&stat) == libc::S_IFLNK {
+            trust_way(&stat, ids, &place)?;
             links += 1;
             if links > MOST_LINKS {
                 return Err(Errno::ELOOP.into());
@@ -99,15 +106,22 @@ pub fn open_trusted(path: &Path) -> Result<Option<OwnedFd>, Untrusted> {
             left = way;
             continue;
         }
-        if !left.is_empty() {
-            trust_way(next.as_fd(), &place)?;
+        if left.is_empty() {
+            if kind(&stat) != libc::S_IFDIR {
+                return Err(Errno::ENOTDIR.into());
+            }
+            trust_file(&stat)?;
+            return Ok(Some(next));
         }
+        trust_way(&stat, ids, &place)?;
         (here, so_far) = (Some(next), place);
     }
-    let Some(root) = here else { return Err(Errno::ENOENT.into()) };
-    let root = openat2(root.as_fd(), c".", libc::O_PATH | libc::O_DIRECTORY, 0, 0)?;
-    trust(root.as_fd())?;
-    Ok(Some(root))
+    Err(Errno::ENOENT.into())
+}
+
+/// The type of a file, one of `S_IF*`.
+fn kind(stat: &libc::stat) -> libc::mode_t {
+    stat.st_mode & libc::S_IFMT
 }
 
 /// Whether this is the first user namespace. It maps every id to itself; others can do so only by deliberate imitation (as
@@ -116,8 +130,8 @@ pub fn open_trusted(path: &Path) -> Result<Option<OwnedFd>, Untrusted> {
 /// # Errors
 /// The kernel does not tell.
 pub fn in_initial_user_namespace() -> io::Result<bool> {
-    match std::fs::read_to_string("/proc/self/uid_map") {
-        Ok(map) => Ok(map.split_whitespace().eq(["0", "0", "4294967295"])),
+    match read_file("/proc/self/uid_map") {
+        Ok(map) => Ok(String::from_utf8_lossy(&map).split_whitespace().eq(["0", "0", "4294967295"])),
         // A kernel without user namespaces has neither file, and only the first one.
         Err(error)
             if error.kind() == io::ErrorKind::NotFound

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, ensure};
 use minirun_cgroup::{CgroupMount, Verdict, controllers, delegated, locate, mount_of, own, usable, v1_controllers};
@@ -58,7 +59,10 @@ pub fn of_privileges() -> Result<HostFacts> {
 
 /// What the plan of a further process depends on, in the container of this init.
 pub fn of_container(init: i32, spec: &Spec) -> Result<HostFacts> {
-    let joined_setgroups_denied = denies_setgroups(&init.to_string())?;
+    let namespaces = spec.linux.as_ref().map_or(&[][..], |linux| &linux.namespaces);
+    // Without a user namespace of its own the container is in that of the runtime.
+    let own_users = namespaces.iter().any(|one| one.typ() == LinuxNamespaceType::User);
+    let joined_setgroups_denied = own_users && denies_setgroups(&init.to_string())?;
     Ok(HostFacts { joined_setgroups_denied, resctrl: resctrl_for(spec)?, ..of_privileges()? })
 }
 
@@ -68,7 +72,7 @@ pub fn of_container(init: i32, spec: &Spec) -> Result<HostFacts> {
 /// The file cannot be read.
 pub fn denies_setgroups(pid: &str) -> Result<bool> {
     let file = format!("/proc/{pid}/setgroups");
-    match std::fs::read(&file) {
+    match sys::read_file(&file) {
         Ok(text) => Ok(text.starts_with(b"deny")),
         // A kernel without user namespaces has no such file. Where it is hidden, setgroups(2) itself fails.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -258,7 +262,15 @@ pub fn of_limits(
 /// # Errors
 /// The kernel does not say.
 pub fn in_initial_user_namespace() -> Result<bool> {
-    sys::in_initial_user_namespace().context("read /proc/self/uid_map")
+    // This process stays in its user namespace, whose map cannot be changed.
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    match KNOWN.get() {
+        Some(known) => Ok(*known),
+        None => {
+            let answer = sys::in_initial_user_namespace().context("read /proc/self/uid_map")?;
+            Ok(*KNOWN.get_or_init(|| answer))
+        }
+    }
 }
 
 /// Whether a disk has the I/O scheduler with weights of its own. One that is built in is no module.
@@ -316,7 +328,8 @@ fn bounding_set() -> Result<(u64, u32)> {
 /// A refusal that is not the kernel's own answer must not end the list: what is beyond it would not be dropped.
 fn check_last_capability(last: u32) -> Result<()> {
     const FILE: &str = "/proc/sys/kernel/cap_last_cap";
-    let text = std::fs::read_to_string(FILE).with_context(|| format!("read {FILE}"))?;
+    let text = sys::read_file(FILE).with_context(|| format!("read {FILE}"))?;
+    let text = String::from_utf8_lossy(&text);
     let known: u32 = text.trim().parse().with_context(|| format!("read {FILE}: {text:?}"))?;
     ensure!(known == last, "{FILE} lists capabilities up to {known}, prctl(PR_CAPBSET_READ) up to {last}");
     Ok(())

@@ -28,7 +28,7 @@ struct Stat {
 /// Returns facts about a process; none if there is no process with this pid.
 fn stat(pid: i32) -> Result<Option<Stat>> {
     let file = format!("/proc/{pid}/stat");
-    let text = match std::fs::read(&file) {
+    let text = match sys::read_file(&file) {
         Ok(text) => text,
         // ESRCH: it ended between open and read.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => return Ok(None),
@@ -172,6 +172,7 @@ pub fn boot_id() -> Result<&'static str> {
     if let Some(id) = BOOT_ID.get() {
         return Ok(id);
     }
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("read the boot id")?;
+    let text = sys::read_file("/proc/sys/kernel/random/boot_id").context("read the boot id")?;
+    let text = String::from_utf8(text).context("read the boot id")?;
     Ok(BOOT_ID.get_or_init(|| text.trim_end().to_owned()))
 }

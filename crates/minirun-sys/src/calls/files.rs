@@ -1,9 +1,9 @@
 //! Files and directories: opened, made, changed, asked about, with their extended attributes.
 
-use std::ffi::CStr;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use super::{check, check_fd, syscall};
+use super::{check, check_fd, read, syscall};
 use crate::{Errno, Result};
 
 /// openat2(2), Linux 5.6. `flags` gets `O_CLOEXEC`; `mode` counts with `O_CREAT` alone.
@@ -29,6 +29,37 @@ pub fn openat2(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int, mode: u32, r
 /// openat(2) from the working directory, with `O_CLOEXEC`.
 pub fn open(path: &CStr, flags: libc::c_int) -> Result<OwnedFd> {
     check_fd(syscall!(SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, 0))
+}
+
+/// Reads a whole file of /proc, in as few calls as possible.
+///
+/// # Errors
+/// It cannot be opened or read.
+pub fn read_file(path: &str) -> std::io::Result<Vec<u8>> {
+    let file = open(&CString::new(path)?, libc::O_RDONLY)?;
+    Ok(read_to_end(file.as_fd(), 0)?)
+}
+
+/// Reads the rest of a file. `size` is the expected number of bytes; the end is known only from a read that returns none.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_to_end(file: BorrowedFd<'_>, size: usize) -> Result<Vec<u8>> {
+    const PAGE: usize = 4096;
+    let (mut text, mut length) = (vec![0; size.saturating_add(1).max(PAGE)], 0);
+    loop {
+        match read(file, &mut text[length..]) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        if length == text.len() {
+            text.resize(2 * length, 0);
+        }
+    }
+    text.truncate(length);
+    Ok(text)
 }
 
 /// mkdirat(2).

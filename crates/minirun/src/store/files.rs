@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Error, Result, anyhow, bail};
@@ -47,12 +47,10 @@ pub(super) fn open_directory(at: BorrowedFd<'_>, name: &str) -> Result<Option<Fi
 
 /// Everything in a regular file; none if it is not there.
 pub(super) fn read(at: BorrowedFd<'_>, name: &str) -> Result<Option<Vec<u8>>> {
-    let Some(mut file) = open(at, name, libc::O_RDONLY | AT_ONCE)? else { return Ok(None) };
-    regular(&file)?;
-    trust(file.as_fd())?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    Ok(Some(text))
+    let Some(file) = open(at, name, libc::O_RDONLY | AT_ONCE)? else { return Ok(None) };
+    let stat = regular(&file)?;
+    sys::trust_file(&stat).map_err(explain)?;
+    Ok(Some(sys::read_to_end(file.as_fd(), stat.st_size as usize)?))
 }
 
 /// Makes a regular file with this text, or replaces its text.
@@ -64,9 +62,9 @@ pub(super) fn write(at: BorrowedFd<'_>, name: &str, text: &[u8]) -> Result<()> {
     Ok(file.write_all(text)?)
 }
 
-fn regular(file: &File) -> Result<()> {
-    let kind = sys::fstat(file.as_fd())?.st_mode & libc::S_IFMT;
-    if kind == libc::S_IFREG { Ok(()) } else { bail!("it is not a regular file") }
+fn regular(file: &File) -> Result<libc::stat> {
+    let stat = sys::fstat(file.as_fd())?;
+    if stat.st_mode & libc::S_IFMT == libc::S_IFREG { Ok(stat) } else { bail!("it is not a regular file") }
 }
 
 /// Whether there is something of this name.
