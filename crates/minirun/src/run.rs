@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use crate::report::describe;
@@ -133,21 +134,21 @@ pub fn take_interruption(interruptions: BorrowedFd<'_>) -> sys::Result<bool> {
 /// # Errors
 /// `EINTR` when this process is asked to end.
 pub fn await_readable(fd: BorrowedFd<'_>, beside: Option<PollFd<'_>>) -> sys::Result<bool> {
-    let signals = signals_to_end()?;
+    let signals = kept_signals_to_end()?;
     if signals.is_none() && beside.is_none() {
         return Ok(false);
     }
     loop {
         let channel = PollFd::new(fd, PollFlags::POLLIN);
         let asleep = PollFd::new(fd, PollFlags::empty());
-        let asked = signals.as_ref().map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN));
+        let asked = signals.map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN));
         let mut list = [channel, asked.unwrap_or_else(|| asleep.clone()), beside.clone().unwrap_or(asleep)];
         match poll(&mut list, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }
         let [ready, asked, comes] = list.map(|fd| fd.any() == Some(true));
-        if let Some(signals) = &signals
+        if let Some(signals) = signals
             && asked
             && take_interruption(signals.as_fd())?
         {
@@ -166,6 +167,20 @@ pub fn await_readable(fd: BorrowedFd<'_>, beside: Option<PollFd<'_>>) -> sys::Re
 /// blocked, and end it without being asked.
 pub fn interruptions() -> Result<Option<OwnedFd>> {
     signals_to_end().context("signalfd")
+}
+
+/// The same descriptor for all waits.
+fn kept_signals_to_end() -> sys::Result<Option<&'static OwnedFd>> {
+    static KEPT: OnceLock<OwnedFd> = OnceLock::new();
+    if !BLOCKED.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    if KEPT.get().is_none()
+        && let Some(signals) = signals_to_end()?
+    {
+        KEPT.get_or_init(|| signals);
+    }
+    Ok(KEPT.get())
 }
 
 fn signals_to_end() -> sys::Result<Option<OwnedFd>> {
