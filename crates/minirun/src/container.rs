@@ -158,6 +158,8 @@ pub struct Found {
     pub status: Status,
     /// Its init, if that is alive.
     pub init: Option<Process>,
+    /// Its cgroup, if that was looked at.
+    pub cgroup: Option<Cgroup>,
 }
 
 impl Record {
@@ -242,22 +244,20 @@ impl Record {
     /// Its state now; `gate` says whether somebody may still start it.
     fn look(self, gate: bool, freezer: Freezer) -> Result<Found> {
         if self.init.is_none() {
-            return Ok(Found { record: self, status: Status::Creating, init: None });
+            return Ok(Found { record: self, status: Status::Creating, init: None, cgroup: None });
         }
         let init = self.living_init()?;
-        let frozen = || -> Result<bool> {
-            let asked = freezer == Freezer::Ask;
-            let cgroup = if asked { self.open_cgroup()? } else { None };
-            Ok(cgroup.map_or(Ok(false), |cgroup| cgroup.is_frozen())?)
-        };
+        let asked = init.is_some() && freezer == Freezer::Ask;
+        let cgroup = if asked { self.open_cgroup()? } else { None };
+        let frozen = cgroup.as_ref().map_or(Ok(false), Cgroup::is_frozen)?;
         let status = match &init {
             None => Status::Stopped,
-            Some(_) if frozen()? => Status::Paused,
+            Some(_) if frozen => Status::Paused,
             // The name changes when init becomes the program, the gate goes when `start` has seen that.
             Some(init) if gate && init.name == "minirun:[init]" => Status::Created,
             Some(_) => Status::Running,
         };
-        Ok(Found { record: self, status, init })
+        Ok(Found { record: self, status, init, cgroup })
     }
 }
 

@@ -33,15 +33,15 @@ pub fn exec(runtime: &Runtime, mut options: ExecOptions) -> Result<ExitCode> {
     // Before anything of our own is open.
     let preserve_fds = preserved_fds(options.preserve_fds)?.total;
     let entry = find(runtime, &options.id)?;
-    let found = Found::locked(&entry)?;
-    let cgroup = running_cgroup(&options, &found)?;
+    let mut found = Found::locked(&entry)?;
+    let cgroup = running_cgroup(&options, &mut found)?;
     let (spec, plan) = plan_of(&options, preserve_fds, &entry, &found.record)?;
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
     let (console, terminal) = Console::of(options.console_socket.take(), terminal, options.detach)?.split();
     let pidfd_socket = options.pidfd_socket.take().map(connect_to).transpose()?;
     let mut steps = trace::Steps::of(&plan);
     run::block_signals()?;
-    let process = join(options.cgroup.as_deref(), &plan, &found.record, cgroup, (console, &entry), &mut steps)?;
+    let process = join(options.cgroup.as_deref(), &plan, &found, cgroup, (console, &entry), &mut steps)?;
     if let Some(socket) = pidfd_socket {
         sys::send_fd(socket.as_fd(), process.pidfd.as_fd(), b"setns").context("send the pidfd")?;
     }
@@ -77,7 +77,7 @@ pub fn exec(runtime: &Runtime, mut options: ExecOptions) -> Result<ExitCode> {
 ///
 /// It is the one that init was born in, wherever init has moved itself to since; but beside an init that is a systemd, and
 /// ([`join`]) beside any init that has enabled controllers there, for then the kernel refuses.
-fn running_cgroup(options: &ExecOptions, found: &Found) -> Result<Option<Cgroup>> {
+fn running_cgroup(options: &ExecOptions, found: &mut Found) -> Result<Option<Cgroup>> {
     match found.status {
         // Init cannot be looked into before it is the container's program (CVE-2016-9962), but by root.
         Status::Created if facts::rootless()? => {
@@ -94,20 +94,30 @@ fn running_cgroup(options: &ExecOptions, found: &Found) -> Result<Option<Cgroup>
     let Some(known) = &found.record.cgroup else {
         return if options.cgroup.is_some() { found.record.need_cgroup("exec --cgroup").map(Some) } else { Ok(None) };
     };
-    match &options.cgroup {
-        Some(inner) => open_cgroup(&found.record, &known.of_processes().join(chosen_below(inner)?)),
+    let own = known.of_processes();
+    let path = match &options.cgroup {
+        Some(inner) => own.join(chosen_below(inner)?),
         None => {
             let init = found.record.init.context("the container has no init")?;
-            let own = Path::new("/").join(known.of_processes());
-            let now = cgroup_of_init(init, &own)?;
-            open_cgroup(&found.record, if now == own.join(SYSTEMD) { &now } else { &own })
+            let absolute = Path::new("/").join(&own);
+            let now = cgroup_of_init(init, &absolute)?;
+            if now == absolute.join(SYSTEMD) { now } else { own }
         }
+    };
+    match found.cgroup.take() {
+        Some(cgroup) if path == known.path => Ok(cgroup),
+        Some(cgroup) => other_cgroup(&cgroup, &path),
+        None => open_cgroup(&found.record, &path),
     }
     .map(Some)
 }
 
 fn open_cgroup(record: &Record, path: &Path) -> Result<Cgroup> {
-    record.need_cgroup("exec")?.other(path)?.with_context(|| format!("cgroup {} does not exist", path.display()))
+    other_cgroup(&record.need_cgroup("exec")?, path)
+}
+
+fn other_cgroup(cgroup: &Cgroup, path: &Path) -> Result<Cgroup> {
+    cgroup.other(path)?.with_context(|| format!("cgroup {} does not exist", path.display()))
 }
 
 /// The value of `--cgroup`: runc takes CONTROLLER:PATH as well; on cgroup v2 there is one hierarchy, so only a path remains.
@@ -192,7 +202,7 @@ fn adjust(options: &ExecOptions, process: &mut Process) -> Result<()> {
 fn join(
     chosen: Option<&str>,
     plan: &Plan,
-    record: &Record,
+    found: &Found,
     cgroup: Option<Cgroup>,
     (console, entry): (Option<OwnedFd>, &Entry),
     steps: &mut trace::Steps,
@@ -201,9 +211,10 @@ fn join(
     let again = console.as_ref().map(OwnedFd::try_clone).transpose().context("keep the console socket")?;
     let failed =
         |error: SpawnError| anyhow::Error::new(error).context("exec failed: unable to start container process");
+    let record = &found.record;
     match spawn_into(
         plan,
-        container_of(record, plan)?,
+        container_of(found, plan)?,
         cgroup.as_ref().map(Cgroup::fd),
         Extras { console, not_inits: &held },
         steps,
@@ -217,7 +228,7 @@ fn join(
             let beside = open_cgroup(record, &cgroup_of_init(init, &own)?)?;
             let held = beside.descriptors().chain(held).collect::<Vec<_>>();
             let extras = Extras { console: again, not_inits: &held };
-            spawn_into(plan, container_of(record, plan)?, Some(beside.fd()), extras, steps).map_err(failed)
+            spawn_into(plan, container_of(found, plan)?, Some(beside.fd()), extras, steps).map_err(failed)
         }
         answer => answer.map_err(failed),
     }
@@ -227,23 +238,26 @@ fn join(
 /// that. One that is elsewhere is none of the container's.
 fn cgroup_of_init(init: Identity, own: &Path) -> Result<PathBuf> {
     let path = format!("/proc/{}/cgroup", init.pid);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let text = sys::read_file(&path).with_context(|| format!("read {path}"))?;
+    let text = String::from_utf8(text).with_context(|| format!("read {path}"))?;
     let now =
         text.lines().find_map(|line| line.strip_prefix("0::")).with_context(|| format!("no cgroup2 in {path}"))?;
     Ok(if Path::new(now).starts_with(own) { now.into() } else { own.to_owned() })
 }
 
-/// Descriptors of the container's init, and of its root where that is not the root of a mount namespace, checked to be still
-/// those of the record.
-fn container_of(record: &Record, plan: &Plan) -> Result<Container> {
-    let identity = record.init.context("the container has no init")?;
+/// Descriptors of the container's init, and of its root where that is not the root of a mount namespace.
+fn container_of(found: &Found, plan: &Plan) -> Result<Container> {
+    let init = found.init.as_ref().context("cannot exec in a stopped container")?;
+    let identity = found.record.init.context("the container has no init")?;
     let open = |path: PathBuf| -> Result<OwnedFd> {
         let text = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
         sys::open(&text, libc::O_PATH | libc::O_DIRECTORY).with_context(|| format!("open {}", path.display()))
     };
     let own_mounts = plan.namespaces.entered & libc::CLONE_NEWNS as u64 != 0;
     let root = if own_mounts { None } else { Some(open(format!("/proc/{}/root", identity.pid).into())?) };
-    // After the root was opened: if the process is still that one, so was its root.
-    let init = identity.open()?.context("cannot exec in a stopped container")?.into_fd();
-    Ok(Container { init, root })
+    // After the root was opened: a process that has not ended still has its pid, so the root is that of this one.
+    if init.wait(0)? {
+        bail!("cannot exec in a stopped container");
+    }
+    Ok(Container { init: init.as_fd().try_clone_to_owned().context("keep init")?, root })
 }
