@@ -30,11 +30,11 @@ impl<S: AsFd> Channel<S> {
     /// Sends a word. If init has ended, this is no failure: the records that it sent before are still to be read.
     pub(crate) fn send(&self, word: u8) -> sys::Result<()> {
         match sys::write(self.socket.as_fd(), &[word]) {
-            Err(Errno::ECONNRESET) => {
+            Ok(_) => Ok(()),
+            Err(Errno::ECONNRESET | Errno::EPIPE) => {
                 self.reset.set(true);
                 Ok(())
             }
-            Ok(_) | Err(Errno::EPIPE) => Ok(()),
             Err(errno) => Err(errno),
         }
     }

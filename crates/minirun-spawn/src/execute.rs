@@ -29,7 +29,7 @@ use minirun_sys::Errno;
 use crate::clone::make_time_namespace;
 use crate::parent::Gate;
 use crate::procfs::ProcfsMaker;
-use crate::wire::{COMMIT, Call, Detail, Fault, GO, In, Kind, Record, START, await_word};
+use crate::wire::{COMMIT, Call, Detail, Fault, GO, In, Kind, Record, START, await_word, read_word};
 
 /// What the parent opened for init before the clone.
 #[derive(Debug)]
@@ -145,9 +145,15 @@ impl<'a> Executor<'a> {
         arm_death_signal()?;
         sys::set_name(c"minirun:[init]").in_call(Call::Prctl)?;
         sys::setsid().in_call(Call::Setsid)?;
+        // A parent that has to wait for this is told; others would be woken for nothing.
+        let told =
+            if self.plan.namespaces.entered_by_init() { Record::of(Kind::Hello).send(self.channel) } else { Ok(()) };
         // accepts: any error; if its parent has ended, so does init.
-        let gone = Record::of(Kind::Hello).send(self.channel).is_err();
-        if gone || !await_word(self.channel, GO) {
+        if told.is_err() || !await_word(self.channel, GO) {
+            sys::exit(1);
+        }
+        // Its parent may have ended before the death signal was set.
+        if sys::has_hung_up(self.channel).in_call(Call::Poll)? {
             sys::exit(1);
         }
         // Not before the parent has written the id maps: /proc/PID would be root's alone.
@@ -299,23 +305,22 @@ impl<'a> Executor<'a> {
     }
 
     /// Tells the parent that the container is created, and waits: for the parent's word that the record is safe, and then
-    /// for the word to start, from the parent itself or from a peer that connects to the gate.
+    /// for the word to start, from the parent itself, where that is the same word, or from a peer that connects to the gate.
     fn await_start(&mut self) -> Result<(), Fault> {
         // accepts: any error; if its parent has ended, so does init.
-        let gone = Record::of(Kind::Created).send(self.channel).is_err();
-        if gone || !await_word(self.channel, COMMIT) {
+        if Record::of(Kind::Created).send(self.channel).is_err() {
             sys::exit(1);
         }
-        self.started = matches!(self.gate, Gate::Parent);
+        let Gate::Listener(listener) = self.gate else { return self.await_parents_start() };
+        if !await_word(self.channel, COMMIT) {
+            sys::exit(1);
+        }
         sys::outlive_parent().in_call(Call::Prctl)?;
         // Without an answer the parent could end, and take init along, before it gets here.
         // accepts: any error; if its parent has ended, so does init.
         if Record::of(Kind::Kept).send(self.channel).is_err() {
             sys::exit(1);
         }
-        let Gate::Listener(listener) = self.gate else {
-            return if await_word(self.channel, START) { Ok(()) } else { sys::exit(1) };
-        };
         // This may be long, and whoever stops a container that was never started expects it to stop.
         sys::end_on(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]).in_call(Call::Sigaction)?;
         loop {
@@ -328,6 +333,17 @@ impl<'a> Executor<'a> {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno).in_call(Call::Accept),
             }
+        }
+    }
+
+    /// The parent waits for the end of file, which would look like an execve: so every failure is told.
+    fn await_parents_start(&mut self) -> Result<(), Fault> {
+        self.started = true;
+        match read_word(self.channel).in_call(Call::Read)? {
+            Some(START) => sys::outlive_parent().in_call(Call::Prctl),
+            Some(_) => Err(Fault::check("expected the word to start")),
+            // The parent has ended.
+            None => sys::exit(1),
         }
     }
 

@@ -340,17 +340,9 @@ impl Init {
     /// # Errors
     /// Why it could not be executed.
     pub fn start(&self, watcher: &mut dyn Watcher, hand_over: HandOver<'_>) -> Result<(), StartError> {
-        // Both words at once: init answers the first and goes on with the second.
-        for word in [COMMIT, START] {
-            self.channel.send(word).map_err(StartError::Unreachable)?;
-        }
+        self.channel.send(START).map_err(StartError::Unreachable)?;
         self.reap_former();
-        let mut next = || self.channel.receive_news(watcher);
-        match next().map_err(StartError::Unreachable)? {
-            Some((Record { kind: Kind::Kept, .. }, _)) => await_execution(&self.channel, next, hand_over),
-            Some((record, _)) => Err(StartError::of_record(&record)),
-            None => Err(StartError::Unreachable(Errno::EPIPE)),
-        }
+        await_execution(&self.channel, || self.channel.receive_news(watcher), hand_over)
     }
 
     /// Ends init, and waits until it has ended.

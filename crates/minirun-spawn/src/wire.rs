@@ -140,14 +140,18 @@ impl Record {
 
 /// Waits for a word from the other side: true when it came, false when the other side is gone.
 pub(crate) fn await_word(channel: BorrowedFd<'_>, word: u8) -> bool {
+    // accepts: any error, which counts as the end of the other side: init ends.
+    read_word(channel).is_ok_and(|came| came == Some(word))
+}
+
+/// The next word from the other side; none when that is gone.
+pub(crate) fn read_word(channel: BorrowedFd<'_>) -> sys::Result<Option<u8>> {
     let mut buffer = [0u8; 8];
     loop {
         match sys::read(channel, &mut buffer) {
-            Ok(0) => return false,
-            Ok(_) => return buffer[0] == word,
+            Ok(length) => return Ok((length > 0).then_some(buffer[0])),
             Err(Errno::EINTR) => {}
-            // accepts: any error, which counts as the end of the other side: init ends.
-            Err(_) => return false,
+            Err(errno) => return Err(errno),
         }
     }
 }

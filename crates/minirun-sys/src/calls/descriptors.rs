@@ -51,6 +51,14 @@ pub fn wait_readable(fd: BorrowedFd<'_>, milliseconds: Option<i32>) -> Result<bo
     check(syscall!(SYS_ppoll, &raw mut list, 1, timeout, std::ptr::null::<u8>(), 8)).map(|ready| ready > 0)
 }
 
+/// Whether the other end of a socket was closed (`POLLHUP`, ppoll(2)).
+pub fn has_hung_up(fd: BorrowedFd<'_>) -> Result<bool> {
+    let mut list = libc::pollfd { fd: fd.as_raw_fd(), events: 0, revents: 0 };
+    let now = [0i64; 2];
+    check(syscall!(SYS_ppoll, &raw mut list, 1, now.as_ptr(), std::ptr::null::<u8>(), 8))
+        .map(|_| list.revents & libc::POLLHUP != 0)
+}
+
 /// close_range(2), Linux 5.9: closes these descriptors, both ends included, whoever believes to own them. For a child that
 /// never returns to their owners.
 pub fn close_range(first: RawFd, last: RawFd) -> Result<()> {
