@@ -94,8 +94,10 @@ pub(crate) struct Executor<'a> {
     started: bool,
     /// Does the parent want to hear of each step?
     watched: bool,
-    /// Are the signals as the program expects them?
-    signals_reset: bool,
+    /// Whether the actions of signals are those that the program expects.
+    actions_reset: bool,
+    /// Whether signals are deliverable, as the program expects.
+    signals_unblocked: bool,
     /// Whether a seccomp filter applies to init's system calls.
     filtered: bool,
     /// Which option of the step is at fault, if one is.
@@ -121,7 +123,8 @@ pub(crate) fn init(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>, ga
         cwd_denied: false,
         started: false,
         watched,
-        signals_reset: false,
+        actions_reset: false,
+        signals_unblocked: false,
         filtered: false,
         option: None,
         detail: Detail::new(),
@@ -311,6 +314,8 @@ impl<'a> Executor<'a> {
         if Record::of(Kind::Created).send(self.channel).is_err() {
             sys::exit(1);
         }
+        // While the parent is at work. All signals are blocked.
+        self.reset_actions()?;
         let Gate::Listener(listener) = self.gate else { return self.await_parents_start() };
         if !await_word(self.channel, COMMIT) {
             sys::exit(1);
@@ -322,13 +327,14 @@ impl<'a> Executor<'a> {
             sys::exit(1);
         }
         // This may be long, and whoever stops a container that was never started expects it to stop.
-        sys::end_on(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]).in_call(Call::Sigaction)?;
+        let ending = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+        sys::end_on(&ending).in_call(Call::Sigaction)?;
         loop {
             match sys::accept(listener) {
                 Ok(peer) if await_word(peer.as_fd(), START) => {
                     self.starter = Some(peer);
                     self.started = true;
-                    return Ok(());
+                    return sys::reset_actions(ending).in_call(Call::Sigaction);
                 }
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno).in_call(Call::Accept),

@@ -182,7 +182,7 @@ calls! {
     Umount "umount2", PivotRoot "pivot_root", Chroot "chroot", Chdir "chdir", Fchdir "fchdir", Getcwd "getcwd",
     Setns "setns", Sethostname "sethostname", Setdomainname "setdomainname", Setrlimit "prlimit64", Setgroups "setgroups",
     Setgid "setresgid", Setuid "setresuid", Capset "capset", Prctl "prctl", Keyctl "keyctl", Setsid "setsid",
-    Accept "accept4", CloseRange "close_range", Sigaction "rt_sigaction", Execve "execve", Clone "clone3", ClonePlain "clone", Socketpair "socketpair", Recvmsg "recvmsg", Dup "dup3", Seek "lseek", Poll "ppoll", Wait "wait4", Ioctl "ioctl", Fchown "fchown", Sendmsg "sendmsg",
+    Accept "accept4", CloseRange "close_range", Sigaction "rt_sigaction", Sigprocmask "rt_sigprocmask", Execve "execve", Clone "clone3", ClonePlain "clone", Socketpair "socketpair", Recvmsg "recvmsg", Dup "dup3", Seek "lseek", Poll "ppoll", Wait "wait4", Ioctl "ioctl", Fchown "fchown", Sendmsg "sendmsg",
     SetMempolicy "set_mempolicy", Personality "personality", Seccomp "seccomp", Unshare "unshare", Getresuid "getresuid", Getresgid "getresgid",
     Getgroups "getgroups", Capget "capget", Statx "statx",
 }

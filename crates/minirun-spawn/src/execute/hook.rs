@@ -33,7 +33,7 @@ impl Executor<'_> {
             Forked::Child => {
                 // 127 is what a shell says of a program that cannot be executed.
                 // accepts: any error; status 127 tells of it.
-                let _failed = become_program(&hook.path, argv, envp, state.as_fd(), self.signals_reset);
+                let _failed = become_program(&hook.path, argv, envp, state.as_fd(), self.signals_unblocked);
                 sys::exit(127)
             }
             Forked::Parent { pid, pidfd } => (pid, pidfd),

@@ -87,10 +87,19 @@ impl Executor<'_> {
 
     /// Once, because a filter need not allow it.
     pub(crate) fn reset_signals(&mut self) -> Result<(), Fault> {
-        if !self.signals_reset {
-            sys::reset_signals().in_call(Call::Sigaction)?;
+        self.reset_actions()?;
+        if !self.signals_unblocked {
+            sys::unblock_signals().in_call(Call::Sigprocmask)?;
         }
-        self.signals_reset = true;
+        self.signals_unblocked = true;
+        Ok(())
+    }
+
+    pub(crate) fn reset_actions(&mut self) -> Result<(), Fault> {
+        if !self.actions_reset {
+            sys::reset_actions(1..=64).in_call(Call::Sigaction)?;
+        }
+        self.actions_reset = true;
         Ok(())
     }
 

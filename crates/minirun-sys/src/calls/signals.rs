@@ -7,18 +7,18 @@ use crate::{Errno, Result};
 
 /// Makes every signal deliverable and its action the default, as a program may expect them after `execve`.
 pub fn reset_signals() -> Result<()> {
-    // SAFETY: an all-zero kernel sigaction is SIG_DFL with no flags and no mask; 64 signals are 8 bytes of mask.
-    unsafe {
-        let default = [0u8; 64];
-        for signal in 1..=64 {
-            if signal != libc::SIGKILL && signal != libc::SIGSTOP {
-                check(libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, std::ptr::null::<u8>(), 8))?;
-            }
-        }
-        let none = 0u64;
-        check(libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, std::ptr::null::<u8>(), 8))
-            .map(drop)
+    reset_actions(1..=64)?;
+    unblock_signals()
+}
+
+/// Makes the action of these signals the default; `execve` would leave ignored ones ignored.
+pub fn reset_actions(signals: impl IntoIterator<Item = i32>) -> Result<()> {
+    // An all-zero kernel sigaction is SIG_DFL with no flags and no mask.
+    let default = [0u8; 64];
+    for signal in signals.into_iter().filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        check(syscall!(SYS_rt_sigaction, signal, &raw const default, std::ptr::null::<u8>(), 8))?;
     }
+    Ok(())
 }
 
 /// Unblocks these signals, and ends the process when one of them comes, with the status that a shell gives to such an end. For an init, to
@@ -54,8 +54,7 @@ pub fn unblock_signals() -> Result<()> {
 
 /// Makes the end of a child leave something to wait for, also where the caller had SIGCHLD ignored (wait(2)).
 pub fn default_sigchld() -> Result<()> {
-    let default = [0u8; 64];
-    check(syscall!(SYS_rt_sigaction, libc::SIGCHLD, &raw const default, std::ptr::null::<u8>(), 8)).map(drop)
+    reset_actions([libc::SIGCHLD])
 }
 
 /// signalfd4(2) for every signal; it does not block.
