@@ -50,6 +50,7 @@ use crate::cli::Asked;
 static ALLOCATOR: minirun_sys::Bump = minirun_sys::Bump::new();
 
 fn main() -> ExitCode {
+    seal::seal_early(std::env::args_os().skip(1));
     let line = match cli::read(std::env::args_os().skip(1)) {
         Ok(Asked::Text(text)) => return report::text(&text),
         Ok(Asked::Todo(line)) => line,

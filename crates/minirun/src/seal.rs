@@ -5,9 +5,10 @@
 //! is on: opening that for writing fails with EROFS, and since the copy is in no mount namespace once its descriptor is
 //! closed, nobody can make it writable again. No byte is copied.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use minirun_sys as sys;
@@ -17,11 +18,33 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::trace;
 
+/// Whether this process is known to run from a sealed binary.
+static SEALED: AtomicBool = AtomicBool::new(false);
+
+/// Seals before the command line is read, so that it is read once, if its words look as if the command requires it.
+pub fn seal_early(mut args: impl Iterator<Item = OsString>) {
+    // With these the moment at which the command began must be kept for the sealed binary.
+    let measured = |arg: &OsString| ["--timings", "--trace"].iter().any(|name| starts_with(arg, name));
+    let args = args.by_ref().take_while(|arg| arg != "--").collect::<Vec<_>>();
+    if args.iter().any(|arg| ["create", "run", "exec"].iter().any(|name| arg == name)) && !args.iter().any(measured) {
+        // accepts: any error; the command seals again if it requires that, and reports the error.
+        let _later = seal();
+    }
+}
+
+fn starts_with(arg: &OsStr, name: &str) -> bool {
+    arg.as_bytes().starts_with(name.as_bytes())
+}
+
 /// Returns when this process runs from a sealed binary; otherwise it has become one that does.
 pub fn seal() -> Result<()> {
+    if SEALED.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let exe = sys::open(c"/proc/self/exe", libc::O_PATH).context("open /proc/self/exe")?;
     let read_only = sys::fstatfs(exe.as_fd()).context("fstatfs /proc/self/exe")?.flags & libc::ST_RDONLY != 0;
     if read_only || is_sealed_copy()? {
+        SEALED.store(true, Ordering::Relaxed);
         return Ok(());
     }
     let sealed = match read_only_mount() {
@@ -35,13 +58,15 @@ pub fn seal() -> Result<()> {
         Argv::new(list.filter_map(|text| CString::new(text.as_bytes()).ok()).collect())
     };
     let argv = strings(&mut std::env::args_os());
-    let began = trace::began().map(|began| (trace::BEGAN.into(), began.to_string().into()));
-    let envp = strings(&mut std::env::vars_os().chain(began).map(|(mut name, value)| {
-        name.push("=");
-        name.push(value);
-        name
-    }));
-    let errno = sys::execveat(sealed.as_fd(), &argv, &envp);
+    let envp = trace::began().map(|began| {
+        let began = (trace::BEGAN.into(), began.to_string().into());
+        strings(&mut std::env::vars_os().chain([began]).map(|(mut name, value)| {
+            name.push("=");
+            name.push(value);
+            name
+        }))
+    });
+    let errno = sys::execveat(sealed.as_fd(), &argv, envp.as_ref());
     Err(errno).context("execute the sealed binary")
 }
 

@@ -48,15 +48,15 @@ pub fn execve(path: &CStr, argv: &Argv, envp: &Argv) -> Errno {
     Errno::last()
 }
 
-/// execveat(2) of the file that `file` refers to. Returns only the reason why it failed.
-pub fn execveat(file: BorrowedFd<'_>, argv: &Argv, envp: &Argv) -> Errno {
-    syscall!(
-        SYS_execveat,
-        file.as_raw_fd(),
-        c"".as_ptr(),
-        argv.pointers.as_ptr(),
-        envp.pointers.as_ptr(),
-        libc::AT_EMPTY_PATH
-    );
+/// execveat(2) of the file that `file` refers to; without `envp` with this process's environment. Returns only the reason why
+/// it failed.
+pub fn execveat(file: BorrowedFd<'_>, argv: &Argv, envp: Option<&Argv>) -> Errno {
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    // SAFETY: a list of strings that ends with a null pointer (environ(7)); there is one thread.
+    let envp = envp.map_or(unsafe { environ }, |envp| envp.pointers.as_ptr());
+    let (path, argv) = (c"".as_ptr(), argv.pointers.as_ptr());
+    syscall!(SYS_execveat, file.as_raw_fd(), path, argv, envp, libc::AT_EMPTY_PATH);
     Errno::last()
 }

@@ -46,7 +46,7 @@ fn sealed() -> Row {
         let null = sys::open(c"/dev/null", libc::O_WRONLY).at("open /dev/null")?;
         sys::become_fd(null.as_fd(), 1).at("dup3")?;
         let copy = crate::seal::read_only_mount().at("open_tree and mount_setattr")?;
-        Err(sys::execveat(copy.as_fd(), &argv, &environment)).at("execveat")
+        Err(sys::execveat(copy.as_fd(), &argv, Some(&environment))).at("execveat")
     });
     match executed {
         Ok(()) => Row::ok(name, "executed a read-only copy of the mount", matters),
