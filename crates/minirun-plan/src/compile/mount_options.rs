@@ -1,6 +1,8 @@
 //! The words of `mounts[].options`: which attribute, flag, propagation or file system option each one means.
 
+use std::collections::HashMap;
 use std::ffi::CString;
+use std::sync::OnceLock;
 
 use crate::{Attributes, FsOption};
 
@@ -180,11 +182,17 @@ pub(super) fn make_bind(words: &[String]) -> bool {
 
 /// What a word means, and whether it is the recursive form of an attribute.
 fn meaning_of(word: &str) -> Option<(Meaning, bool)> {
+    // No word has a value.
+    if word.contains('=') {
+        return None;
+    }
     if word.is_empty() {
         // Podman gives one where it had something to leave out.
         return Some((Meaning::Nothing, false));
     }
-    let look_up = |word: &str| WORDS.iter().find(|(name, _)| *name == word).map(|(_, meaning)| *meaning);
+    static TABLE: OnceLock<HashMap<&str, Meaning>> = OnceLock::new();
+    let table = TABLE.get_or_init(|| WORDS.iter().copied().collect());
+    let look_up = |word: &str| table.get(word).copied();
     if let Some(meaning) = look_up(word) {
         return Some((meaning, false));
     }
