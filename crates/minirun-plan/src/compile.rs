@@ -8,6 +8,7 @@ mod document;
 mod hooks;
 mod labels;
 mod mount_options;
+mod mounted;
 mod mounts;
 mod namespaces;
 mod net_devices;
@@ -20,10 +21,11 @@ mod seccomp;
 mod sysctl;
 mod unit;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::path::Path;
 
+use self::mounted::Mounted;
 use crate::spec::Spec;
 use crate::{
     CgroupPlan, Handle, Hooks, HostFacts, HostStep, IdMaps, Namespaces, Op, Origin, Payload, Plan, Problems,
@@ -93,9 +95,13 @@ pub(crate) struct Draft<'a> {
     /// Shall what is mounted below bind mounts reach the host, where they want that?
     pub(crate) shares_mounts: bool,
     pub(crate) init: Vec<Step>,
+    /// Where the steps so far mount something; kept only if sources lead into the root.
+    mounted: Mounted,
     pub(crate) payload: Payload,
     pub(crate) hooks: Hooks,
     pub(crate) warnings: Vec<String>,
+    /// The warnings that were given by [`Draft::warn`].
+    warned: HashSet<String>,
     pub(crate) notes: Vec<String>,
     /// `linux.mountLabel`, where it can be had.
     pub(crate) mount_label: Option<CString>,
@@ -124,9 +130,11 @@ impl<'a> Draft<'a> {
             idmaps: Vec::new(),
             shares_mounts: false,
             init: Vec::with_capacity(64),
+            mounted: Mounted::default(),
             payload: Payload { args: Vec::new(), env: Vec::new() },
             hooks: Hooks::default(),
             warnings: Vec::new(),
+            warned: HashSet::new(),
             notes: Vec::new(),
             mount_label: None,
             label_option: c"context",
@@ -166,6 +174,9 @@ impl<'a> Draft<'a> {
 
     /// Adds a step of init.
     pub(crate) fn step(&mut self, op: Op, origin: Origin) {
+        if !self.facts.inside_root.is_empty() {
+            self.mounted.add(&op);
+        }
         self.init.push(Step { op, origin });
     }
 
@@ -177,7 +188,7 @@ impl<'a> Draft<'a> {
     /// A warning about this place.
     pub(crate) fn warn(&mut self, origin: &Origin, text: impl std::fmt::Display) {
         let warning = format!("{origin}: {text}");
-        if !self.warnings.contains(&warning) {
+        if self.warned.insert(warning.clone()) {
             self.warnings.push(warning);
         }
     }

@@ -9,7 +9,9 @@
 mod compile;
 mod credentials;
 mod facts;
+mod in_root;
 pub mod known;
+mod mount_point;
 mod op;
 mod origin;
 mod plan;
@@ -27,7 +29,9 @@ pub use compile::{
 };
 pub use credentials::Credentials;
 pub use facts::{ControllerHome, HostFacts, HostNode, Resctrl};
+pub use in_root::InRoot;
 pub use minirun_seccomp::{ACTIONS, ARCHITECTURES, FLAGS, Filter as SeccompFilter, Listener, OPERATORS};
+pub use mount_point::{Attributes, FsOption, MountPoint, PointKind, RootPlace, Source};
 pub use op::*;
 pub use origin::Origin;
 pub use plan::*;

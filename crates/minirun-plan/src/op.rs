@@ -9,192 +9,7 @@ use std::ffi::{CStr, CString};
 
 use minirun_seccomp::Filter;
 
-use crate::{Credentials, MemoryPolicy};
-
-/// Where the root file system is mounted before it becomes `/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RootPlace {
-    /// Over `/`: nobody needs to be able to reach it by a path.
-    OverSlash,
-    /// At its own path, where hooks look for it.
-    At(CString),
-}
-
-/// A path inside the container's root, without a leading slash.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InRoot {
-    path: CString,
-    parent: CString,
-    /// The mount that it lies on.
-    base: Option<Base>,
-}
-
-/// A mount of an earlier step, below which a path lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Base {
-    /// The number of the mount: see [`MountPoint::number`].
-    mount: usize,
-    /// Where the path goes on behind it, in bytes.
-    start: usize,
-}
-
-impl InRoot {
-    /// Cleans an absolute or relative path; empty components and `.` vanish, and `..` takes its predecessor away, as
-    /// runc has it. None when it holds a NUL.
-    pub fn new(path: &str) -> Option<InRoot> {
-        if path.contains('\0') {
-            return None;
-        }
-        let mut parts: Vec<&str> = Vec::new();
-        for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
-            match part {
-                ".." => drop(parts.pop()),
-                part => parts.push(part),
-            }
-        }
-        let path = CString::new(parts.join("/")).ok()?;
-        parts.pop();
-        Some(InRoot { path, parent: CString::new(parts.join("/")).ok()?, base: None })
-    }
-
-    /// The whole path; empty for the root itself.
-    pub fn path(&self) -> &CStr {
-        &self.path
-    }
-
-    /// The path of each ancestor below the root, outermost first, and then the path itself.
-    pub fn prefixes(&self) -> impl Iterator<Item = &[u8]> {
-        let bytes = self.path.to_bytes();
-        let slashes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        slashes.chain((!bytes.is_empty()).then_some(bytes.len())).map(|end| &bytes[..end])
-    }
-
-    /// The number of the mount that the path lies on, which is an earlier step's; none for the root's own.
-    ///
-    /// What is found below a mount is looked up from the mount's descriptor: by its name it may be something else by then,
-    /// because others can rename the directories of the root file system.
-    pub fn mount(&self) -> Option<usize> {
-        self.base.map(|base| base.mount)
-    }
-
-    /// The path from that mount, or else from the root.
-    pub fn below_mount(&self) -> &CStr {
-        self.rest_of(&self.path)
-    }
-
-    /// The same of its parent directory.
-    pub fn parent_below_mount(&self) -> &CStr {
-        self.rest_of(&self.parent)
-    }
-
-    /// A prefix without the part that leads to the mount.
-    fn rest_of<'p>(&self, prefix: &'p CStr) -> &'p CStr {
-        let start = self.base.map_or(0, |base| base.start);
-        // A prefix that is the mount's own path, or one above it, leaves nothing.
-        prefix.to_bytes_with_nul().get(start..).and_then(|rest| CStr::from_bytes_with_nul(rest).ok()).unwrap_or(c"")
-    }
-
-    /// Says that the path lies on the mount of this number, whose own path is the first so many bytes.
-    pub(crate) fn set_mount(&mut self, mount: usize, length: usize) {
-        debug_assert!((1..self.path.as_bytes().len()).contains(&length), "a mount is above what lies on it");
-        self.base = Some(Base { mount, start: length + 1 });
-    }
-
-    /// The last component.
-    pub fn name(&self) -> &CStr {
-        let bytes = self.path.to_bytes_with_nul();
-        let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-        CStr::from_bytes_with_nul(&bytes[start..]).unwrap_or(c"")
-    }
-}
-
-/// Which existing thing is mounted by a bind mount.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A path on the host, opened by init.
-    Path(CString),
-    /// A path on the host that leads into the root file system: opened by init in its turn, with the mounts made before it.
-    Inside(InRoot, CString),
-    /// A path on the host, opened by the parent, because init in its user namespace may not reach it. The number counts
-    /// the handles of the plan.
-    Handle(usize, CString),
-}
-
-impl Source {
-    /// The path, for a message.
-    pub fn path(&self) -> &CStr {
-        match self {
-            Source::Path(path) | Source::Inside(_, path) | Source::Handle(_, path) => path,
-        }
-    }
-}
-
-/// What a mount point must be, and is made as when it is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PointKind {
-    /// A directory.
-    Directory,
-    /// What the source of the bind mount is.
-    LikeSource,
-    /// A real directory, not a link: `proc` and `sysfs` (CVE-2019-19921 and its kin).
-    RealDirectory,
-}
-
-/// `MOUNT_ATTR_*` bits of a mount, for mount_setattr(2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Attributes {
-    /// Bits to set.
-    pub set: u64,
-    /// Bits to clear.
-    pub clear: u64,
-}
-
-impl Attributes {
-    /// Would setting these change anything?
-    pub fn is_empty(&self) -> bool {
-        *self == Attributes::default()
-    }
-}
-
-/// Everything about a mount that is the same for every kind of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MountPoint {
-    /// Where it goes.
-    pub target: InRoot,
-    /// The number of the mount, which counts those that init makes; of a remount, the one that it changes. None where no
-    /// step has made that.
-    pub number: Option<usize>,
-    /// Whether later steps start from it.
-    pub keep: bool,
-    /// What the place must be.
-    pub kind: PointKind,
-    /// May it lie on procfs? Names that lead there by a link may not.
-    pub may_cover_proc: bool,
-    /// Attributes of this mount alone.
-    pub attributes: Attributes,
-    /// Attributes of this mount and everything beneath it (`rro` and its family).
-    pub recursive: Attributes,
-    /// Propagation changes in order: `MS_SHARED` and so on, with `MS_REC`.
-    pub propagation: Vec<u64>,
-}
-
-/// One option of a file system: `size=64k` or `newinstance`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FsOption {
-    /// Its name.
-    pub key: CString,
-    /// Its value, if it has one.
-    pub value: Option<CString>,
-    /// Its index in the `options` array, for the message; none for one that an attribute brings along.
-    pub index: Option<usize>,
-}
-
-impl FsOption {
-    /// Is its value longer than fsconfig(2) takes: 255 bytes (`vfs_fsconfig` in fs/fsopen.c)?
-    pub(crate) fn is_long(&self) -> bool {
-        self.value.as_ref().is_some_and(|value| value.as_bytes().len() > 255)
-    }
-}
+use crate::{Attributes, Credentials, FsOption, InRoot, MemoryPolicy, MountPoint, RootPlace, Source};
 
 /// A kind of device node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -507,4 +322,17 @@ pub enum Op {
     },
     /// execve(2) of the program found.
     Execute,
+}
+
+impl Op {
+    /// The mount point of an operation that makes a mount.
+    pub(crate) fn mount_point(&self) -> Option<&MountPoint> {
+        match self {
+            Op::Mount { point, .. }
+            | Op::ClassicMount { point, .. }
+            | Op::Bind { point, .. }
+            | Op::MountCgroup { point, .. } => Some(point),
+            _ => None,
+        }
+    }
 }

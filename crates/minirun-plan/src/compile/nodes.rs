@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 
 use super::Draft;
-use super::mount_options::MountOptions;
-use super::mounts::warn_of_relative;
+use super::mounts::{is_bind, warn_of_relative};
 use crate::spec::{Device, IdMapping, Linux, LinuxDeviceType, Spec};
 use crate::{Handle, HostNode, InRoot, NodeKind, Op, Origin, Source};
 
@@ -175,10 +174,7 @@ fn listed_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
 /// Whether /dev is the container's own: a bind-mounted one is left as it is.
 fn sets_up_dev(spec: &Spec) -> bool {
     !spec.mounts.iter().any(|mount| {
-        let words = mount.options.as_deref().unwrap_or(&[]);
-        let bind = mount.typ.as_deref() == Some("bind")
-            || MountOptions::parse(words).is_some_and(|options| options.bind.is_some());
-        bind && InRoot::new(&mount.destination.to_string_lossy()).is_some_and(|path| path.path() == c"dev")
+        is_bind(mount) && InRoot::new(&mount.destination.to_string_lossy()).is_some_and(|path| path.path() == c"dev")
     })
 }
 
