@@ -28,10 +28,13 @@ pub fn links_of(bundle: &Bundle) -> Result<BTreeMap<String, String>> {
 
 /// Returns the sources of bind mounts that lead into the root file system, as given and from the root.
 pub fn inside(bundle: &Bundle, root: &Path) -> BTreeMap<String, String> {
+    let mut bound = bundle.spec.mounts.iter().filter(|mount| is_bind(mount)).peekable();
+    if bound.peek().is_none() {
+        return BTreeMap::new();
+    }
     // accepts: any error; the step that mounts the root meets it again.
     let Ok(root) = root.canonicalize() else { return BTreeMap::new() };
     let mut paths = RealPaths::default();
-    let bound = bundle.spec.mounts.iter().filter(|mount| is_bind(mount));
     let inside = bound.filter_map(|mount| {
         let source = bundle.dir.join(mount.source.as_ref()?);
         let real = paths.find(&source)?;
