@@ -14,6 +14,8 @@ mod command_line;
 mod control;
 #[path = "host/devices.rs"]
 mod devices;
+#[path = "host/effort.rs"]
+mod effort;
 #[path = "host/engines.rs"]
 mod engines;
 #[path = "sweep/errors.rs"]
