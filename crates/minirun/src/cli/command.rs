@@ -74,11 +74,11 @@ pub enum Group {
 impl Group {
     /// All of them with their headings, in the order of the overview.
     pub const ALL: [(Group, &'static str); 5] = [
-        (Group::Life, "Life of a container"),
-        (Group::Inside, "Inside a container"),
-        (Group::Looking, "Looking at containers"),
+        (Group::Life, "Lifecycle"),
+        (Group::Inside, "Processes"),
+        (Group::Looking, "Inspection"),
         (Group::Images, "Images"),
-        (Group::Host, "Bundles, this host and this program"),
+        (Group::Host, "Bundles, host and program"),
     ];
 }
 

@@ -16,36 +16,35 @@ options! {
     Globals {
         root: Option<PathBuf> = directory(
             "root",
-            "where the state of containers is kept (default: /run/minirun; of a user $XDG_RUNTIME_DIR/minirun)",
+            "state directory (default: /run/minirun, or for a user other than root $XDG_RUNTIME_DIR/minirun)",
         ),
         log: Option<std::ffi::OsString> = place(
             "log",
             "FILE",
-            "append messages to this file, or to syslog:NAME or journald:NAME; errors are printed as well",
+            "append messages to this file, or send them to syslog:NAME or journald:NAME; errors are also printed",
         ),
         log_format: Option<String> =
-            choice("log-format", "FORMAT", &["text", "json"], "text or json (default: text)"),
+            choice("log-format", "FORMAT", &["text", "json"], "format of the log: text or json (default: text)"),
         log_level: Option<String> = choice(
             "log-level",
             "LEVEL",
             &["error", "warning", "info", "debug"],
-            "log this and what is worse (default: info)",
+            "log messages of this level and above (default: info)",
         ),
-        debug: bool = flag("debug", "log every step as it is done: --log-level debug"),
+        debug: bool = flag("debug", "log every step; the same as --log-level debug"),
         cgroup_manager: Option<String> = choice(
             "cgroup-manager",
-            "WHO",
+            "NAME",
             MANAGERS,
-            "who makes the cgroup of a new container: cgroupfs, through its files; systemd, as a scope; disabled, \
-             nobody: it has no limits, and stays in the caller's (default: cgroupfs)",
+            "how a new container gets its cgroup: cgroupfs, systemd (a scope) or disabled (no cgroup and no limits) (default: cgroupfs)",
         ),
         systemd_cgroup: bool =
-            flag("systemd-cgroup", "--cgroup-manager systemd; linux.cgroupsPath is SLICE:PREFIX:NAME then"),
+            flag("systemd-cgroup", "the same as --cgroup-manager systemd; linux.cgroupsPath is then SLICE:PREFIX:NAME"),
         rootless: Option<String> = choice(
             "rootless",
             "BOOL",
             &["true", "false", "auto"],
-            "may a container without limits do without a cgroup? (auto: yes, unless this is root of the host)",
+            "allow containers without a cgroup when none can be created (auto: only if the caller is not root of the host)",
         ),
     }
 }

@@ -31,10 +31,10 @@ pub fn overview() -> String {
             let _infallible = writeln!(text, "  {:<11} {}", command.name, command.summary());
         }
     }
-    text.push_str("\nOptions, before the command:\n");
+    text.push_str("\nGlobal options, before the command:\n");
     Globals::ALL.iter().for_each(|option| push_option(&mut text, option));
-    push_row(&mut text, "  -v, --version", "print the version of the program and of the specification");
-    push_row(&mut text, "  -h, --help", "print this; after a command, its options and an example");
+    push_row(&mut text, "  -v, --version", "print the versions of the program and of the specification");
+    push_row(&mut text, "  -h, --help", "print help; after a command, its options and an example");
     text
 }
 

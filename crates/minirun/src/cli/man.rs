@@ -8,35 +8,35 @@ use super::option::Options as _;
 use super::table::COMMANDS;
 
 /// When the texts changed last; it stands at the foot of each page.
-const DATE: &str = "2026-11-22";
+const DATE: &str = "2026-11-29";
 
-const DESCRIPTION: &str = "minirun executes OCI bundles: directories with a root file system and a config.json, as the \
-    OCI runtime specification has them. It makes the namespaces, the mounts, the cgroup and the limits that the \
-    configuration asks for, and executes its program there. Engines such as containerd and podman call it instead of \
-    runc; by hand, one command is enough: run.\n\
-    A container has an id, by which the other commands name it, and is in one of the states creating, created, \
-    running, paused and stopped. It takes create, start and delete to go through them, or run alone.\n\
-    Options of minirun stand before the command, those of the command behind it. A long option may have one dash or \
-    two; its value follows as the next word or after an equals sign. Of an option that is repeated the last one \
-    counts, unless its description says that it may be repeated.\n\
-    With --log errors go to standard error as well, in one line. NAME in syslog:NAME and journald:NAME is what the \
-    messages are marked with; a file whose name begins so is written as ./syslog:NAME.";
+const DESCRIPTION: &str = "minirun executes OCI bundles. A bundle is a directory with a root file system and a \
+    config.json in the form of the OCI runtime specification. minirun creates the namespaces, mounts, cgroup and limits \
+    that the configuration asks for, and executes its program in them. Container engines such as containerd and podman \
+    call it instead of runc. Without an engine, minirun run is enough.\n\
+    A container has an id, which other commands refer to, and one of the statuses creating, created, running, paused and \
+    stopped. create, start and delete take a container through its life, or run alone.\n\
+    Global options come before the command, options of a command after it. A long option can have one dash or two. Its \
+    value follows as the next word or after an equals sign. If an option is repeated, the last value counts, unless the \
+    description says that the option can be repeated.\n\
+    With --log, errors are also printed on standard error, in one line. NAME in syslog:NAME and journald:NAME is the \
+    identifier of the messages. To log to a file with such a name, write ./syslog:NAME.";
 
 const FILES: &[(&str, &str)] = &[
     (
         "/run/minirun",
-        "The state directory: a directory for each container. Users other than root need --root or \
+        "The state directory, with a directory for each container. Users other than root need --root or \
       XDG_RUNTIME_DIR.",
     ),
     ("BUNDLE/config.json", "The configuration of a container."),
-    ("/sys/fs/cgroup", "Where cgroup v2 has to be mounted."),
+    ("/sys/fs/cgroup", "The mount point of cgroup v2."),
 ];
 
 const ENVIRONMENT: &[(&str, &str)] =
-    &[("XDG_RUNTIME_DIR", "For users other than root the state directory is minirun below it.")];
+    &[("XDG_RUNTIME_DIR", "The directory that holds the state directory of a user other than root.")];
 
-const EXIT: &str = "0 when the command was done, and 1 with a message on standard error when it was not. run and exec \
-    end with the status of the process in the container.";
+const EXIT: &str = "0 on success, and 1 with a message on standard error on failure. run and exec exit with the status of \
+    the process in the container.";
 
 const EXAMPLE: &str = "mkdir -p bundle/rootfs\n\
     podman export $(podman create busybox) | tar -x -C bundle/rootfs\n\
@@ -60,7 +60,7 @@ pub fn overview() -> String {
     }
     page.section("OPTIONS");
     Globals::ALL.iter().for_each(|option| page.option(option));
-    page.item(r"\fB\-v\fR, \fB\-\-version\fR", "print the version of the program and of the specification");
+    page.item(r"\fB\-v\fR, \fB\-\-version\fR", "print the versions of the program and of the specification");
     page.item(r"\fB\-h\fR, \fB\-\-help\fR", "print help; after a command, its options and an example");
     page.section("FILES");
     FILES.iter().for_each(|(path, text)| page.item(&format!(r"\fI{}\fR", escaped(path)), text));

@@ -13,8 +13,8 @@ mod update;
 
 use super::command::Command;
 
-/// Of commands that are done or not.
-pub const ORDINARY: &str = "0 when it is done, 1 when it is not.";
+/// The exit statuses of most commands.
+pub const ORDINARY: &str = "0 on success, 1 on failure.";
 
 /// Every command, in the order of the help.
 pub const COMMANDS: &[Command] = &[

@@ -21,9 +21,8 @@ pub const FEATURES: Command = Command {
     usage: "",
     arguments: (0, 0),
     takes: &[],
-    help: "Print what this program can do, as the OCI runtime specification has it.",
-    details: "The document tells of this program, not of the host: namespaces, capabilities, mount options, \
-             hooks and annotations that it knows.",
+    help: "Print the features of this program in the form of the OCI runtime specification.",
+    details: "The JSON object lists the namespaces, capabilities, mount options, hooks and annotations that this program supports. It does not depend on the host.",
     exit: ORDINARY,
     example: "minirun features",
     action: Action::of::<Features>(),
@@ -49,10 +48,9 @@ pub const SPEC: Command = Command {
     usage: "[-b BUNDLE] [--rootless]",
     arguments: (0, 0),
     takes: &[],
-    help: "Write a config.json to start from.",
-    details: "A config.json that is there already is not overwritten.\n\
-              With --rootless the container has a user namespace, in which root is the one who calls this.",
-    exit: "0 when the file was written, 1 otherwise.",
+    help: "Write a template of config.json.",
+    details: "Fails if the bundle has a config.json.\nWith --rootless, the container has a user namespace that maps root to the caller.",
+    exit: "0 if the file was written, 1 otherwise.",
     example: "minirun spec",
     action: Action::of::<Spec>(),
     passes_on: false,
@@ -63,7 +61,7 @@ options! {
     /// Options of `spec`.
     Spec {
         bundle: Option<PathBuf> = BUNDLE,
-        rootless: bool = flag("rootless", "for a container of an ordinary user"),
+        rootless: bool = flag("rootless", "for a container that a user other than root runs"),
     }
 }
 
@@ -81,11 +79,9 @@ pub const PLAN: Command = Command {
     usage: "[BUNDLE]",
     arguments: (0, 1),
     takes: &[Kind::Directory],
-    help: "Print what create would do with a bundle, step by step, each with the field that asks for it.",
-    details: "Nothing is changed, and no container is needed. All problems of the configuration are reported at \
-             once, each with the path of its field.\nA bundle without changes has always the same plan on the \
-             same host.",
-    exit: "0 if the bundle could be run, 1 if it has problems.",
+    help: "Print the steps that create would take for a bundle, each with the field that asks for it.",
+    details: "Nothing is changed, and no container is required. All problems of the configuration are reported together, each with the path of its field.\nThe same bundle always has the same plan on the same host.",
+    exit: "0 if the bundle has a plan, 1 if it has problems.",
     example: "minirun plan bundle/",
     action: Action::of::<Plan>(),
     passes_on: false,
@@ -121,12 +117,9 @@ pub const CHECK: Command = Command {
     usage: "[--json] [BUNDLE]",
     arguments: (0, 1),
     takes: &[Kind::Directory],
-    help: "Find out by trying what this host can do, or whether a bundle can run here. What is missing is said with what it \
-           is for and what to do about it.",
-    details: "Nothing is changed: whatever a trial makes ends with it. As an ordinary user it says what that user can do.\n\
-              With a bundle, everything that its plan needs is tried or looked up, and all problems are named at once with \
-              their fields.",
-    exit: "0 when a default bundle, or the one that was named, can run here, 1 when it cannot.",
+    help: "Check what this host supports, or whether a bundle can run here. Each problem is reported with what it affects and how to solve it.",
+    details: "The host is tested by trying: each trial runs in a child process and leaves nothing behind. The result is about the user who runs the command.\nWith a bundle, everything that its plan requires is tried or looked up. All problems are reported together, each with its field.",
+    exit: "0 if the given bundle, or a default one, can run here, 1 if not.",
     example: "sudo minirun check bundle/",
     action: Action::of::<Check>(),
     passes_on: false,
@@ -136,7 +129,7 @@ pub const CHECK: Command = Command {
 options! {
     /// Options of `check`.
     Check {
-        bundle: Option<PathBuf> = short('b', directory("bundle", "the bundle (default: none, only the host)")),
+        bundle: Option<PathBuf> = short('b', directory("bundle", "directory of the bundle (default: none, check only the host)")),
         json: bool = JSON,
         no_pivot: bool = NO_PIVOT,
         no_new_keyring: bool = NO_NEW_KEYRING,
@@ -161,7 +154,7 @@ pub const HELP: Command = Command {
     usage: "[COMMAND]",
     arguments: (0, 1),
     takes: &[Kind::Command],
-    help: "Print all commands, or one with its options and an example.",
+    help: "Print the list of commands, or the options of one command with an example.",
     details: "The same as --help before or after a command.",
     exit: ORDINARY,
     example: "minirun help run",
@@ -191,8 +184,8 @@ pub const MAN: Command = Command {
     usage: "[COMMAND]",
     arguments: (0, 1),
     takes: &[Kind::Command],
-    help: "Print a manual page: of a command, or of the whole.",
-    details: "The page is written in the macros of man(7), as man -l and mandoc read them.",
+    help: "Print the manual page of minirun, or of one command.",
+    details: "The page is written in the macros of man(7). man -l and mandoc can show it.",
     exit: ORDINARY,
     example: "minirun man run | man -l -",
     action: Action::of::<Man>(),
@@ -221,10 +214,8 @@ pub const COMPLETION: Command = Command {
     usage: "bash|zsh|fish",
     arguments: (1, 1),
     takes: &[Kind::Choice(SHELLS)],
-    help: "Print a script that completes command lines in a shell.",
-    details: "Commands, options, their values and the ids of containers are completed; ids are those that the \
-             caller's own minirun list --quiet prints, below the --root that was typed.\n\
-             bash and fish take the script by source; zsh finds it as the file _minirun in a directory of fpath.",
+    help: "Print a completion script for a shell.",
+    details: "The script completes commands, options, their values and the ids of containers. It gets ids from minirun list --quiet, with the --root on the command line.\nIn bash and fish, source the script. In zsh, save it as _minirun in a directory of fpath.",
     exit: ORDINARY,
     example: "source <(minirun completion bash)",
     action: Action::of::<Completion>(),

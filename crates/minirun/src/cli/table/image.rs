@@ -15,7 +15,7 @@ use crate::report::Format;
 
 pub const STORE: Typed<Option<PathBuf>> = directory(
     "store",
-    "the store of layers (default: /var/lib/minirun; of a user $XDG_DATA_HOME/minirun or ~/.local/share/minirun)",
+    "directory of the layer store (default: /var/lib/minirun, or for a user other than root $XDG_DATA_HOME/minirun or ~/.local/share/minirun)",
 );
 
 pub const DIFF: Command = Command {
@@ -24,12 +24,8 @@ pub const DIFF: Command = Command {
     usage: "ID|BUNDLE/",
     arguments: (1, 1),
     takes: &[Kind::Container],
-    help: "List what a container has changed in its root, which must be a stack of layers: A for what was added, C for what \
-           was changed, D for what was deleted.",
-    details: "An argument with a slash is a bundle, of which a container may run or not; any other is the id of a \
-              container.\nThe rules are those of docker diff: type, permissions, owner, size, time and capabilities count, \
-              and a directory is changed when something in it is. What is in volumes and other mounts is no part of the \
-              root.\nWhere changes are kept in memory (bundle --upper-size) they are there as long as the container's init.",
+    help: "List the files that a container has added (A), changed (C) or deleted (D) in its root file system, which must be an overlay of layers.",
+    details: "An argument with a slash is the directory of a bundle; any other argument is the id of a container. The container does not have to be running.\nThe rules are those of docker diff: a file is changed if its type, permissions, owner, size, time or capabilities differ, and a directory if one of its entries differs. Volumes and other mounts are not compared.\nChanges in memory (bundle --upper-size) exist only as long as the container's init process.",
     exit: ORDINARY,
     example: "sudo minirun diff web",
     action: Action::of::<Diff>(),
@@ -55,16 +51,8 @@ pub const COMMIT: Command = Command {
     usage: "[OPTIONS] ID|BUNDLE/ IMAGE",
     arguments: (2, 2),
     takes: &[Kind::Container, Kind::File],
-    help: "Make an image of what a container has changed: a layer on top of the image that its bundle was made from. The new \
-           image's ID is printed.",
-    details: "An argument with a slash is a bundle, of which a container may run or not; any other is the id of a \
-              container. A running one stands still while its changes are read.\nIMAGE is oci:PATH[:TAG], \
-              oci-archive:FILE[:TAG] or docker-archive:FILE[:REF], a new one or one that gets another image: an archive is \
-              then written anew, with the images that it has. It appears in one go, when it is whole.\nAs with docker \
-              commit it is run as the container was: with the --cmd, --env, --user and --workdir of the bundle.\nThe same \
-              changes make the same layer; with SOURCE_DATE_EPOCH, seconds since 1970, in the environment, the same image. \
-              What is in volumes and other mounts is no part of it, and sockets are left out.\n--change takes CMD, \
-              ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR, as a Dockerfile has them.",
+    help: "Make an image from a container's changes, as a layer on top of the image of its bundle. Prints the ID of the new image.",
+    details: "An argument with a slash is the directory of a bundle; any other argument is the id of a container. The container does not have to be running. A running container is paused while its changes are read.\nIMAGE is oci:PATH[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]. An existing layout or archive keeps its other images. The new content replaces the old one in one step, when it is complete.\nAs with docker commit, the image's configuration includes the --cmd, --env, --user and --workdir of the bundle.\nThe same changes make the same layer. If SOURCE_DATE_EPOCH (seconds since 1970) is set in the environment, they make the same image. Volumes, other mounts and sockets are left out.\n--change supports the instructions CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR of a Dockerfile.",
     exit: ORDINARY,
     example: "sudo minirun commit --message 'with a page' web oci:web:changed",
     action: Action::of::<Commit>(),
@@ -75,15 +63,15 @@ pub const COMMIT: Command = Command {
 options! {
     /// Options of `commit`.
     Commit {
-        author: Option<String> = short('a', text("author", "WHO", "who made it")),
-        message: Option<String> = short('m', text("message", "TEXT", "why it was made")),
+        author: Option<String> = short('a', text("author", "NAME", "author of the image")),
+        message: Option<String> = short('m', text("message", "TEXT", "comment on the image")),
         changes: Vec<String> = short(
             'c',
-            texts("change", "INSTRUCTION", "change how the image is run: USER www-data; may be given again"),
+            texts("change", "INSTRUCTION", "apply an instruction of a Dockerfile, for example USER www-data; can be repeated"),
         ),
         compress: Option<String> =
-            choice("compress", "HOW", &["gzip", "zstd", "none"], "the new layer's compression (default: gzip)"),
-        no_pause: bool = flag("no-pause", "do not stop the container while its changes are read"),
+            choice("compress", "METHOD", &["gzip", "zstd", "none"], "compression of the new layer: gzip, zstd or none (default: gzip)"),
+        no_pause: bool = flag("no-pause", "do not pause the container while its changes are read"),
     }
 }
 
@@ -116,13 +104,9 @@ pub const IMAGE: Command = Command {
     usage: "[--store DIR] ls | rm ID... | prune | verify",
     arguments: (1, usize::MAX),
     takes: &[Kind::Choice(ACTIONS)],
-    help: "Look after the store of layers: list its images, remove some or all that no bundle uses, verify it.",
-    details: "ls lists the images that bundles were made from. An ID is as ls prints it, or the beginning of it that is \
-              enough.\nrm removes images, with those of their layers that nothing else has. prune removes all images that no \
-              bundle uses, and what killed commands have left behind. A bundle that was deleted uses nothing; one that was \
-              moved still does, if it lies on the file system of the store.\nverify puts each layer's archive together again \
-              from its files and compares the digest, and owners, permissions and times with what the archive says.",
-    exit: "0 when it is done, 1 when it is not, or when verify finds a difference.",
+    help: "Manage the layer store. ls lists its images, rm removes some, prune removes all unused ones, and verify checks the layers.",
+    details: "ls lists the images that bundles were made from. An ID can be shortened as long as it is unique.\nrm removes images, and the layers that no other image has. prune removes all images that no bundle uses, and the leftovers of killed commands. A deleted bundle does not use an image any more. A moved bundle still does if it is on the file system of the store.\nverify rebuilds each layer's archive from its files and compares the digest. It also compares owners, permissions and times with those in the archive.",
+    exit: "0 on success, 1 on failure or if verify finds a difference.",
     example: "sudo minirun image ls",
     action: Action::of::<Images>(),
     passes_on: false,
@@ -134,7 +118,7 @@ options! {
     Images {
         store: Option<PathBuf> = STORE,
         format: Option<String> =
-            choice("format", "FORMAT", &["table", "json"], "how ls prints: table or json (default: table)"),
+            choice("format", "FORMAT", &["table", "json"], "output format of ls: table or json (default: table)"),
     }
 }
 

@@ -20,12 +20,9 @@ pub const EXEC: Command = Command {
     usage: "[OPTIONS] ID COMMAND [ARG ...] | -p FILE ID",
     arguments: (1, usize::MAX),
     takes: &[Kind::Container],
-    help: "Run a further process in a container. The exit status is that of the process, 255 if there was none.",
-    details: "The process is born in the container's cgroup and enters all of its namespaces. What neither the \
-             options nor --process name is as in the container's configuration.\nEverything after the id \
-             belongs to the command, whatever it looks like: options of minirun come before.",
-    exit: "That of the process, 128+N if signal N ended it; 255 if it could not be run; 1 if the command line \
-          is wrong. With --detach 0 as soon as it runs.",
+    help: "Run another process in a container. The exit status is that of the process, or 255 if it could not be started.",
+    details: "The process starts in the container's cgroup and joins all of its namespaces. Settings that neither the options nor --process give come from the container's configuration.\nThe options of minirun come before the id. Everything after the id belongs to the command, even if it looks like an option.",
+    exit: "That of the process, or 128+N if signal N ended it; 255 if it could not be run; 1 if the command line is not valid. With --detach, 0 once the process has started.",
     example: "sudo minirun exec web sh -c 'echo hello'",
     action: Action::of::<Exec>(),
     passes_on: true,
@@ -35,27 +32,27 @@ pub const EXEC: Command = Command {
 options! {
     /// Options of `exec`.
     Exec {
-        process: Option<PathBuf> = short('p', file("process", "FILE", "the process, as in config.json")),
-        detach: bool = short('d', flag("detach", "do not wait for it")),
-        tty: bool = short('t', flag("tty", "give it a terminal")),
+        process: Option<PathBuf> = short('p', file("process", "FILE", "read the process from this JSON file, in the form of config.json")),
+        detach: bool = short('d', flag("detach", "exit as soon as the process has started")),
+        tty: bool = short('t', flag("tty", "allocate a terminal")),
         console_socket: Option<PathBuf> = CONSOLE_SOCKET,
         pidfd_socket: Option<PathBuf> = PIDFD_SOCKET,
-        cwd: Option<String> = text("cwd", "DIR", "its working directory"),
-        env: Vec<String> = short('e', texts("env", "NAME=VALUE", "one more environment variable; may be repeated")),
-        user: Option<String> = short('u', text("user", "UID[:GID]", "its user and group, as numbers")),
+        cwd: Option<String> = text("cwd", "DIR", "working directory of the process"),
+        env: Vec<String> = short('e', texts("env", "NAME=VALUE", "add an environment variable; can be repeated")),
+        user: Option<String> = short('u', text("user", "UID[:GID]", "user and group of the process, as numbers")),
         additional_gids: Vec<String> = short(
             'g',
-            of_kind(Kind::Number, texts("additional-gids", "GID", "one more group; may be repeated")),
+            of_kind(Kind::Number, texts("additional-gids", "GID", "add a supplementary group; can be repeated")),
         ),
-        cap: Vec<String> = short('c', texts("cap", "CAP", "one more capability; may be repeated")),
-        no_new_privs: bool = flag("no-new-privs", "let it gain no privileges by execve"),
-        apparmor: Option<String> = text("apparmor", "PROFILE", "its AppArmor profile"),
-        process_label: Option<String> = text("process-label", "LABEL", "its SELinux label"),
+        cap: Vec<String> = short('c', texts("cap", "CAP", "add a capability; can be repeated")),
+        no_new_privs: bool = flag("no-new-privs", "prevent the process from gaining privileges by execve(2)"),
+        apparmor: Option<String> = text("apparmor", "PROFILE", "AppArmor profile of the process"),
+        process_label: Option<String> = text("process-label", "LABEL", "SELinux label of the process"),
         pid_file: Option<PathBuf> = PID_FILE,
         preserve_fds: Option<u32> = PRESERVE_FDS,
-        cgroup: Option<String> = text("cgroup", "PATH", "a cgroup below the container's to be born in"),
+        cgroup: Option<String> = text("cgroup", "PATH", "start in this cgroup below the container's"),
         ignore_paused: bool =
-            flag("ignore-paused", "even if the container is paused: it waits until that is resumed"),
+            flag("ignore-paused", "start the process even if the container is paused; it waits for resume"),
         trace: Option<PathBuf> = TRACE,
         timings: bool = TIMINGS,
     }
@@ -97,9 +94,8 @@ pub const PS: Command = Command {
     usage: "[-f table|json] ID [PS OPTIONS]",
     arguments: (1, usize::MAX),
     takes: &[Kind::Container],
-    help: "List the processes of a container: by ps(1) with its options (default: -ef), or as JSON.",
-    details: "The pids are those of the host. The options of ps have to leave the column PID in its output; they \
-             may come as one word, as engines write them.",
+    help: "List the processes of a container. The table is made by ps(1) with the given options (default: -ef).",
+    details: "The pids are those of the host. With the options of ps, the output must have the column PID. All options can also be one word, as container engines pass them.",
     exit: ORDINARY,
     example: "sudo minirun ps web -o pid,comm",
     action: Action::of::<Ps>(),

@@ -22,14 +22,9 @@ pub const RUN: Command = Command {
     usage: "[-b BUNDLE] ID | BUNDLE/",
     arguments: (1, 1),
     takes: &[Kind::Directory],
-    help: "Create a container, start it, wait for it and delete it. An argument with a slash is a bundle, and the \
-           container gets an id of its own. The exit status is that of the container's process, 128+N after signal N.",
-    details: "The container is a child of this command, which passes its signals on and gives it its terminal, \
-             if the configuration wants one.\nWithout --detach the container is deleted when its process has \
-             ended, its poststop hooks included. With --detach the command ends as soon as the program runs, \
-             and delete is up to the caller.",
-    exit: "That of the container's process, 128+N if signal N ended it; 1 if it could not be run. With \
-          --detach 0 as soon as it runs.",
+    help: "Create a container, start it, wait for it and delete it. An argument with a slash is the directory of a bundle; the container then gets a generated id. The exit status is that of the container's process, or 128+N if signal N ended it.",
+    details: "The container's init process is a child of this command. The command forwards signals to it and connects its own terminal if the configuration asks for a terminal.\nWithout --detach, the container is deleted and its poststop hooks run when its process has ended. With --detach, this command exits as soon as the program has started, and the caller deletes the container.",
+    exit: "That of the container's process, or 128+N if signal N ended it; 1 if it could not be run. With --detach, 0 once the program has started.",
     example: "sudo minirun run bundle/",
     action: Action::of::<Run>(),
     passes_on: false,
@@ -40,9 +35,9 @@ options! {
     /// Options of `run`.
     Run {
         bundle: Option<PathBuf> = BUNDLE,
-        detach: bool = short('d', flag("detach", "do not wait: the container goes on by itself")),
-        keep: bool = flag("keep", "do not delete the container when it has ended"),
-        no_subreaper: bool = flag("no-subreaper", "do not adopt orphans of the container while waiting for it"),
+        detach: bool = short('d', flag("detach", "run in the background: exit as soon as the container has started")),
+        keep: bool = flag("keep", "keep the container after its process has ended"),
+        no_subreaper: bool = flag("no-subreaper", "do not become the subreaper of the container's processes"),
         pid_file: Option<PathBuf> = PID_FILE,
         console_socket: Option<PathBuf> = CONSOLE_SOCKET,
         pidfd_socket: Option<PathBuf> = PIDFD_SOCKET,
@@ -91,13 +86,8 @@ pub const CREATE: Command = Command {
     usage: "[-b BUNDLE] ID",
     arguments: (1, 1),
     takes: &[Kind::Text],
-    help: "Create a container: everything but its program's first instruction.",
-    details: "Namespaces, mounts, cgroup, limits and hooks are set up; the program waits for start. The state is \
-             created afterwards.\nThe id is made of letters, digits and the characters _+.- and may have 255 of \
-             them; it is free again after delete.\nStandard input, output and error of this command become the \
-             container's, unless it has a terminal: its master is sent to the socket of \
-             --console-socket.\nEverything is checked before the first thing is made. When something fails \
-             after that, everything is undone.",
+    help: "Create a container without starting its program.",
+    details: "Sets up the namespaces, mounts, cgroup and limits, and runs the hooks that come before the program. The program waits for minirun start. The status is then created.\nAn id has up to 255 letters, digits and characters of _+.- and can be reused after delete.\nThe container inherits standard input, output and error of this command. If it has a terminal, the terminal's master is sent to --console-socket instead.\nThe whole configuration is checked before anything is created. If a later step fails, everything is removed again.",
     exit: ORDINARY,
     example: "sudo minirun create -b bundle web",
     action: Action::of::<Create>(),
@@ -147,9 +137,7 @@ pub const START: Command = Command {
     arguments: (1, 1),
     takes: &[Kind::Container],
     help: "Start the program of a created container.",
-    details: "The startContainer hooks are run inside, the program is executed, and the poststart hooks are run. \
-             The state has to be created, and is running afterwards. That the program cannot be executed is an \
-             error of this command.",
+    details: "Runs the startContainer hooks in the container, executes the program, and runs the poststart hooks on the host. The status must be created, and is then running. This command fails if the program cannot be executed.",
     exit: ORDINARY,
     example: "sudo minirun start web",
     action: Action::of::<Start>(),
@@ -179,12 +167,8 @@ pub const KILL: Command = Command {
     usage: "[-a] ID [SIGNAL]",
     arguments: (1, 2),
     takes: &[Kind::Container, Kind::Signal],
-    help: "Send a signal to the container's init: a number or a name, with or without SIG (default: SIGTERM).",
-    details: "Signal 0 asks only whether init is there. A process that is init of its pid namespace gets only \
-             those signals from inside for which it has a handler; from outside, where this command is, KILL \
-             and STOP always arrive.\nWithout a pid namespace of its own a container outlives its init, so KILL \
-             goes to all of its processes.\nIf the container has stopped, the error says that it is not \
-             running.",
+    help: "Send a signal to a container's init process. The signal is a number or a name, with or without SIG (default: SIGTERM).",
+    details: "Signal 0 only checks that the init process exists. The init process of a pid namespace receives only signals that it has a handler for, except KILL and STOP, which always work from outside.\nIn a container without its own pid namespace, other processes can outlive the init process, so KILL is sent to all of them.\nIf the container has stopped, the error is that it is not running.",
     exit: ORDINARY,
     example: "sudo minirun kill web HUP",
     action: Action::of::<Kill>(),
@@ -195,7 +179,7 @@ pub const KILL: Command = Command {
 options! {
     /// Options of `kill`.
     Kill {
-        all: bool = short('a', flag("all", "send it to every process of the container")),
+        all: bool = short('a', flag("all", "send the signal to every process of the container")),
     }
 }
 
@@ -214,12 +198,9 @@ pub const DELETE: Command = Command {
     usage: "[-f] ID",
     arguments: (1, 1),
     takes: &[Kind::Container],
-    help: "Delete a container that has stopped. Success means that nothing of it is left.",
-    details: "The cgroup, the state directory and what else was made for the container are removed, and the \
-             poststop hooks are run. The state has to be stopped; --force kills a container in any other.\nIt \
-             also removes what a create that was killed has left.",
-    exit: "0 when nothing of the container is left, 1 otherwise. With --force, 0 if there was no such \
-          container.",
+    help: "Delete a stopped container and everything that was created for it.",
+    details: "Removes the cgroup, the state directory and everything else that was created for the container, and runs the poststop hooks. The status must be stopped, or created; --force kills a container in any other status first.\nThis also cleans up after a create that was killed.",
+    exit: "0 if the container is completely removed, 1 otherwise. With --force, 0 if the container does not exist.",
     example: "sudo minirun delete web",
     action: Action::of::<Delete>(),
     passes_on: false,
@@ -229,7 +210,7 @@ pub const DELETE: Command = Command {
 options! {
     /// Options of `delete`.
     Delete {
-        force: bool = short('f', flag("force", "kill it first if it runs, and do not mind if there is none")),
+        force: bool = short('f', flag("force", "kill the container first if it is running; succeed if it does not exist")),
         trace: Option<PathBuf> = TRACE,
         timings: bool = TIMINGS,
     }
@@ -250,9 +231,8 @@ pub const PAUSE: Command = Command {
     usage: "ID",
     arguments: (1, 1),
     takes: &[Kind::Container],
-    help: "Stop every process of a container where it is.",
-    details: "Processes are stopped by the cgroup's freezer: they do not notice, and cannot prevent it. The \
-             state is paused afterwards.",
+    help: "Pause every process of a container.",
+    details: "The cgroup's freezer stops the processes. They cannot notice or prevent it. The status is then paused.",
     exit: ORDINARY,
     example: "sudo minirun pause web",
     action: Action::of::<Pause>(),
@@ -278,8 +258,8 @@ pub const RESUME: Command = Command {
     usage: "ID",
     arguments: (1, 1),
     takes: &[Kind::Container],
-    help: "Let the processes of a paused container go on.",
-    details: "The state has to be paused.",
+    help: "Resume the processes of a paused container.",
+    details: "The status must be paused.",
     exit: ORDINARY,
     example: "sudo minirun resume web",
     action: Action::of::<Resume>(),

@@ -22,10 +22,8 @@ pub const STATE: Command = Command {
     usage: "ID",
     arguments: (1, 1),
     takes: &[Kind::Container],
-    help: "Print the state of a container as the OCI runtime specification has it.",
-    details: "The document has the id, the pid of init on the host (0 after it has stopped), the status, the \
-             bundle, the root file system, the time of creation and the annotations.\nThe status is creating, \
-             created, running, paused or stopped. It is found by looking at the processes, not by remembering.",
+    help: "Print the state of a container in the form of the OCI runtime specification.",
+    details: "The JSON object has the id, the pid of the init process on the host (0 if it has stopped), the status, the bundle, the root file system, the time of creation and the annotations.\nThe status is creating, created, running, paused or stopped. It is derived from the processes themselves, not from a record.",
     exit: ORDINARY,
     example: "sudo minirun state web",
     action: Action::of::<State>(),
@@ -51,8 +49,8 @@ pub const LIST: Command = Command {
     usage: "[-f table|json] [-q]",
     arguments: (0, 0),
     takes: &[],
-    help: "List the containers below the state directory.",
-    details: "A container that cannot be looked at is named on standard error, and the others are listed.",
+    help: "List the containers of this state directory.",
+    details: "If a container cannot be read, a warning names it, and the others are listed.",
     exit: ORDINARY,
     example: "sudo minirun list",
     action: Action::of::<List>(),
@@ -64,7 +62,7 @@ options! {
     /// Options of `list`.
     List {
         format: Option<String> = FORMAT,
-        quiet: bool = short('q', flag("quiet", "print only the ids")),
+        quiet: bool = short('q', flag("quiet", "print only ids")),
     }
 }
 
@@ -81,11 +79,8 @@ pub const EVENTS: Command = Command {
     usage: "[--stats] [--interval 5s] [-f json|openmetrics] ID",
     arguments: (1, 1),
     takes: &[Kind::Container],
-    help: "Print statistics of a container at intervals. OOM kills are told as they happen; the end of the container ends \
-           it.",
-    details: "As JSON, a line is an object with type, id and data: what the kernel has counted in the container's \
-              cgroup, with runc's keys and units. What no controller counts there is left out.\nAs openmetrics, \
-              each time is one exposition as Prometheus reads it.\nOnly a container that runs has events.",
+    help: "Print statistics of a container at intervals, and OOM kills as they happen, until the container stops.",
+    details: "With --format json, each line is an object with the members type, id and data. The data are the counters of the container's cgroup, with runc's keys and units. Counters of controllers that the cgroup does not have are left out.\nWith --format openmetrics, each report is an exposition that Prometheus can read.\nThe container must be running.",
     exit: ORDINARY,
     example: "sudo minirun events --stats web",
     action: Action::of::<Events>(),
@@ -96,16 +91,16 @@ pub const EVENTS: Command = Command {
 options! {
     /// Options of `events`.
     Events {
-        stats: bool = flag("stats", "print statistics once, and end"),
+        stats: bool = flag("stats", "print statistics once and exit"),
         interval: Option<Duration> =
-            duration("interval", "DURATION", "time between statistics: 5s, 1m30s, 500ms (default: 5s)"),
+            duration("interval", "DURATION", "time between statistics, for example 1m30s or 500ms (default: 5s)"),
         format: Option<String> = short(
             'f',
             choice(
                 "format",
                 "FORMAT",
                 &["json", "openmetrics"],
-                "json, a line for each event, or openmetrics (default: json)",
+                "json, one event a line, or openmetrics (default: json)",
             ),
         ),
     }

@@ -8,20 +8,21 @@ use crate::cli::option::{Typed, choice, directory, file, flag, number, short};
 use crate::report::Format;
 
 pub const BUNDLE: Typed<Option<PathBuf>> =
-    short('b', directory("bundle", "the bundle (default: the working directory)"));
-pub const PID_FILE: Typed<Option<PathBuf>> = file("pid-file", "FILE", "write the pid of the container's init there");
+    short('b', directory("bundle", "directory of the bundle (default: the working directory)"));
+pub const PID_FILE: Typed<Option<PathBuf>> = file("pid-file", "FILE", "write the pid of the process to this file");
 pub const CONSOLE_SOCKET: Typed<Option<PathBuf>> =
-    file("console-socket", "PATH", "send the master of the container's terminal there");
-pub const PIDFD_SOCKET: Typed<Option<PathBuf>> = file("pidfd-socket", "PATH", "send a pidfd of the process there");
+    file("console-socket", "PATH", "send the master of the terminal to this socket");
+pub const PIDFD_SOCKET: Typed<Option<PathBuf>> =
+    file("pidfd-socket", "PATH", "send a pidfd of the process to this socket");
 pub const NO_PIVOT: Typed<bool> =
-    flag("no-pivot", "change the root by chroot(2): for a root file system that is an initial ramdisk");
-pub const NO_NEW_KEYRING: Typed<bool> = flag("no-new-keyring", "leave the session keyring as it is");
+    flag("no-pivot", "use chroot(2) instead of pivot_root(2), as an initial ramdisk requires");
+pub const NO_NEW_KEYRING: Typed<bool> = flag("no-new-keyring", "keep the session keyring of the caller");
 pub const PRESERVE_FDS: Typed<Option<u32>> =
-    number("preserve-fds", "N", "pass N more descriptors, from 3 on, to the container");
+    number("preserve-fds", "N", "pass N additional file descriptors, starting at 3, to the process");
 pub const TRACE: Typed<Option<PathBuf>> =
-    file("trace", "FILE", "write what was done, and when, as JSON for Perfetto and chrome://tracing");
-pub const TIMINGS: Typed<bool> = flag("timings", "show on standard error how long each step took");
-pub const JSON: Typed<bool> = flag("json", "as JSON");
+    file("trace", "FILE", "write the time of each step to this file, as JSON for Perfetto and chrome://tracing");
+pub const TIMINGS: Typed<bool> = flag("timings", "print how long each step took on standard error");
+pub const JSON: Typed<bool> = flag("json", "print JSON");
 /// Of commands that list: table or json.
 pub const FORMAT: Typed<Option<String>> =
     short('f', choice("format", "FORMAT", &["table", "json"], "table or json (default: table)"));

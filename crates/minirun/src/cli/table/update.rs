@@ -19,9 +19,8 @@ pub const UPDATE: Command = Command {
     usage: "[OPTIONS] ID",
     arguments: (1, 1),
     takes: &[Kind::Container],
-    help: "Change the limits of a container: all that are given, or none. Sizes take k, m, g, t; -1 means no limit.",
-    details: "With --resources the other options are not looked at. Limits that are not named stay as they are; \
-             device rules, if there are some, replace the former ones. If one cannot be set, all are put back.",
+    help: "Change the limits of a container. Sizes can have a suffix k, m, g or t; -1 means no limit.",
+    details: "Limits that are not given stay as they are. If one limit cannot be set, all of them are restored.\nWith --resources, the options for single limits are ignored. Device rules in the file replace all former device rules.\n--l3-cache-schema and --mem-bw-schema change the container's resctrl group. They require linux.intelRdt in the configuration that the container was created with.",
     exit: ORDINARY,
     example: "sudo minirun update --memory 256m --pids-limit 64 web",
     action: Action::of::<Update>(),
@@ -33,27 +32,27 @@ options! {
     /// Options of `update`.
     Update {
         resources: Option<OsString> =
-            short('r', place("resources", "FILE", "linux.resources as JSON from a file, or - for standard input")),
+            short('r', place("resources", "FILE", "read linux.resources as JSON from this file, or from standard input if it is -")),
         memory: Option<i64> = bytes("memory", "BYTES", "memory.max"),
         memory_reservation: Option<i64> = bytes("memory-reservation", "BYTES", "memory.low"),
-        memory_swap: Option<i64> = bytes("memory-swap", "BYTES", "memory and swap together"),
+        memory_swap: Option<i64> = bytes("memory-swap", "BYTES", "limit of memory and swap together"),
         cpu_share: Option<i64> =
-            number("cpu-share", "SHARES", "cpu.weight, as shares of cgroup v1: 1024 is the default weight"),
-        cpu_quota: Option<i64> = number("cpu-quota", "MICROSECONDS", "cpu time within a period"),
-        cpu_period: Option<i64> = number("cpu-period", "MICROSECONDS", "length of a period"),
-        cpu_burst: Option<i64> = number("cpu-burst", "MICROSECONDS", "cpu time that may be saved up"),
-        cpu_idle: Option<i64> = of_kind(Kind::Choice(&["0", "1"]), number("cpu-idle", "0|1", "run only when nothing else wants to")),
+            number("cpu-share", "SHARES", "cpu.weight, in shares of cgroup v1 (1024 is the default weight)"),
+        cpu_quota: Option<i64> = number("cpu-quota", "MICROSECONDS", "CPU time allowed in each period"),
+        cpu_period: Option<i64> = number("cpu-period", "MICROSECONDS", "length of a CPU period"),
+        cpu_burst: Option<i64> = number("cpu-burst", "MICROSECONDS", "unused CPU time that can be carried over to later periods"),
+        cpu_idle: Option<i64> = of_kind(Kind::Choice(&["0", "1"]), number("cpu-idle", "0|1", "1: run only when the CPU would be idle otherwise")),
         cpu_rt_period: Option<i64> =
-            number("cpu-rt-period", "MICROSECONDS", "refused: cgroup v2 does not share out real-time scheduling"),
-        cpu_rt_runtime: Option<i64> = number("cpu-rt-runtime", "MICROSECONDS", "refused, likewise"),
-        cpuset_cpus: Option<String> = text("cpuset-cpus", "LIST", "CPUs to run on: 0-2,7"),
-        cpuset_mems: Option<String> = text("cpuset-mems", "LIST", "memory nodes to use"),
-        pids_limit: Option<i64> = number("pids-limit", "N", "number of processes"),
-        blkio_weight: Option<u16> = number("blkio-weight", "WEIGHT", "io.weight: 10 to 1000"),
-        l3_cache_schema: Option<String> = text("l3-cache-schema", "SCHEMA", "refused: there is no Intel RDT configuration"),
-        mem_bw_schema: Option<String> = text("mem-bw-schema", "SCHEMA", "refused, likewise"),
-        kernel_memory: bool = ignored("kernel-memory", "BYTES", "ignored with a warning"),
-        kernel_memory_tcp: bool = ignored("kernel-memory-tcp", "BYTES", "ignored with a warning"),
+            number("cpu-rt-period", "MICROSECONDS", "refused: cgroup v2 does not support it"),
+        cpu_rt_runtime: Option<i64> = number("cpu-rt-runtime", "MICROSECONDS", "refused: cgroup v2 does not support it"),
+        cpuset_cpus: Option<String> = text("cpuset-cpus", "LIST", "CPUs to run on, for example 0-2,7"),
+        cpuset_mems: Option<String> = text("cpuset-mems", "LIST", "memory nodes to use, for example 0-1"),
+        pids_limit: Option<i64> = number("pids-limit", "N", "maximum number of processes and threads"),
+        blkio_weight: Option<u16> = number("blkio-weight", "WEIGHT", "io.weight, from 10 to 1000"),
+        l3_cache_schema: Option<String> = text("l3-cache-schema", "SCHEMA", "L3 cache allocation in the form of resctrl, for example L3:0=ff"),
+        mem_bw_schema: Option<String> = text("mem-bw-schema", "SCHEMA", "memory bandwidth allocation in the form of resctrl, for example MB:0=70"),
+        kernel_memory: bool = ignored("kernel-memory", "BYTES", "ignored with a warning: Linux does not support it any more"),
+        kernel_memory_tcp: bool = ignored("kernel-memory-tcp", "BYTES", "ignored with a warning: Linux does not support it any more"),
     }
 }
 
