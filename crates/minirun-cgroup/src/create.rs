@@ -230,7 +230,7 @@ impl Making<'_> {
     fn not_enabled(&self, path: &Path, controller: &str, line: &str, errno: Errno) -> CgroupError {
         let hint = match errno {
             Errno::EBUSY => "a cgroup that has processes of its own cannot hand down controllers; move them to a child",
-            Errno::EOPNOTSUPP => "threaded cgroups take threaded controllers only",
+            Errno::EOPNOTSUPP => "threaded cgroups support only threaded controllers",
             Errno::EINVAL => "the cpu controller refuses while real-time processes run outside of the root cgroup",
             Errno::EACCES | Errno::EPERM => "this part of the hierarchy is not delegated to this user",
             _ => "",

@@ -91,11 +91,13 @@ fn cause_hint(knob: &Knob, cause: &Cause) -> &'static str {
     match cause {
         Cause::Errno(Errno::ENOENT) if file.starts_with("memory.swap.") => "this kernel does not account for swap",
         Cause::Errno(Errno::ENOENT) => "this kernel has no such file",
-        Cause::Errno(Errno::ENODEV) if file.starts_with("io.") => "there is no such block device; a partition is none",
+        Cause::Errno(Errno::ENODEV) if file.starts_with("io.") => {
+            "there is no such block device (a partition does not count)"
+        }
         Cause::Errno(Errno::ENODEV) if file == "rdma.max" => "there is no such RDMA device",
-        Cause::Errno(Errno::ENODEV) => "somebody removed the cgroup",
+        Cause::Errno(Errno::ENODEV) => "the cgroup was removed",
         Cause::Errno(Errno::EINVAL | Errno::ERANGE) if file.starts_with("cpuset.") => {
-            "the host may not have all of these"
+            "the host might not have all of these"
         }
         Cause::Errno(Errno::EOPNOTSUPP) if file.starts_with("io.") => "the device does not use this policy",
         Cause::Errno(Errno::EACCES | Errno::EPERM) => "this part of the hierarchy is not delegated to this user",

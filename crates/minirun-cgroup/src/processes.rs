@@ -82,7 +82,7 @@ impl Cgroup {
         match self.wait_for("frozen", "0", Instant::now() + FREEZING)? {
             true => Ok(()),
             false => {
-                Err(CgroupError::new("thaw", self.path(), "it is still frozen").hint("a cgroup above may be frozen"))
+                Err(CgroupError::new("thaw", self.path(), "it is still frozen").hint("a cgroup above might be frozen"))
             }
         }
     }

@@ -149,7 +149,7 @@ fn environment(image: &Execution, settings: &Settings) -> Result<Vec<String>> {
     let first = [PATH.to_owned()].into_iter().chain(settings.terminal.then(|| "TERM=xterm".to_owned()));
     for variable in first.chain(image.env.iter().cloned()).chain(settings.env.iter().cloned()) {
         if name(&variable).is_empty() || !variable.contains('=') {
-            return Err(ImageError::new(format!("{variable:?} is no variable: NAME=VALUE is meant")));
+            return Err(ImageError::new(format!("invalid variable {variable:?} (expected NAME=VALUE)")));
         }
         match env.iter_mut().find(|known| name(known) == name(&variable)) {
             Some(known) => *known = variable,
@@ -226,7 +226,7 @@ pub(crate) fn cleaned(path: &str) -> Vec<&str> {
 
 fn text(path: &Path) -> Result<&str> {
     path.to_str()
-        .ok_or_else(|| ImageError::new(format!("{} is no text, and cannot stand in a configuration", path.display())))
+        .ok_or_else(|| ImageError::new(format!("{} is not valid UTF-8, as a configuration requires", path.display())))
 }
 
 fn bind(volume: &Volume) -> Value {

@@ -21,7 +21,7 @@ impl Ids {
             let offset = id.checked_sub(*outside).filter(|offset| offset < count)?;
             inside.checked_add(offset)
         });
-        found.ok_or_else(|| ImageError::new(format!("it belongs to {what} {id}, whom the container does not have")))
+        found.ok_or_else(|| ImageError::new(format!("it belongs to {what} {id}, which the container does not have")))
     }
 }
 

@@ -48,13 +48,13 @@ impl Reference {
     pub fn parse(text: &str) -> Result<Reference> {
         const FORMS: &str = "oci:PATH[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]";
         let wrong = |why: &str| ImageError::new(format!("image {text:?}: {why}"));
-        let (word, rest) = text.split_once(':').ok_or_else(|| wrong(&format!("{FORMS} is meant")))?;
+        let (word, rest) = text.split_once(':').ok_or_else(|| wrong(&format!("expected {FORMS}")))?;
         let transport =
             Transport::ALL.into_iter().find(|transport| transport.word() == word).ok_or_else(|| match word {
                 "docker" | "containers-storage" | "docker-daemon" | "dir" => {
                     wrong("images are taken from the disk").hint("skopeo copy IMAGE oci:PATH:TAG puts one there")
                 }
-                _ => wrong(&format!("{word:?} is no known form; {FORMS} is meant")),
+                _ => wrong(&format!("{word:?} is not supported (expected {FORMS})")),
             })?;
         let (path, name) = rest.split_once(':').map_or((rest, None), |(path, name)| (path, Some(name)));
         if path.is_empty() {

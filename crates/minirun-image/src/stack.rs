@@ -195,7 +195,7 @@ impl Stack {
         let read = || match self.resolve(path)? {
             Seen::Nothing => Ok(None),
             Seen::Other(parent, name, SFlag::S_IFREG) => read_all(&open_file(parent.as_fd(), &name)?, most).map(Some),
-            _ => Err(ImageError::new("it is no file")),
+            _ => Err(ImageError::new("it is not a regular file")),
         };
         read().map_err(|error| error.within(format!("read {path} of the image")))
     }
@@ -209,7 +209,7 @@ impl Stack {
         let copy = || match self.resolve(path)? {
             Seen::Nothing => Ok(()),
             Seen::Directory(merged) => Copier::new(self, into).below(&merged, into),
-            Seen::Other(..) => Err(ImageError::new("it is no directory")),
+            Seen::Other(..) => Err(ImageError::new("it is not a directory")),
         };
         copy().map_err(|error| error.within(format!("copy {path} of the image")))
     }
@@ -303,5 +303,5 @@ fn link_target(parent: &OwnedFd, name: &CStr) -> Result<String> {
     let mut target = [0; 4096];
     let length = sys::readlinkat(parent.as_fd(), name, &mut target).doing(|| "readlink")?;
     let target = std::str::from_utf8(&target[..length]);
-    target.map(str::to_owned).map_err(|_| ImageError::new("a link that is no text"))
+    target.map(str::to_owned).map_err(|_| ImageError::new("the target of the link is not valid UTF-8"))
 }

@@ -70,7 +70,7 @@ impl LayerStack {
                 Some(("upperdir", path)) => upper = Some(directory(checked(path, &place, &mut problems))),
                 Some(("size", text)) => match text.parse::<u64>() {
                     Ok(bytes) if bytes > 0 => stack.size = CString::new(text).ok().map(|size| (size, place)),
-                    _ => problems.add(&place, format!("{text:?} is no number of bytes")),
+                    _ => problems.add(&place, format!("{text:?} is not a number of bytes")),
                 },
                 Some(("workdir", path)) => work = Some(directory(checked(path, &place, &mut problems))),
                 _ => stack.word(option, &place, &mut problems),
@@ -121,8 +121,7 @@ impl LayerStack {
             }
             None if word == "ro" => problems.add(place, "a read-only root is asked for with root.readonly"),
             None => {
-                let text =
-                    format!("unknown option {word:?}: lowerdir, lowerdir+, upperdir, workdir and size are known");
+                let text = format!("unknown option {word:?} (expected lowerdir, lowerdir+, upperdir, workdir or size)");
                 problems.add(place, text);
             }
         }

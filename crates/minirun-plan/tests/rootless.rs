@@ -255,13 +255,13 @@ fn a_read_only_sys_has_no_writable_cgroups() {
 #[test]
 fn what_takes_root_is_refused() {
     let mapped = json!([{"destination": "/m", "type": "bind", "source": "/s", "options": ["bind", "idmap"]}]);
-    let problem = "mounts[0]: mapping the ids of a mount takes root, to whom its file system belongs";
+    let problem = "mounts[0]: mapping the ids of a mount requires root";
     assert_eq!(plan(with(single(), "/mounts", mapped), &user()).unwrap_err(), [problem]);
     let time = with(
         single(),
         "/linux/namespaces",
         json!([{"type": "user"}, {"type": "mount"}, {"type": "pid"}, {"type": "time"}]),
     );
-    let problem = "linux.namespaces[3].type: a new time namespace takes root, to whom the file of its clocks belongs";
+    let problem = "linux.namespaces[3].type: a new time namespace requires root";
     assert_eq!(plan(time, &user()).unwrap_err(), [problem]);
 }

@@ -49,7 +49,7 @@ pub(crate) fn answer(name: &str, number: Option<u32>) -> Result<u32, Wrong> {
     let most = match *action {
         ERRNO => LARGEST_ERRNO,
         TRACE => u32::from(u16::MAX),
-        _ if number.is_some() => return Err(Wrong::Number(format!("{name} does not take an error number"))),
+        _ if number.is_some() => return Err(Wrong::Number(format!("{name} does not support an error number"))),
         action => return Ok(action),
     };
     match number.unwrap_or(EPERM) {

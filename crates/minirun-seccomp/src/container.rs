@@ -17,7 +17,7 @@ struct Group {
     /// The capabilities of which the container must have one; none for every container.
     needs: &'static [&'static str],
     /// Why they are let through.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is for who reads and checks the table"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is for readers and checkers of the table"))]
     reason: &'static str,
     /// Names, separated by blanks. Those that this machine does not have are left out.
     calls: &'static str,
@@ -86,7 +86,7 @@ const GROUPS: &[Group] = &[
          sched_setaffinity sched_setattr sched_setparam sched_setscheduler sched_yield setpriority setrlimit ugetrlimit",
     ),
     all(
-        "clocks and timers; adjtimex reads the clock's state, and the kernel asks CAP_SYS_TIME of who changes it",
+        "clocks and timers; adjtimex reads the clock's state, and the kernel requires CAP_SYS_TIME to change it",
         "adjtimex clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep \
          clock_nanosleep_time64 getitimer gettimeofday nanosleep setitimer time timer_create timer_delete timer_getoverrun \
          timer_gettime timer_gettime64 timer_settime timer_settime64 times",

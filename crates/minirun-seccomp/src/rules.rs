@@ -120,7 +120,7 @@ fn flags(profile: &Profile, listens: bool, found: &mut Findings) -> u32 {
         match FLAGS.iter().find(|(known, _)| known == name) {
             // There is one thread, and the kernel refuses the flag beside a listener.
             Some((_, TSYNC)) => {}
-            Some((_, WAIT_KILLABLE)) if !listens => found.note(place(), "ignored: nobody is notified"),
+            Some((_, WAIT_KILLABLE)) if !listens => found.note(place(), "ignored: no rule notifies a listener"),
             Some((_, bit)) => flags |= bit,
             None => found.problem(place(), format!("{name:?} is not a flag")),
         }

@@ -172,7 +172,7 @@ fn clone_failed(plan: &Plan, errno: Errno) -> SpawnError {
     match errno {
         Errno::EAGAIN => doing.failed_with("clone3", errno, LIMIT_ON_PROCESSES),
         Errno::EPERM if plan.namespaces.is_new(libc::CLONE_NEWUSER) => {
-            doing.failed_with("clone3", errno, "user namespaces may be switched off, or the caller is in a chroot")
+            doing.failed_with("clone3", errno, "user namespaces might be disabled, or the caller is in a chroot")
         }
         Errno::EPERM => doing.failed_with("clone3", errno, "new namespaces require CAP_SYS_ADMIN: run as root"),
         Errno::EACCES => {

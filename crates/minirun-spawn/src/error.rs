@@ -227,7 +227,7 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
     use minirun_plan::PointKind::RealDirectory;
     match (op, errno) {
         (Op::Bind { .. } | Op::BindRoot(..), Errno::ENOENT) if call == "open_tree" => "the source must exist",
-        (Op::Bind { idmap: Some(_), .. }, Errno::EINVAL) => "this file system may not support mapped ids",
+        (Op::Bind { idmap: Some(_), .. }, Errno::EINVAL) => "this file system might not support mapped ids",
         (Op::Bind { recursive: false, .. }, Errno::EINVAL) if call == "open_tree" => {
             "in a user namespace a directory with mounts beneath it can only be bound with rbind"
         }
@@ -246,7 +246,7 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
             "the policy of selinux must know linux.mountLabel, and the superblock must be a new one"
         }
         (Op::Mount { options, .. }, Errno::EACCES) if is_labelled(options) => {
-            "in a user namespace tmpfs, devpts and overlay alone take linux.mountLabel"
+            "in a user namespace only tmpfs, devpts and overlay support linux.mountLabel"
         }
         (Op::Mount { filesystem, .. }, Errno::EPERM) if call == "fsmount" && filesystem.to_bytes() == b"proc" => {
             "the /proc that is visible here is mounted over in parts, and the kernel refuses one without them: \
@@ -256,7 +256,7 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
             "the /sys that is visible here is mounted over in parts, and the kernel refuses one without them: \
              bind /sys instead"
         }
-        (Op::Mount { .. }, Errno::EPERM) => "in a user namespace this may take namespaces of the container's own",
+        (Op::Mount { .. }, Errno::EPERM) => "in a user namespace this can require namespaces of the container's own",
         (Op::Mount { point, .. }, Errno::ENOTDIR | Errno::ELOOP) if point.kind == RealDirectory => {
             "it must be mounted on ordinary directory, not on a link"
         }
@@ -273,16 +273,16 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
         }
         (Op::OverlayRoot { .. }, Errno::ELOOP) => "layers must not lie inside each other",
         (Op::Limit { resource: RLIMIT_NOFILE, .. }, Errno::EPERM) => {
-            "raising a hard limit takes CAP_SYS_RESOURCE, and it cannot be more than /proc/sys/fs/nr_open"
+            "raising a hard limit requires CAP_SYS_RESOURCE, and it cannot exceed /proc/sys/fs/nr_open"
         }
-        (Op::Limit { .. }, Errno::EPERM) => "raising a hard limit takes CAP_SYS_RESOURCE",
+        (Op::Limit { .. }, Errno::EPERM) => "raising a hard limit requires CAP_SYS_RESOURCE",
         (Op::MemoryPolicy(_), Errno::EINVAL) => {
             "its nodes must have memory and be in the cgroup's cpuset, and this kernel must know mode and flags"
         }
         (Op::MemoryPolicy(_), Errno::ENOSYS) => "this kernel knows no NUMA",
         (Op::PivotRoot, Errno::EINVAL) => "the caller's root is an initial ramdisk or a chroot: use --no-pivot",
-        (Op::Device { .. }, Errno::EPERM) => "making nodes takes CAP_MKNOD, and a file system without nodev",
-        (Op::DropBounding(_), Errno::EPERM) => "it takes CAP_SETPCAP",
+        (Op::Device { .. }, Errno::EPERM) => "making nodes requires CAP_MKNOD and a file system without nodev",
+        (Op::DropBounding(_), Errno::EPERM) => "it requires CAP_SETPCAP",
         (Op::LabelQueues(_), Errno::EINVAL) => "the policy of selinux must know this label",
         (Op::LabelQueues(_), Errno::EPERM) => "they belong to the user who made the ipc namespace",
         (Op::LabelQueues(_), Errno::EOPNOTSUPP) => "the policy of selinux must let mqueue be labelled (fs_use_trans)",

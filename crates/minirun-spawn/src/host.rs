@@ -17,7 +17,7 @@ use crate::resctrl;
 pub(crate) const MYSELF: i32 = 0;
 
 /// Why the kernel refuses a score.
-pub(crate) const OOM_SCORE_HINT: &str = "lowering it takes CAP_SYS_RESOURCE";
+pub(crate) const OOM_SCORE_HINT: &str = "lowering it requires CAP_SYS_RESOURCE";
 
 /// The number of the policy (linux/sched.h).
 const SCHED_DEADLINE: u32 = 6;
@@ -59,25 +59,23 @@ pub(crate) fn host_step(
                 return Ok(());
             }
             let raised = sys::prlimit(pid, *resource, Some((soft, *hard)));
-            let hint = "raising a hard limit takes CAP_SYS_RESOURCE";
+            let hint = "raising a hard limit requires CAP_SYS_RESOURCE";
             raised.map(drop).map_err(|errno| doing.failed_with("prlimit64", errno, hint))
         }
         HostOp::Scheduler(scheduler) => {
             let doing = Doing::new(&step.origin, format!("set scheduler {scheduler}"));
             sys::sched_setattr(pid, scheduler_attributes(scheduler)).map_err(|errno| match errno {
-                Errno::EPERM if scheduler.policy == SCHED_DEADLINE => doing.failed_with(
-                    "sched_setattr",
-                    errno,
-                    "it takes CAP_SYS_NICE, and every CPU: no cpuset with fewer",
-                ),
-                Errno::EPERM => doing.failed_with("sched_setattr", errno, "it takes CAP_SYS_NICE"),
+                Errno::EPERM if scheduler.policy == SCHED_DEADLINE => {
+                    doing.failed_with("sched_setattr", errno, "it requires CAP_SYS_NICE and a cpuset with every CPU")
+                }
+                Errno::EPERM => doing.failed_with("sched_setattr", errno, "it requires CAP_SYS_NICE"),
                 errno => doing.failed("sched_setattr", errno),
             })
         }
         HostOp::IoPriority(priority) => {
             let doing = Doing::new(&step.origin, format!("set I/O priority {priority}"));
             sys::ioprio_set(pid, priority.packed()).map_err(|errno| match errno {
-                Errno::EPERM => doing.failed_with("ioprio_set", errno, "IOPRIO_CLASS_RT takes CAP_SYS_NICE"),
+                Errno::EPERM => doing.failed_with("ioprio_set", errno, "IOPRIO_CLASS_RT requires CAP_SYS_NICE"),
                 errno => doing.failed("ioprio_set", errno),
             })
         }

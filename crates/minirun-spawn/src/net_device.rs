@@ -57,8 +57,8 @@ pub(crate) fn move_device(
     let taken = |index: i32| others.iter().any(|other| other.index == index);
     let index = (former.index..).find(|index| !taken(*index)).unwrap_or(former.index);
     here.move_link(former.index, &namespace, new_name, index).map_err(|errno| match errno {
-        Errno::EPERM => doing.failed_with("RTM_NEWLINK", errno, "it takes CAP_NET_ADMIN in both namespaces"),
-        Errno::EINVAL => doing.failed_with("RTM_NEWLINK", errno, "this kind of device may be bound to its namespace"),
+        Errno::EPERM => doing.failed_with("RTM_NEWLINK", errno, "it requires CAP_NET_ADMIN in both namespaces"),
+        Errno::EINVAL => doing.failed_with("RTM_NEWLINK", errno, "this kind of device might be bound to its namespace"),
         errno => doing.failed("RTM_NEWLINK", errno),
     })?;
     moved.push(Moved { origin: origin.clone(), namespace, index, former, addresses: addresses.clone() });

@@ -401,7 +401,7 @@ fn await_execution(
         match next().map_err(StartError::Unreachable)? {
             None if in_hooks => {
                 let text =
-                    "hooks.startContainer: container init ended while they ran (linux.seccomp may have ended it)";
+                    "hooks.startContainer: container init ended while they ran (linux.seccomp might have ended it)";
                 return Err(StartError::Hook(text.to_owned()));
             }
             None => return Ok(()),
@@ -494,7 +494,7 @@ fn open_handle(handle: &Handle, idmaps: &[OwnedFd]) -> Result<OwnedFd, SpawnErro
     if let Some((i, all)) = handle.idmap {
         let attr = sys::MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };
         sys::mount_setattr(tree.as_fd(), all, attr, Some(idmaps[i].as_fd())).map_err(|errno| match errno {
-            Errno::EINVAL => doing.failed_with("mount_setattr", errno, "this file system may not support mapped ids"),
+            Errno::EINVAL => doing.failed_with("mount_setattr", errno, "this file system might not support mapped ids"),
             errno => doing.failed("mount_setattr", errno),
         })?;
     }

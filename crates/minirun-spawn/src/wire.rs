@@ -254,7 +254,7 @@ impl<const SIZE: usize> Text<SIZE> {
     pub(crate) fn push(&mut self, part: &[u8]) -> Result<(), Fault> {
         let end = self.length + part.len();
         if end >= SIZE {
-            return Err(Fault::check("too long: the kernel takes one page of mount options"));
+            return Err(Fault::check("too long: the kernel supports one page of mount options"));
         }
         self.bytes[self.length..end].copy_from_slice(part);
         self.length = end;

@@ -62,7 +62,7 @@ impl fmt::Display for Error {
                 write!(f, "systemd refuses: {}", text.trim_end_matches('.'))?;
                 match name.rsplit('.').next() {
                     Some("UnitExists") => f.write_str(" (each container needs a unit of its own: linux.cgroupsPath)"),
-                    Some("PropertyReadOnly") => f.write_str(" (this version of systemd may be too old for it)"),
+                    Some("PropertyReadOnly") => f.write_str(" (this version of systemd might be too old for it)"),
                     _ => Ok(()),
                 }
             }

@@ -103,7 +103,7 @@ impl Message {
     pub(crate) fn parse(bytes: &[u8]) -> Answer<Message> {
         let prologue = bytes.first_chunk::<PROLOGUE>().ok_or("it ends too early")?;
         if length(prologue)? != bytes.len() {
-            return Err("its length is not what it says");
+            return Err("its length is not the one in its header");
         }
         let mut message =
             Message { kind: prologue[1], big_endian: prologue[0] == b'B', body: Vec::new(), ..Message::default() };

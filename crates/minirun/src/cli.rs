@@ -197,7 +197,7 @@ fn take_option(
             && !text.is_empty()
             && !words.iter().any(|word| text == *word)
         {
-            bail!("invalid value {text:?} for {met} (one of {} is meant)", words.join(", "));
+            bail!("invalid value {text:?} for {met} (expected one of {})", words.join(", "));
         }
         given.0.push((option.long, Some(text)));
         return Ok(());

@@ -133,7 +133,7 @@ impl Notify {
         sys::send_fd(self.caller.as_fd(), theirs.as_fd(), b"BARRIER=1").context("write to NOTIFY_SOCKET")?;
         drop(theirs);
         if !sys::wait_readable(ours.as_fd(), Some(BARRIER)).context("poll")? {
-            log::warn!("whoever listens at NOTIFY_SOCKET did not answer BARRIER=1 within {} s", BARRIER / 1000);
+            log::warn!("the listener at NOTIFY_SOCKET did not answer BARRIER=1 within {} s", BARRIER / 1000);
         }
         Ok(())
     }

@@ -48,7 +48,7 @@ pub fn delete(runtime: &Runtime, options: &DeleteOptions) -> Result<()> {
     if let Err(error) = Record::parse(&entry.read_record()?.unwrap_or_default())
         && force
     {
-        log::warn!("container {id}: {}; what it has is told from its configuration", describe(&error));
+        log::warn!("container {id}: {}; its configuration is used instead", describe(&error));
         let record = reconstructed(&entry, id)?;
         return remove_traces(entry, &record, None);
     }

@@ -155,7 +155,7 @@ pub struct ReaderGone;
 
 impl std::fmt::Display for ReaderGone {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("nobody reads standard output")
+        f.write_str("standard output is closed")
     }
 }
 

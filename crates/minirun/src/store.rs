@@ -339,7 +339,7 @@ pub fn check_id(id: &str) -> Result<()> {
         bail!("invalid container ID format: {id:?} (letters, digits and _+.- make one)");
     }
     if id.len() > 255 {
-        bail!("invalid container ID format: {} bytes are more than the 255 that a file name takes", id.len());
+        bail!("invalid container ID format: {} bytes are more than the 255 of a file name", id.len());
     }
     Ok(())
 }

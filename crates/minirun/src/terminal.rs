@@ -78,7 +78,7 @@ pub fn connect_to(path: PathBuf) -> Result<OwnedFd> {
     let name = path.file_name().with_context(context)?;
     let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
     match connect(socket.as_raw_fd(), &UnixAddr::new(&short).with_context(context)?) {
-        Err(Errno::EAGAIN) => bail!("{}: nobody has accepted it for {} s", context(), PATIENCE.tv_sec()),
+        Err(Errno::EAGAIN) => bail!("{}: not accepted within {} s", context(), PATIENCE.tv_sec()),
         answer => answer.with_context(context)?,
     }
     Ok(socket)

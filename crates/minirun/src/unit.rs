@@ -142,7 +142,7 @@ pub fn start(
         }
         answer => answer?,
     }
-    let scope = manager.scope(&unit.name)?.with_context(|| format!("unit {} ended at once", unit.name))?;
+    let scope = manager.scope(&unit.name)?.with_context(|| format!("unit {} ended immediately", unit.name))?;
     if Path::new(&scope.cgroup) != plan.path {
         bail!("unit {} has the cgroup {:?}, not {:?}", unit.name, scope.cgroup, plan.path.display());
     }

@@ -155,8 +155,8 @@ fn an_archive_that_cannot_take_one_stays_as_it_is() {
         ("oci-archive:pipe.tar:x", "not a regular file"),
         ("oci-archive:dir.tar:x", "not a regular file"),
         ("oci-archive:text.tar:x", "ends within a header"),
-        ("docker-archive:odd.tar:x", "an image is no object"),
-        ("oci-archive:index.tar:x", "manifests is no list"),
+        ("docker-archive:odd.tar:x", "an image is not an object"),
+        ("oci-archive:index.tar:x", "manifests is not a list"),
     ] {
         let file = to.split(':').nth(1).unwrap();
         let sum = || home.sh(&format!("test ! -f {file} || sha256sum {file}"));

@@ -55,7 +55,7 @@ fn documents_that_are_something_else_are_no_reason_to_break_down() {
     let home = Home::new();
     home.changed("web");
     for (list, why) in
-        [("[]", "manifests is no list"), ("7", "manifests is no list"), ("{\"manifests\": {}}", "manifests")]
+        [("[]", "manifests is not a list"), ("7", "manifests is not a list"), ("{\"manifests\": {}}", "manifests")]
     {
         home.sh(&format!(
             "mkdir odd; echo '{{\"imageLayoutVersion\": \"1.0.0\"}}' >odd/oci-layout; echo '{list}' >odd/index.json"

@@ -491,8 +491,8 @@ fn the_users_of_an_image_are_read_from_its_files_alone() {
     for (entry, why) in [
         (symlink("etc/passwd", &outside), "no user"),
         (symlink("etc/passwd", "../../../../../../etc/passwd"), "ELOOP"),
-        (entry(b'6', "etc/passwd"), "it is no file"),
-        (device(b'3', "etc/passwd", (1, 5)), "it is no file"),
+        (entry(b'6', "etc/passwd"), "it is not a regular file"),
+        (device(b'3', "etc/passwd", (1, 5)), "it is not a regular file"),
         (file("etc/passwd", &"x".repeat(2 << 20)), "more than 1048576 bytes"),
     ] {
         docker(&home.path("image.tar"), &json!({"User": "www"}), &[archive(&[entry])]);

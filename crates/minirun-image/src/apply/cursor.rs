@@ -158,7 +158,7 @@ impl Cursor {
                 if !listed && !found.is_some_and(|found| is_whiteout(&found)) {
                     return Err(ImageError::new("it is on the way to this entry, and no directory"));
                 }
-                remove_file(at, name).doing(|| "remove what was there before")?;
+                remove_file(at, name).doing(|| "remove the former entry")?;
                 replaced = found;
                 let fd = make(at, name)?;
                 marks.set_opaque(fd.as_fd())?;

@@ -14,7 +14,7 @@ pub(super) fn manifests_of(text: &[u8]) -> Result<(Value, Vec<Value>)> {
     let manifests = match index.get_mut("manifests").map(Value::take) {
         Some(Value::Array(manifests)) => manifests,
         Some(Value::Null) | None if index.is_object() => Vec::new(),
-        _ => return Err(ImageError::new("index.json: manifests is no list")),
+        _ => return Err(ImageError::new("index.json: manifests is not a list")),
     };
     Ok((index, manifests))
 }

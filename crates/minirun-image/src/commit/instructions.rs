@@ -111,7 +111,7 @@ fn object<'a>(config: &'a mut Map<String, Value>, member: &str) -> Result<&'a mu
     if value.is_null() {
         *value = json!({});
     }
-    value.as_object_mut().ok_or_else(|| ImageError::new(format!("the image's {member} is no object")))
+    value.as_object_mut().ok_or_else(|| ImageError::new(format!("the image's {member} is not an object")))
 }
 
 /// The image's variables, `NAME=VALUE`.
@@ -145,7 +145,7 @@ fn list(rest: &str) -> Result<Option<Vec<String>>> {
     match serde_json::from_str(rest) {
         Ok(list) => Ok(Some(list)),
         // accepts: text that is not JSON.
-        Err(_) if rest.starts_with("[\"") => Err(ImageError::new("it is no list of strings as JSON")),
+        Err(_) if rest.starts_with("[\"") => Err(ImageError::new("it is not a JSON list of strings")),
         // accepts: as above; then it is a line for the shell.
         Err(_) => Ok(None),
     }
@@ -164,13 +164,13 @@ fn pairs(config: &Map<String, Value>, rest: &str) -> Result<Vec<(String, String)
     let (first, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     if !first.contains('=') {
         if value.trim().is_empty() {
-            return Err(ImageError::new("NAME=VALUE is meant"));
+            return Err(ImageError::new("expected NAME=VALUE"));
         }
         return Ok(vec![(first.to_owned(), words::join(value.trim(), &env)?)]);
     }
     let split = |word: &String| match word.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(ImageError::new(format!("{word:?}: NAME=VALUE is meant"))),
+        _ => Err(ImageError::new(format!("{word:?}: expected NAME=VALUE"))),
     };
     words::split(rest, &env)?.iter().map(split).collect()
 }
@@ -181,7 +181,7 @@ fn port(text: &str) -> Result<String> {
     let protocol = protocol.to_ascii_lowercase();
     let valid = number.parse::<u16>().is_ok_and(|port| port > 0);
     if !valid || !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
-        return Err(ImageError::new(format!("{text:?}: PORT or PORT/PROTOCOL is meant, with tcp, udp or sctp")));
+        return Err(ImageError::new(format!("{text:?}: expected PORT or PORT/PROTOCOL, with tcp, udp or sctp")));
     }
     Ok(format!("{number}/{protocol}"))
 }

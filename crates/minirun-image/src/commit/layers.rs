@@ -69,8 +69,8 @@ impl Base<'_> {
     }
 
     fn lost(&self) -> ImageError {
-        ImageError::new("its archive cannot be made of the store, because entries in it take the place of others")
-            .hint("the image must still be where the bundle was made from, as a layout or oci-archive")
+        ImageError::new("its archive cannot be rebuilt from the store because some of its entries replace others")
+            .hint("the image must still exist where the bundle was made from, as a layout or oci-archive")
     }
 
     /// A blob of the image, if it is still there.

@@ -25,7 +25,7 @@ pub(super) fn read_blob(files: &Files, descriptor: &Descriptor) -> Result<Vec<u8
 
 /// Is it an OCI image layout of a version that is known? (image-layout.md)
 pub(super) fn check_layout(files: &Files) -> Result<()> {
-    let text = read_small(files, "oci-layout").map_err(|error| error.within("it is no OCI image layout"))?;
+    let text = read_small(files, "oci-layout").map_err(|error| error.within("it is not an OCI image layout"))?;
     check_version(&text)
 }
 

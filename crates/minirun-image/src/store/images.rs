@@ -38,7 +38,7 @@ impl Store {
     /// # Errors
     /// They cannot be written.
     pub fn remember(&self, image: &Image) -> Result<()> {
-        let doing = || format!("write what is known of image {}", image.id);
+        let doing = || format!("write the record of image {}", image.id);
         let name = name_of(&image.id);
         make_directory(&self.images, &name, 0o700).doing(doing)?;
         // Another one may be about to write the same.

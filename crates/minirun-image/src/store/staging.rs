@@ -104,12 +104,12 @@ impl<'a> Staging<'a> {
     /// Removes what was made so far.
     pub(crate) fn abandon(self) -> Result<()> {
         self.clear()?;
-        self.leave().doing(|| format!("remove what is there of layer {}", self.diff_id))
+        self.leave().doing(|| format!("remove the rest of layer {}", self.diff_id))
     }
 
     fn clear(&self) -> Result<()> {
         remove_all(self.store, self.directory.as_fd())
-            .map_err(|error| error.within(format!("remove what is there of layer {}", self.diff_id)))
+            .map_err(|error| error.within(format!("remove the rest of layer {}", self.diff_id)))
     }
 
     fn leave(&self) -> sys::Result<()> {

@@ -52,7 +52,7 @@ impl Store {
     pub fn verify(&self, diff_id: &Digest) -> Result<()> {
         let Some(layer) = self.layer(diff_id)? else { return Err(ImageError::new("it is not there")) };
         if layer.facts.replaced {
-            return Err(ImageError::new("it cannot be verified: some of its entries take the place of others"));
+            return Err(ImageError::new("it cannot be verified: some of its entries replace others"));
         }
         let directory = open_directory(&self.layers, &name_of(diff_id)).doing(|| "open")?;
         let root = open_directory(&directory, c"root").doing(|| "open root")?;

@@ -82,7 +82,7 @@ impl Block {
         let unsigned: u64 = self.0.iter().enumerate().map(byte).map(u64::from).sum();
         let signed: i64 = self.0.iter().enumerate().map(byte).map(|byte| i64::from(byte as i8)).sum();
         if written != unsigned && i64::try_from(written) != Ok(signed) {
-            return Err(ImageError::new("this is no tar header: its checksum is wrong"));
+            return Err(ImageError::new("this is not a tar header: its checksum is wrong"));
         }
         self.form().map(drop)
     }

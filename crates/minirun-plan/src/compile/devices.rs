@@ -124,7 +124,7 @@ fn parse(rule: &DeviceAccess, origin: impl Fn() -> Origin, problems: &mut Proble
         LinuxDeviceType::B => Some(BLOCK),
         LinuxDeviceType::C => Some(CHAR),
         other => {
-            let text = format!("invalid cgroup device type {:?}; it may be a, b or c", other.as_str());
+            let text = format!("invalid cgroup device type {:?} (expected a, b or c)", other.as_str());
             problems.add(&origin().field("type"), text);
             None
         }

@@ -47,10 +47,7 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
         }
         match namespace.path().as_deref().filter(|path| *path != Path::new("")) {
             None if kind == libc::CLONE_NEWTIME && draft.facts.euid != 0 => {
-                draft.problem(
-                    &origin.field("type"),
-                    "a new time namespace takes root, to whom the file of its clocks belongs",
-                );
+                draft.problem(&origin.field("type"), "a new time namespace requires root");
             }
             None => draft.namespaces.new |= kind as u64,
             Some(path) if !path.is_absolute() => {
@@ -230,7 +227,7 @@ fn time_offsets(draft: &mut Draft<'_>, linux: &Linux) {
     let mut lines = String::new();
     for (clock, offset) in offsets {
         if clock != "monotonic" && clock != "boottime" {
-            draft.problem(&origin.key(clock), "unknown clock: monotonic and boottime are known");
+            draft.problem(&origin.key(clock), "unknown clock (expected monotonic or boottime)");
         }
         let (seconds, nanoseconds) = (offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
         if nanoseconds >= 1_000_000_000 {

@@ -119,7 +119,7 @@ impl Limits<'_> {
                 let of_user = base.iter().any(|name| name.to_string_lossy().starts_with("user@"));
                 let hint =
                     if of_user { " (hint: root gives it by Delegate= in a drop-in of user@.service)" } else { "" };
-                Some(format!("not available in {here}: nobody has delegated it{hint}"))
+                Some(format!("not available in {here}: it is not delegated{hint}"))
             }
             ControllerHome::Absent => Some(format!("not available in {here}, and cgroup v1 does not hold it either")),
         }
@@ -205,7 +205,7 @@ impl Limits<'_> {
             }
             Some(limit) => {
                 self.problems
-                    .add(&origin, format!("{limit} is out of range; it may be 0 to {MOST}, or -1 for no limit"));
+                    .add(&origin, format!("{limit} is out of range (expected 0 to {MOST}, or -1 for no limit)"));
             }
         }
     }
@@ -245,7 +245,7 @@ impl Limits<'_> {
                     None => {}
                     Some(limit) if limit >= i32::MAX as u32 => self
                         .problems
-                        .add(&origin.field(field), format!("{limit} is out of range; it may be 0 to {}", i32::MAX - 1)),
+                        .add(&origin.field(field), format!("{limit} is out of range (expected 0 to {})", i32::MAX - 1)),
                     Some(limit) => line += &format!(" {key}={limit}"),
                 }
             }
@@ -273,7 +273,8 @@ impl Limits<'_> {
         if !self.facts.rootless() {
             self.cgroup.devices = filter;
         } else if rules.is_some_and(|rules| !rules.is_empty()) {
-            self.warnings.push("linux.resources.devices: not enforced, as that takes root on the host".to_owned());
+            self.warnings
+                .push("linux.resources.devices: not enforced, because that requires root on the host".to_owned());
         }
     }
 }

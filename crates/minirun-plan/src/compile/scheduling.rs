@@ -121,9 +121,11 @@ fn memory_policy(draft: &mut Draft<'_>, asked: &crate::spec::MemoryPolicy) {
     let list = asked.nodes.as_deref().filter(|list| !list.is_empty());
     let nodes = list.and_then(|list| number_set(draft, list, &place)).unwrap_or_default();
     match (&*asked.mode, list) {
-        ("MPOL_DEFAULT" | "MPOL_LOCAL", Some(_)) => draft.problem(&place, format!("{} takes no nodes", asked.mode)),
+        ("MPOL_DEFAULT" | "MPOL_LOCAL", Some(_)) => {
+            draft.problem(&place, format!("{} does not support nodes", asked.mode))
+        }
         ("MPOL_BIND" | "MPOL_INTERLEAVE" | "MPOL_WEIGHTED_INTERLEAVE" | "MPOL_PREFERRED_MANY", None) => {
-            draft.problem(&place, format!("{} takes at least one node", asked.mode));
+            draft.problem(&place, format!("{} requires at least one node", asked.mode));
         }
         _ => {}
     }

@@ -45,7 +45,7 @@ pub(super) fn kept_capabilities(draft: &mut Draft<'_>, filter: Option<&Filter>, 
         return 0;
     }
     if !draft.in_user_namespace() && draft.facts.bounding & SYS_ADMIN == 0 {
-        let text = "without process.noNewPrivileges it takes CAP_SYS_ADMIN, which the runtime does not have";
+        let text = "without process.noNewPrivileges it requires CAP_SYS_ADMIN, which the runtime does not have";
         draft.problem(&Origin::of(PLACE), text);
     }
     SYS_ADMIN

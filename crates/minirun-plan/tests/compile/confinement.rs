@@ -164,7 +164,8 @@ fn a_filter_is_loaded_last_and_without_no_new_privileges_takes_a_capability() {
     }
     let unprivileged = HostFacts { bounding: 1, ..v2() };
     assert!(plan(&with(true), &unprivileged).is_ok());
-    let text = "linux.seccomp: without process.noNewPrivileges it takes CAP_SYS_ADMIN, which the runtime does not have";
+    let text =
+        "linux.seccomp: without process.noNewPrivileges it requires CAP_SYS_ADMIN, which the runtime does not have";
     assert_eq!(plan(&with(false), &unprivileged).unwrap_err(), [text]);
 }
 

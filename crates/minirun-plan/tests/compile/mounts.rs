@@ -93,7 +93,7 @@ fn mounts_that_are_refused() {
     let bind_data =
         "mounts[0].options[0]: bind mounts cannot have any filesystem-specific options applied: \"size=1m\"";
     let copy_up = "mounts[0].options: tmpcopyup works with tmpfs alone, and not beside silent or iversion";
-    let cgroup = "mounts[0].options: a cgroup mount takes no options of the file system";
+    let cgroup = "mounts[0].options: a cgroup mount does not support options of the file system";
     let remount = "mounts[0].options: silent, iversion and tmpcopyup cannot be changed by a remount";
     for (destination, typ, options, expected) in [
         ("/", "tmpfs", &[][..], ROOT),
@@ -170,7 +170,7 @@ fn propagation_of_the_root() {
         );
     }
     for word in ["sometimes", "rrshared", "r", "SHARED"] {
-        let text = format!("unknown propagation {word:?}: shared, slave, private and unbindable are known");
+        let text = format!("unknown propagation {word:?} (expected shared, slave, private or unbindable)");
         refuse(json!({"/linux/rootfsPropagation": word}), &[&format!("linux.rootfsPropagation: {text}")]);
     }
 }
@@ -280,7 +280,7 @@ fn device_rules() {
     let deny = rules(json!([{"allow": false, "access": "rwm"}]));
     check(deny.clone(), &v2(), &[default, "devices 12 rules, 23 instructions [linux.resources.devices]"]);
     check(rules(json!([{"allow": true, "access": "rwm"}])), &v2(), &[default]);
-    let unenforced = "warning: linux.resources.devices: not enforced, as that takes root on the host";
+    let unenforced = "warning: linux.resources.devices: not enforced, because that requires root on the host";
     check(deny.clone(), &hosts::host("nested"), &[unenforced]);
     refuse(
         rules(json!([{"allow": true, "access": ""}, {"allow": true, "type": "p", "major": -2, "access": "x"}])),

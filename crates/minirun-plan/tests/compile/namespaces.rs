@@ -133,7 +133,7 @@ fn clocks() {
         offsets(json!({"realtime": {"secs": 1}, "monotonic": {"nanosecs": 1_000_000_000}})),
         &[
             "linux.timeOffsets[\"monotonic\"].nanosecs: 1000000000 is not below 1000000000",
-            "linux.timeOffsets[\"realtime\"]: unknown clock: monotonic and boottime are known",
+            "linux.timeOffsets[\"realtime\"]: unknown clock (expected monotonic or boottime)",
         ],
     );
     let needed = "linux.timeOffsets: clock offsets need a new time namespace in linux.namespaces";

@@ -30,7 +30,7 @@ impl Executor<'_> {
         }
         let listener = sys::seccomp_set_filter(filter.flags, &filter.program).inspect_err(|errno| {
             self.detail.push(match errno {
-                Errno::EACCES => b" (without noNewPrivileges it takes CAP_SYS_ADMIN)",
+                Errno::EACCES => b" (without noNewPrivileges it requires CAP_SYS_ADMIN)",
                 Errno::EINVAL => b" (this kernel lacks a flag or an action of the profile)",
                 Errno::EBUSY => b" (another filter of this process has a listener)",
                 _ => b"",

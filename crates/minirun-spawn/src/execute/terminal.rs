@@ -23,7 +23,7 @@ impl Executor<'_> {
         uid: u32,
     ) -> Result<(), Fault> {
         let Some(receiver) = &self.opened.console else {
-            return Err(Fault::check("nobody takes the terminal's master"));
+            return Err(Fault::check("no one is listening on the console socket"));
         };
         let flags = libc::O_RDWR | libc::O_NOCTTY;
         let master = match self.open_file(first, flags) {

@@ -89,13 +89,14 @@ fn make(mount: &Path, path: PathBuf) -> Result<Cgroup, String> {
 fn inside(cgroup: &Cgroup) -> Vec<Row> {
     let kernel = "use a kernel of 5.14 or later";
     let born = attempt(Birth { cgroup: Some(cgroup.fd()), ..Birth::default() }, || Ok(()));
-    let advice = "use a kernel of 5.7 or later; CLONE_INTO_CGROUP also takes write access to the cgroups of both sides";
+    let advice =
+        "use a kernel of 5.7 or later; CLONE_INTO_CGROUP also requires write access to the cgroups of both sides";
     let mut rows = vec![
         Row::of_trial("cgroups.born-inside", "CLONE_INTO_CGROUP", born, "create, run and exec", advice).essential(),
-        Row::ok("cgroups.mark", "user.minirun", "delete removes only what is marked").essential(),
+        Row::ok("cgroups.mark", "user.minirun", "delete removes only marked cgroups").essential(),
     ];
     if let Err(error) = cgroup.claim(&Mark { token: "check".to_owned(), directory: PathBuf::new() }) {
-        rows[1] = Row::missing("cgroups.mark", error.to_string(), "delete removes only what is marked")
+        rows[1] = Row::missing("cgroups.mark", error.to_string(), "delete removes only marked cgroups")
             .advice("use a kernel of 5.7 or later: cgroup2 with user.* attributes")
             .essential();
     }

@@ -28,7 +28,7 @@ fn capabilities() -> Row {
     match missing.len() {
         0 => Row::ok(name, "all that the kernel knows", matters),
         count if count as u32 > facts.last_capability => Row::limited(name, "none: an ordinary user", matters)
-            .advice("run as root; in a user namespace all are there"),
+            .advice("run as root; in a user namespace all are available"),
         _ => Row::limited(name, format!("without {}", missing.join(" ")), matters)
             .advice("run as root with its full bounding set; in a container of another runtime add these to it"),
     }
@@ -64,7 +64,7 @@ fn seccomp() -> Row {
         Err(errno) => {
             Row::missing(name, format!("prctl: {errno:?}"), matters).advice("a kernel with CONFIG_SECCOMP_FILTER")
         }
-        Ok(()) => Row::missing(name, "prctl takes a filter that is none", matters),
+        Ok(()) => Row::missing(name, "prctl accepts an invalid filter", matters),
     }
 }
 

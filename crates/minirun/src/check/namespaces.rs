@@ -57,7 +57,7 @@ fn advice(failure: &Failure, kind: i32, option: &str) -> String {
             .map_or("leave the chroot, or ask what restricts user namespaces here (LSM)".to_owned(), |(_, set)| {
                 format!("as root: {set}")
             }),
-        Some(Errno::EPERM) => "run as root: it takes CAP_SYS_ADMIN".to_owned(),
+        Some(Errno::EPERM) => "run as root: it requires CAP_SYS_ADMIN".to_owned(),
         Some(Errno::ENOSPC | Errno::EUSERS) => {
             "raise the limit in /proc/sys/user: sysctl -w user.max_user_namespaces=10000 and its kin".to_owned()
         }
@@ -100,7 +100,7 @@ fn id_maps() -> Row {
     }) {
         Ok(_) => Row::ok(name, "wrote uid_map and gid_map of 65536 ids", matters),
         Err(error) => Row::missing(name, error.to_string(), matters)
-            .advice("it takes CAP_SETUID and CAP_SETGID in the user namespace that this one is in"),
+            .advice("it requires CAP_SETUID and CAP_SETGID in the parent user namespace"),
     }
 }
 

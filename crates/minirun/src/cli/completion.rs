@@ -18,7 +18,7 @@ pub fn script(shell: &str) -> Result<String> {
         "bash" => Ok(bash::script()),
         "zsh" => Ok(zsh::script()),
         "fish" => Ok(fish::script()),
-        _ => bail!("no completions for {shell:?} (one of {} is meant)", SHELLS.join(", ")),
+        _ => bail!("no completions for {shell:?} (expected one of {})", SHELLS.join(", ")),
     }
 }
 

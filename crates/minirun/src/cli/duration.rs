@@ -39,10 +39,10 @@ pub fn parse(text: &str) -> Result<Duration> {
             bail!("invalid duration {text:?}");
         }
         if unit.is_empty() {
-            bail!("missing unit in duration {text:?} (ns, us, ms, s, m and h are known)");
+            bail!("missing unit in duration {text:?} (expected ns, us, ms, s, m or h)");
         }
         let Some((_, size)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            bail!("unknown unit {unit:?} in duration {text:?} (ns, us, ms, s, m and h are known)");
+            bail!("unknown unit {unit:?} in duration {text:?} (expected ns, us, ms, s, m or h)");
         };
         total += nanoseconds(whole, part, *size).with_context(|| too_long(text))?;
     }
@@ -103,10 +103,10 @@ mod tests {
             ("s", "invalid duration \"s\""),
             (".s", "invalid duration \".s\""),
             ("1..5s", "invalid duration \"1..5s\""),
-            ("5", "missing unit in duration \"5\" (ns, us, ms, s, m and h are known)"),
-            ("1m5", "missing unit in duration \"1m5\" (ns, us, ms, s, m and h are known)"),
-            ("5d", "unknown unit \"d\" in duration \"5d\" (ns, us, ms, s, m and h are known)"),
-            ("5 s", "unknown unit \" s\" in duration \"5 s\" (ns, us, ms, s, m and h are known)"),
+            ("5", "missing unit in duration \"5\" (expected ns, us, ms, s, m or h)"),
+            ("1m5", "missing unit in duration \"1m5\" (expected ns, us, ms, s, m or h)"),
+            ("5d", "unknown unit \"d\" in duration \"5d\" (expected ns, us, ms, s, m or h)"),
+            ("5 s", "unknown unit \" s\" in duration \"5 s\" (expected ns, us, ms, s, m or h)"),
             ("-1s", "negative duration \"-1s\""),
             ("9223372036854775808ns", "invalid duration \"9223372036854775808ns\": too long"),
             ("3000000h", "invalid duration \"3000000h\": too long"),

@@ -21,7 +21,7 @@ pub fn id_of(text: &str) -> Result<u32> {
     let canonical = plain && (text == "0" || !text.starts_with('0'));
     match text.parse::<u32>() {
         Ok(id) if canonical && id != u32::MAX => Ok(id),
-        _ => bail!("{text:?} is not an id: decimal digits from 0 to 4294967294 are"),
+        _ => bail!("invalid id {text:?} (expected 0 to 4294967294)"),
     }
 }
 

@@ -138,7 +138,10 @@ pub const fn size(long: &'static str, name: &'static str, help: &'static str) ->
         let bytes = size::bytes_of(&text).with_context(|| format!("--{}", opt.long))?;
         match u64::try_from(bytes) {
             Ok(bytes) if bytes > 0 => Ok(Some(bytes)),
-            _ => bail!("--{}: {text:?} is no size", opt.long),
+            _ => bail!(
+                "--{}: invalid size {text:?} (expected a positive number with an optional suffix k, m, g or t)",
+                opt.long
+            ),
         }
     })
 }

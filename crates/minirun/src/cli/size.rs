@@ -13,7 +13,9 @@ pub fn bytes_of(text: &str) -> Result<i64> {
         Some('t') => (&plain[..plain.len() - 1], 40),
         _ => (plain, 0),
     };
-    let number: i64 = digits.parse().with_context(|| format!("{text:?} is not a size"))?;
+    let number: i64 = digits
+        .parse()
+        .with_context(|| format!("invalid size {text:?} (expected a number with an optional suffix k, m, g or t)"))?;
     match number.checked_mul(1 << shift) {
         Some(bytes) if bytes >= 0 || number == -1 && shift == 0 => Ok(bytes),
         _ => bail!("{text:?} is out of range"),

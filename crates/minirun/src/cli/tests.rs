@@ -136,10 +136,10 @@ fn what_is_wrong_is_named() {
         (&["create", "--bundle"], "flag needs an argument: --bundle"),
         (&["frobnicate"], "no such command: \"frobnicate\" (minirun --help lists them)"),
         (&["strat", "c"], "no such command: \"strat\" (did you mean \"start\"?)"),
-        (&["list", "--format", "yaml"], "invalid value \"yaml\" for --format (one of table, json is meant)"),
+        (&["list", "--format", "yaml"], "invalid value \"yaml\" for --format (expected one of table, json)"),
         (
             &["--cgroup-manager", "me", "list"],
-            "invalid value \"me\" for --cgroup-manager (one of cgroupfs, systemd, disabled is meant)",
+            "invalid value \"me\" for --cgroup-manager (expected one of cgroupfs, systemd, disabled)",
         ),
     ] {
         assert_eq!(call(words).unwrap_err().to_string(), expected);

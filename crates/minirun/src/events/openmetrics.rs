@@ -15,7 +15,7 @@ pub fn exposition(id: &str, stats: &Stats) -> String {
     }
     if let Some(pids) = stats.pids {
         text.gauge("container_pids", "", "Processes and threads.").sample(&[], pids.current);
-        text.limit("container_pids_limit", "", "Processes and threads that there may be.", &[], pids.max);
+        text.limit("container_pids_limit", "", "Maximum number of processes and threads.", &[], pids.max);
     }
     io(&mut text, stats.io.as_deref().unwrap_or_default());
     hugetlb(&mut text, stats);
@@ -88,10 +88,10 @@ impl Text {
         if let Some(peak) = memory.peak {
             self.gauge("container_memory_peak", "bytes", "The most that was in use.").sample(&[], peak);
         }
-        self.limit("container_memory_limit", "bytes", "Memory that may be in use.", &[], memory.max);
+        self.limit("container_memory_limit", "bytes", "Limit of memory.", &[], memory.max);
         if let Some(swap) = memory.swap {
             self.gauge("container_memory_swap", "bytes", "Swap in use.").sample(&[], swap.current);
-            self.limit("container_memory_swap_limit", "bytes", "Swap that may be in use.", &[], swap.max);
+            self.limit("container_memory_swap_limit", "bytes", "Limit of swap.", &[], swap.max);
         }
         let mut events = self.counter("container_memory_events", "", "Events of memory.events.");
         memory.events.iter().for_each(|(event, count)| events.sample(&[("event", event)], *count));
@@ -156,7 +156,7 @@ fn cpu(text: &mut Text, stats: &Stats) {
         count("container_cpu_cfs_burst_periods", "Periods that went beyond the quota.", bursts.nr_bursts);
     }
     if let Some(cpuset) = &stats.cpuset {
-        let help = "Processors that may be used.";
+        let help = "Limit of CPU time, in CPUs.";
         text.gauge("container_cpuset_cpus", "", help).sample(&[], cpuset.cpus.len() as u64);
     }
 }
@@ -186,7 +186,7 @@ fn hugetlb(text: &mut Text, stats: &Stats) {
     }
     let mut usage = text.gauge("container_hugetlb_usage", "bytes", "Huge pages in use.");
     stats.hugetlb.iter().for_each(|(size, pages)| usage.sample(&[("page_size", size)], pages.current));
-    let mut limit = text.gauge("container_hugetlb_limit", "bytes", "Huge pages that may be in use.");
+    let mut limit = text.gauge("container_hugetlb_limit", "bytes", "Limit of huge pages.");
     for (size, pages) in &stats.hugetlb {
         if let Limit::At(max) = pages.max {
             limit.sample(&[("page_size", size)], max);
@@ -203,7 +203,7 @@ fn pieces(text: &mut Text, stats: &Stats) {
         for ((device, resource), bounded) in &stats.rdma {
             usage.sample(&[("device", device), ("resource", resource)], bounded.current);
         }
-        let mut limit = text.gauge("container_rdma_limit", "", "Resources of RDMA devices that may be in use.");
+        let mut limit = text.gauge("container_rdma_limit", "", "Limits of the resources of RDMA devices.");
         for ((device, resource), bounded) in &stats.rdma {
             if let Some(Limit::At(max)) = bounded.max {
                 limit.sample(&[("device", device), ("resource", resource)], max);
@@ -213,7 +213,7 @@ fn pieces(text: &mut Text, stats: &Stats) {
     if !stats.misc.is_empty() {
         let mut usage = text.gauge("container_misc_usage", "", "Resources of the misc controller in use.");
         stats.misc.iter().for_each(|(resource, bounded)| usage.sample(&[("resource", resource)], bounded.current));
-        let mut limit = text.gauge("container_misc_limit", "", "Resources of the misc controller that may be in use.");
+        let mut limit = text.gauge("container_misc_limit", "", "Limits of the resources of the misc controller.");
         for (resource, bounded) in &stats.misc {
             if let Some(Limit::At(max)) = bounded.max {
                 limit.sample(&[("resource", resource)], max);

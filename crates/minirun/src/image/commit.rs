@@ -72,7 +72,7 @@ fn time() -> Result<SystemTime> {
         Err(std::env::VarError::NotPresent) => Ok(SystemTime::now()),
         text => {
             let seconds = text.ok().and_then(|text| text.parse().ok()).filter(|seconds| *seconds < 1 << 37);
-            let seconds = seconds.context("SOURCE_DATE_EPOCH is no number of seconds since 1970")?;
+            let seconds = seconds.context("SOURCE_DATE_EPOCH is not a number of seconds since 1970")?;
             Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
         }
     }

@@ -53,7 +53,7 @@ impl Subject {
     pub fn root(&self) -> Result<Root> {
         let dir = self.bundle.dir.display();
         let layers = self.bundle.layers().with_context(|| {
-            format!("the root of bundle {dir} is no stack of layers (hint: minirun bundle makes bundles that have one)")
+            format!("the root of bundle {dir} is not an overlay of layers (hint: minirun bundle makes bundles that have one)")
         });
         let layers = layers?.map_err(|problems| anyhow!("bundle {dir}: {problems}"))?;
         let source = match (layers.upper(), &self.container) {

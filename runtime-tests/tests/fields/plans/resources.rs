@@ -14,7 +14,7 @@ pub fn rows() -> Vec<Row> {
         row(
             &["linux.resources.devices[0].type"],
             json!({"/linux/resources/devices": [{"allow": false, "access": "rwm", "type": "u"}]}),
-            &["refused: linux.resources.devices[0].type: invalid cgroup device type \"u\"; it may be a, b or c"],
+            &["refused: linux.resources.devices[0].type: invalid cgroup device type \"u\" (expected a, b or c)"],
         ),
         row(
             &["linux.resources.devices[0].major"],

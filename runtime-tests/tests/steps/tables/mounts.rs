@@ -74,8 +74,7 @@ pub const ROWS: &[Row] = &[
                 config["mounts"][7]["gidMappings"] = map;
             })
         },
-        "mounts[7]: bind /mnt from /proc idmap: mount_setattr: invalid argument (this file system may not support \
-         mapped ids)",
+        "mounts[7]: bind /mnt from /proc idmap: mount_setattr: invalid argument (this file system might not support mapped ids)",
     ),
     row(
         "MountCgroup",

@@ -13,8 +13,7 @@ pub const ROWS: &[Row] = &[
         "WriteProc",
         After(|| without(CAP_SYS_RESOURCE), &[]),
         |bundle| set(bundle, "/process/oomScoreAdj", json!(-1000)),
-        "process.oomScoreAdj: write \"-1000\" to /proc/…/oom_score_adj: write: permission denied (lowering it takes \
-         CAP_SYS_RESOURCE)",
+        "process.oomScoreAdj: write \"-1000\" to /proc/…/oom_score_adj: write: permission denied (lowering it requires CAP_SYS_RESOURCE)",
     ),
     row(
         "MapIds",
@@ -31,15 +30,13 @@ pub const ROWS: &[Row] = &[
         "RaiseLimit",
         Create,
         |bundle| set(few_ids(bundle), "/process/rlimits/0/hard", json!(1_u64 << 40)),
-        "process.rlimits[0]: raise the hard limit to 1099511627776: prlimit64: operation not permitted (raising a \
-         hard limit takes CAP_SYS_RESOURCE)",
+        "process.rlimits[0]: raise the hard limit to 1099511627776: prlimit64: operation not permitted (raising a hard limit requires CAP_SYS_RESOURCE)",
     ),
     row(
         "Scheduler",
         After(|| without(CAP_SYS_NICE), &[]),
         |bundle| set(bundle, "/process/scheduler", json!({"policy": "SCHED_FIFO", "priority": 10})),
-        "process.scheduler: set scheduler SCHED_FIFO priority 10: sched_setattr: operation not permitted (it takes \
-         CAP_SYS_NICE)",
+        "process.scheduler: set scheduler SCHED_FIFO priority 10: sched_setattr: operation not permitted (it requires CAP_SYS_NICE)",
     ),
     // A policy that the specification has and Linux has not.
     row(
@@ -53,7 +50,7 @@ pub const ROWS: &[Row] = &[
         Traced("create", Errno::EPERM, &[libc::SYS_ioprio_set]),
         |bundle| set(bundle, "/process/ioPriority", json!({"class": "IOPRIO_CLASS_RT", "priority": 0})),
         "process.ioPriority: set I/O priority IOPRIO_CLASS_RT 0: ioprio_set: operation not permitted \
-         (IOPRIO_CLASS_RT takes CAP_SYS_NICE)",
+         (IOPRIO_CLASS_RT requires CAP_SYS_NICE)",
     ),
     row(
         "Affinity",

@@ -39,16 +39,14 @@ pub const ROWS: &[Row] = &[
         "Limit",
         After(with_a_hard_limit, &[]),
         |bundle| set(bundle, "/process/rlimits", json!([{"type": "RLIMIT_CORE", "soft": 0, "hard": 11}])),
-        "process.rlimits[0]: limit RLIMIT_CORE 0 11: prlimit64: operation not permitted (raising a hard limit takes \
-         CAP_SYS_RESOURCE)",
+        "process.rlimits[0]: limit RLIMIT_CORE 0 11: prlimit64: operation not permitted (raising a hard limit requires CAP_SYS_RESOURCE)",
     ),
     // More than /proc/sys/fs/nr_open, which nobody may.
     row(
         "Limit",
         Create,
         |bundle| set(bundle, "/process/rlimits/0/hard", json!(1_u64 << 40)),
-        "process.rlimits[0]: limit RLIMIT_NOFILE 1024 1099511627776: prlimit64: operation not permitted (raising a \
-         hard limit takes CAP_SYS_RESOURCE, and it cannot be more than /proc/sys/fs/nr_open)",
+        "process.rlimits[0]: limit RLIMIT_NOFILE 1024 1099511627776: prlimit64: operation not permitted (raising a hard limit requires CAP_SYS_RESOURCE, and it cannot exceed /proc/sys/fs/nr_open)",
     ),
     row(
         "MakeDirectory",
@@ -79,7 +77,7 @@ pub const ROWS: &[Row] = &[
         "DropBounding",
         After(|| without(CAP_SETPCAP), &[]),
         same,
-        "process.capabilities: drop-bounding: prctl: operation not permitted of capability … (it takes CAP_SETPCAP)",
+        "process.capabilities: drop-bounding: prctl: operation not permitted of capability … (it requires CAP_SETPCAP)",
     ),
     row(
         "Groups",

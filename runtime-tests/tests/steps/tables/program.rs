@@ -43,7 +43,7 @@ pub const ROWS: &[Row] = &[
         "Seccomp",
         Traced("run", Errno::EACCES, &[libc::SYS_seccomp]),
         |bundle| set(bundle, "/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
-        "linux.seccomp: seccomp: seccomp: permission denied (without noNewPrivileges it takes CAP_SYS_ADMIN)",
+        "linux.seccomp: seccomp: seccomp: permission denied (without noNewPrivileges it requires CAP_SYS_ADMIN)",
     ),
     row(
         "Execute",

@@ -59,7 +59,7 @@ impl ExistingArchive {
 
     fn read_index(&mut self, reference: &Reference) -> Result<()> {
         let version =
-            read_small(&self.files, "oci-layout").map_err(|error| error.within("it is no OCI image layout"))?;
+            read_small(&self.files, "oci-layout").map_err(|error| error.within("it is not an OCI image layout"))?;
         crate::image::check_version(&version)?;
         (self.index, self.images) = manifests_of(&read_small(&self.files, "index.json")?)?;
         let Some(tag) = reference.name.as_deref() else { return self.need_none("oci-archive:FILE:TAG") };
@@ -73,7 +73,7 @@ impl ExistingArchive {
         parse::<Vec<DockerEntry>>(&text, MANIFEST)?;
         self.images = parse(&text, MANIFEST)?;
         if !self.images.iter().all(Value::is_object) {
-            return Err(ImageError::new(format!("{MANIFEST}: an image is no object")));
+            return Err(ImageError::new(format!("{MANIFEST}: an image is not an object")));
         }
         let Some(name) = reference.name.as_deref() else { return self.need_none("docker-archive:FILE:REF") };
         let taken = full_name(name);

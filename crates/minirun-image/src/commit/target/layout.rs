@@ -88,7 +88,7 @@ pub(super) fn existing(parent: &OwnedFd, name: &CStr, reference: &Reference) -> 
     }
     let layout = Flock::lock(layout, FlockArg::LockExclusive).map_err(|(_, errno)| ImageError::of("lock it", errno))?;
     let version = open_file(layout.as_fd(), c"oci-layout").and_then(|file| read_all(&file, MOST));
-    crate::image::check_version(&version.map_err(|error| error.within("it is no OCI image layout"))?)?;
+    crate::image::check_version(&version.map_err(|error| error.within("it is not an OCI image layout"))?)?;
     let index = read_index(&layout)?;
     if reference.name.is_none() && !index.1.is_empty() {
         return Err(ImageError::new("there are images in it, and the new one needs a tag: oci:PATH:TAG"));

@@ -40,7 +40,7 @@ pub(super) fn is_host_sysfs(draft: &Draft<'_>, entry: &Entry<'_>) -> bool {
 /// the host's /sys is shown, as crun does and runc's rootless template; what is mounted beneath gets the same attributes.
 pub(super) fn host_sysfs(draft: &mut Draft<'_>, entry: &Entry<'_>) {
     if entry.options.has_data() {
-        draft.problem(&entry.field("options"), "sysfs of the host's network namespace takes no options of its own");
+        draft.problem(&entry.field("options"), "sysfs of the host's network namespace does not support options of its own");
     }
     draft.notes.push(format!("{}: the network namespace is the host's, so its /sys is bound", entry.origin));
     let mut point = entry.point(PointKind::RealDirectory);
@@ -89,7 +89,7 @@ fn bind(draft: &mut Draft<'_>, entry: &Entry<'_>, source: &str, recursive: bool,
 fn idmap_of(draft: &mut Draft<'_>, entry: &Entry<'_>) -> Option<usize> {
     let Entry { mount, origin, .. } = entry;
     if draft.facts.euid != 0 && (entry.options.idmap.is_some() || mount.uid_mappings.is_some()) {
-        draft.problem(origin, "mapping the ids of a mount takes root, to whom its file system belongs");
+        draft.problem(origin, "mapping the ids of a mount requires root");
     }
     match (&mount.uid_mappings, &mount.gid_mappings) {
         (Some(uids), Some(gids)) => {

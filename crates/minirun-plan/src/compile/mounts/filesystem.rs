@@ -20,7 +20,7 @@ pub(super) fn filesystem(draft: &mut Draft<'_>, mut entry: Entry<'_>) {
     if typ == "cgroup" || typ == "cgroup2" {
         if !entry.options.filesystem.is_empty() || entry.options.classic.is_some() || entry.options.copy_up {
             // They would change the hierarchy for the whole host.
-            draft.problem(&entry.field("options"), "a cgroup mount takes no options of the file system");
+            draft.problem(&entry.field("options"), "a cgroup mount does not support options of the file system");
         }
         return cgroup(draft, entry.point(kind), entry.origin);
     }

@@ -33,7 +33,7 @@ pub(in crate::compile) fn root(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux
     let propagation = root_propagation(linux);
     let origin = Origin::of(if propagation.is_some() { "linux.rootfsPropagation" } else { "default propagation" });
     if let Some(word) = linux.rootfs_propagation.as_deref().filter(|word| !word.is_empty() && propagation.is_none()) {
-        let text = format!("unknown propagation {word:?}: shared, slave, private and unbindable are known");
+        let text = format!("unknown propagation {word:?} (expected shared, slave, private or unbindable)");
         draft.problem(&Origin::of("linux.rootfsPropagation"), text);
     }
     // The root is mounted over `/`, so that mount must not be shared, or the host would see it. When what the container

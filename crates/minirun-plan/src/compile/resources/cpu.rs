@@ -40,7 +40,7 @@ impl Limits<'_> {
             Some(0) => self.no_limit("cpu.idle", "0", Expect::SameOrAbsent, &origin),
             Some(1) if shares != 0 => self.problems.add(&origin, "an idle cgroup cannot have shares; set one of them"),
             Some(1) => self.knob("cpu.idle", "1", Expect::Same, &origin),
-            Some(idle) => self.problems.add(&origin, format!("{idle} is out of range; it may be 0 or 1")),
+            Some(idle) => self.problems.add(&origin, format!("{idle} is out of range (expected 0 or 1)")),
         }
         if shares != 0 {
             self.knob("cpu.weight", weight_of(shares).to_string(), Expect::Same, &at.field("shares"));
@@ -53,11 +53,11 @@ impl Limits<'_> {
         let (quota_at, period_at, burst_at) = (at.field("quota"), at.field("period"), at.field("burst"));
         if quota > 0 && !QUOTAS.contains(&quota) {
             let (least, most) = (QUOTAS.start(), QUOTAS.end());
-            return self.problems.add(&quota_at, format!("{quota} is out of range; it may be {least} to {most}"));
+            return self.problems.add(&quota_at, format!("{quota} is out of range (expected {least} to {most})"));
         }
         if period != 0 && !PERIODS.contains(&period) {
             let (least, most) = (PERIODS.start(), PERIODS.end());
-            return self.problems.add(&period_at, format!("{period} is out of range; it may be {least} to {most}"));
+            return self.problems.add(&period_at, format!("{period} is out of range (expected {least} to {most})"));
         }
         let shown_period = if period == 0 { DEFAULT_PERIOD } else { period };
         if quota > 0 {

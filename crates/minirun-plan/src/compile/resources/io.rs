@@ -41,7 +41,7 @@ impl Limits<'_> {
         for (i, device) in devices.iter().flatten().enumerate() {
             let origin = at.index(i).field("rate");
             if device.rate == 0 || device.rate >= ceiling {
-                let text = format!("{} is out of range; it may be 1 to {}", device.rate, ceiling - 1);
+                let text = format!("{} is out of range (expected 1 to {})", device.rate, ceiling - 1);
                 self.problems.add(&origin, text);
             } else {
                 let line = format!("{}:{} {key}={}", device.major, device.minor, device.rate);
@@ -55,7 +55,7 @@ impl Limits<'_> {
         let weight = weight.filter(|weight| *weight != 0)?;
         if !WEIGHTS.contains(&weight) {
             let (least, most) = (WEIGHTS.start(), WEIGHTS.end());
-            self.problems.add(origin, format!("{weight} is out of range; it may be {least} to {most}"));
+            self.problems.add(origin, format!("{weight} is out of range (expected {least} to {most})"));
             return None;
         }
         Some(weight)

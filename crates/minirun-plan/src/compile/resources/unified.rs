@@ -49,7 +49,7 @@ impl Limits<'_> {
             _ => return Err(format!("unified resource {file:?} must be in the form CONTROLLER.PARAMETER")),
         };
         if ACTIONS.contains(&file) {
-            return Err(format!("unified resource {file:?} can't be set: it is no limit, and the runtime uses it"));
+            return Err(format!("unified resource {file:?} can't be set: it is not a limit, and the runtime uses it"));
         }
         match self.why_missing(controller) {
             Some(why) if controller != "cgroup" => Err(format!(

@@ -149,7 +149,7 @@ fn escaped(letters: &mut impl Iterator<Item = (usize, char)>) -> Result<char, St
     };
     let code: String = letters.take(digits).map(|(_, letter)| letter).collect();
     let number = u32::from_str_radix(&code, 16).ok().filter(|_| code.len() == digits);
-    number.and_then(char::from_u32).ok_or_else(|| format!("\"\\{letter}{code}\" is no letter"))
+    number.and_then(char::from_u32).ok_or_else(|| format!("\"\\{letter}{code}\" is not a character"))
 }
 
 /// Gives a value its type: that which is asked for, or else the one that gvariant takes.
@@ -246,7 +246,7 @@ fn number(text: &str, wanted: Option<&str>) -> Result<Value, String> {
         return match whole {
             Some(whole) => i32::try_from(whole)
                 .map(Value::Int32)
-                .map_err(|_| format!("{text} needs a type, as in \"uint64 {text}\", because it is no int32")),
+                .map_err(|_| format!("{text} needs a type, as in \"uint64 {text}\", because it is not an int32")),
             None => double().map(Value::Double).ok_or_else(|| format!("{text:?} is not a number")),
         };
     };

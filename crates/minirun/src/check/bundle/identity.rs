@@ -17,7 +17,7 @@ pub fn check(findings: &mut Findings<'_>) {
             HostOp::RaiseLimit { resource, hard } => limit(findings, step.origin.clone(), *resource, *hard),
             HostOp::WriteProc { file: "oom_score_adj", value } => {
                 if let Err(failure) = score(value) {
-                    let advice = "leave it out or give a higher score; lowering it takes CAP_SYS_RESOURCE";
+                    let advice = "leave it out or give a higher score; lowering it requires CAP_SYS_RESOURCE";
                     findings.problem(&step.origin, failure.to_string(), advice);
                 }
             }

@@ -106,11 +106,11 @@ fn admit(view: &View, who: &Who, cwd: &Path, path: &Path) -> Result<Found, Obsta
         return Err(obstacle(format!("{shown} is not executable"), "chmod +x it in the root file system"));
     }
     if !who.may_execute(metadata) {
-        let seen = format!("{shown} may not be executed by user {} of the host", who.uid);
+        let seen = format!("user {} of the host cannot execute {shown}", who.uid);
         return Err(obstacle(seen, "chmod a+rx it, or change process.user"));
     }
     if let Some(closed) = closed_directory(view, who, inside) {
-        let seen = format!("{shown}: {} may not be searched by user {} of the host", closed.display(), who.uid);
+        let seen = format!("{shown}: user {} of the host cannot search {}", closed.display(), who.uid);
         return Err(obstacle(seen, "chmod a+x the directory, or change process.user"));
     }
     let on_host = nix::sys::statvfs::statvfs(host.as_path());

@@ -253,7 +253,7 @@ fn advice_for_mount(filesystem: &std::ffi::CStr, failure: &trial::Failure) -> St
             format!("modprobe {name}, or correct the type: /proc/filesystems lists those that are there")
         }
         Some(Errno::EINVAL) => {
-            format!("correct the options: the kernel's {name} does not take these")
+            format!("correct the options: the kernel's {name} does not support these")
         }
         Some(Errno::EPERM) if failure.call == "fsmount" || failure.call == "fsconfig" => {
             "give the container new namespaces of the kind that this file system shows".to_owned()

@@ -126,7 +126,7 @@ impl Perform for Images {
     fn perform(self, call: &Call) -> Result<ExitCode> {
         let (action, rest) = (call.args[0].as_str(), &call.args[1..]);
         if action != "rm" && !rest.is_empty() {
-            bail!("image {action} takes no further arguments");
+            bail!("image {action} does not support arguments");
         }
         let action = match action {
             "ls" if self.format.as_deref() == Some("json") => image::Action::List(Format::Json),
@@ -135,7 +135,7 @@ impl Perform for Images {
             "rm" => image::Action::Remove(rest.to_vec()),
             "prune" => image::Action::Prune,
             "verify" => image::Action::Verify,
-            other => bail!("image {other:?}: ls, rm, prune or verify is meant"),
+            other => bail!("image {other:?}: expected ls, rm, prune or verify"),
         };
         image::image(self.store, &action)?;
         Ok(ExitCode::SUCCESS)

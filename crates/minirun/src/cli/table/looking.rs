@@ -111,7 +111,7 @@ impl Perform for Events {
         let format = match self.format.as_deref() {
             None | Some("json") => Format::Json,
             Some("openmetrics") => Format::OpenMetrics,
-            Some(other) => bail!("invalid format option: {other:?} (json and openmetrics are known)"),
+            Some(other) => bail!("invalid format option: {other:?} (expected json or openmetrics)"),
         };
         let interval = self.interval.unwrap_or(INTERVAL);
         if interval.is_zero() {

@@ -32,7 +32,7 @@ pub fn format_of(text: Option<&str>) -> Result<Format> {
     match text {
         None | Some("table") => Ok(Format::Table),
         Some("json") => Ok(Format::Json),
-        Some(other) => bail!("invalid format option: {other:?} (table and json are known)"),
+        Some(other) => bail!("invalid format option: {other:?} (expected table or json)"),
     }
 }
 

@@ -52,7 +52,7 @@ fn quota(text: &str) -> Result<u64> {
 
 /// `DEVICE:RATE`.
 fn rate(option: &str, text: &str) -> Result<Value> {
-    let (device, rate) = text.rsplit_once(':').with_context(|| format!("--{option} {text:?}: DEVICE:RATE is meant"))?;
+    let (device, rate) = text.rsplit_once(':').with_context(|| format!("--{option} {text:?}: expected DEVICE:RATE"))?;
     let found = std::fs::metadata(device).with_context(|| format!("--{option} {device}"))?;
     if !found.file_type().is_block_device() {
         bail!("--{option}: {device} is not a block device");

@@ -29,8 +29,7 @@ fn variable_of(text: &str) -> Result<String> {
     if text.contains('=') {
         return Ok(text.to_owned());
     }
-    let value =
-        std::env::var(text).map_err(|_| anyhow!("--env {text}: there is no variable of that name to pass on"))?;
+    let value = std::env::var(text).map_err(|_| anyhow!("--env {text}: the variable is not set"))?;
     Ok(format!("{text}={value}"))
 }
 
@@ -40,7 +39,7 @@ fn volume_of(text: &str) -> Result<Volume> {
     let (source, destination, writable) = match parts.as_slice() {
         [source, destination] | [source, destination, "rw"] => (source, destination, true),
         [source, destination, "ro"] => (source, destination, false),
-        _ => bail!("--volume {text:?}: DIR:PATH or DIR:PATH:ro is meant"),
+        _ => bail!("--volume {text:?}: expected DIR:PATH or DIR:PATH:ro"),
     };
     if !destination.starts_with('/') {
         bail!("--volume {text:?}: the path in the container must be absolute");
@@ -56,7 +55,7 @@ fn network(runtime: &Runtime, net: Option<&str>) -> Result<Network> {
         Some("host") => Ok(Network::Host),
         Some(other) => match other.split_once(':') {
             Some(("container", id)) => network_of(runtime, id),
-            _ => bail!("--net {other:?}: host, none or container:ID is meant"),
+            _ => bail!("--net {other:?}: expected host, none or container:ID"),
         },
     }
 }
