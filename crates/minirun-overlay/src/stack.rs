@@ -238,7 +238,7 @@ mod tests {
                 &["lowerdir=a", "upperdir=u", "workdir=u/w"],
                 "mounts[0].options[2]: upperdir and workdir must not lie inside each other",
             ),
-            (&["lowerdir=a", "size=1m"], "mounts[0].options[1]: \"1m\" is no number of bytes"),
+            (&["lowerdir=a", "size=1m"], "mounts[0].options[1]: \"1m\" is not a number of bytes"),
             (
                 &["lowerdir=a", "size=4096", "upperdir=u", "workdir=w"],
                 "mounts[0].options[1]: size is that of the tmpfs in place of an upperdir, but there is one",
@@ -246,7 +246,7 @@ mod tests {
             (&["lowerdir=a", "ro"], "mounts[0].options[1]: a read-only root is asked for with root.readonly"),
             (
                 &["lowerdir=a", "volatile"],
-                "mounts[0].options[1]: unknown option \"volatile\": lowerdir, lowerdir+, upperdir, workdir and size are known",
+                "mounts[0].options[1]: unknown option \"volatile\" (expected lowerdir, lowerdir+, upperdir, workdir or size)",
             ),
         ] {
             assert_eq!(parse(options).unwrap_err(), expected);

@@ -218,7 +218,7 @@ fn missing_controllers_are_those_of_the_delegated_cgroup() {
     for (base, hint) in [("a", ""), (of_user, " (hint: root gives it by Delegate= in a drop-in of user@.service)")] {
         let facts = HostFacts { controllers: Vec::new(), cgroup_base: Path::new("/").join(base), ..user() };
         let message = format!(
-            "linux.resources.cpu.shares: the cpu controller is not available in the cgroup /sys/fs/cgroup/{base}: nobody has delegated it{hint}"
+            "linux.resources.cpu.shares: the cpu controller is not available in the cgroup /sys/fs/cgroup/{base}: it is not delegated{hint}"
         );
         assert_eq!(plan(config.clone(), &facts).unwrap_err(), [message]);
     }

@@ -91,7 +91,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         (
             json!({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1}),
-            "defaultErrnoRet: SCMP_ACT_ALLOW does not take an error number",
+            "defaultErrnoRet: SCMP_ACT_ALLOW does not support an error number",
         ),
         (
             json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096}),

@@ -149,7 +149,7 @@ fn an_archive_that_cannot_take_one_stays_as_it_is() {
     for (to, why) in [
         ("docker-archive:short.tar:x", "ends within"),
         ("docker-archive:a.tar:x", "docker save has not written it"),
-        ("oci-archive:d.tar:x", "no OCI image layout"),
+        ("oci-archive:d.tar:x", "not an OCI image layout"),
         ("oci-archive:a.tar.gz:x", "compressed"),
         ("oci-archive:link.tar:x", "symbolic link"),
         ("oci-archive:pipe.tar:x", "not a regular file"),

@@ -23,7 +23,7 @@ fn what_cannot_be_committed_is_refused_by_name() {
     refused(&home, &["nobody", "oci:img:new"], "container does not exist: nobody");
     home.changed("web");
     home.sh("mkdir other; echo >other/file");
-    refused(&home, &["web/", "oci:other:x"], "no OCI image layout");
+    refused(&home, &["web/", "oci:other:x"], "not an OCI image layout");
     refused(&home, &["web/", "oci:img"], "needs a tag");
     refused(&home, &["web/", "oci:no/such/place"], "open");
     refused(&home, &["web/", "docker://x"], "skopeo copy");

@@ -313,5 +313,5 @@ fn a_layer_that_lost_content_is_not_committed_without_its_archive() {
     home.layers("one", &[archive(&[file("a", "first"), file("a", "second")])]).success();
     fs::write(home.path("one/private/upper/new"), "new").unwrap();
     let said = home.call(&["commit", "one/", "docker-archive:new.tar:x"]).failure();
-    assert!(said.contains("take the place of others"), "{said}");
+    assert!(said.contains("replace others"), "{said}");
 }

@@ -286,7 +286,7 @@ fn device_rules() {
         rules(json!([{"allow": true, "access": ""}, {"allow": true, "type": "p", "major": -2, "access": "x"}])),
         &[
             "linux.resources.devices[0].access: device access cannot be empty; it is made of r, w and m",
-            "linux.resources.devices[1].type: invalid cgroup device type \"p\"; it may be a, b or c",
+            "linux.resources.devices[1].type: invalid cgroup device type \"p\" (expected a, b or c)",
             "linux.resources.devices[1].major: -2 is not a device number; -1 means every one",
             "linux.resources.devices[1].access: \"x\" has letters other than r, w and m",
         ],

@@ -30,7 +30,8 @@ pub const ROWS: &[Row] = &[
         "RaiseLimit",
         Create,
         |bundle| set(few_ids(bundle), "/process/rlimits/0/hard", json!(1_u64 << 40)),
-        "process.rlimits[0]: raise the hard limit to 1099511627776: prlimit64: operation not permitted (raising a hard limit requires CAP_SYS_RESOURCE)",
+        "process.rlimits[0]: raise the hard limit to 1099511627776: prlimit64: operation not permitted (raising a \
+         hard limit requires CAP_SYS_RESOURCE)",
     ),
     row(
         "Scheduler",

@@ -46,7 +46,8 @@ pub const ROWS: &[Row] = &[
         "Limit",
         Create,
         |bundle| set(bundle, "/process/rlimits/0/hard", json!(1_u64 << 40)),
-        "process.rlimits[0]: limit RLIMIT_NOFILE 1024 1099511627776: prlimit64: operation not permitted (raising a hard limit requires CAP_SYS_RESOURCE, and it cannot exceed /proc/sys/fs/nr_open)",
+        "process.rlimits[0]: limit RLIMIT_NOFILE 1024 1099511627776: prlimit64: operation not permitted (raising a \
+         hard limit requires CAP_SYS_RESOURCE, and it cannot exceed /proc/sys/fs/nr_open)",
     ),
     row(
         "MakeDirectory",

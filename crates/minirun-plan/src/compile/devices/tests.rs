@@ -231,7 +231,7 @@ fn bad_rules_are_refused() {
             r#"{"allow":true,"access":"r","minor":4294967296}"#,
             ".minor: 4294967296 is not a device number; -1 means every one",
         ),
-        (r#"{"allow":true,"access":"r","type":"p"}"#, r#".type: invalid cgroup device type "p"; it may be a, b or c"#),
+        (r#"{"allow":true,"access":"r","type":"p"}"#, r#".type: invalid cgroup device type "p" (expected a, b or c)"#),
     ] {
         assert_eq!(compile(&format!(r#"[{{"allow":true,"access":"r"}},{rule}]"#)).1, format!("{at}{problem}"));
     }

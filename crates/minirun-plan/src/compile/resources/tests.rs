@@ -135,12 +135,12 @@ fn cpu() {
     check(r#"{"cpu":{"cpus":"0-1,3","mems":"0"}}"#, &["cpuset.cpus=0-1,3", "cpuset.mems=0"]);
     check(r#"{"cpu":{"cpus":" 1\n"}}"#, &["cpuset.cpus=1"]);
 
-    refuse(r#"{"cpu":{"quota":999}}"#, "cpu.quota: 999 is out of range; it may be 1000 to 17592186044415");
-    refuse(r#"{"cpu":{"period":999}}"#, "cpu.period: 999 is out of range; it may be 1000 to 1000000");
-    refuse(r#"{"cpu":{"period":1000001}}"#, "cpu.period: 1000001 is out of range; it may be 1000 to 1000000");
+    refuse(r#"{"cpu":{"quota":999}}"#, "cpu.quota: 999 is out of range (expected 1000 to 17592186044415)");
+    refuse(r#"{"cpu":{"period":999}}"#, "cpu.period: 999 is out of range (expected 1000 to 1000000)");
+    refuse(r#"{"cpu":{"period":1000001}}"#, "cpu.period: 1000001 is out of range (expected 1000 to 1000000)");
     refuse(r#"{"cpu":{"burst":5001,"quota":5000}}"#, "cpu.burst: 5001 is more than the quota of 5000");
-    refuse(r#"{"cpu":{"idle":2}}"#, "cpu.idle: 2 is out of range; it may be 0 or 1");
-    refuse(r#"{"cpu":{"idle":-1}}"#, "cpu.idle: -1 is out of range; it may be 0 or 1");
+    refuse(r#"{"cpu":{"idle":2}}"#, "cpu.idle: 2 is out of range (expected 0 or 1)");
+    refuse(r#"{"cpu":{"idle":-1}}"#, "cpu.idle: -1 is out of range (expected 0 or 1)");
     let both = r#"{"cpu":{"idle":1,"shares":2}}"#;
     assert_eq!(
         compile(both, &host()).1,
@@ -185,19 +185,19 @@ fn block_io() {
             "io.max=8:0 wiops=4",
         ],
     );
-    refuse(r#"{"blockIO":{"weight":9}}"#, "blockIO.weight: 9 is out of range; it may be 10 to 1000");
-    refuse(r#"{"blockIO":{"weight":1001}}"#, "blockIO.weight: 1001 is out of range; it may be 10 to 1000");
+    refuse(r#"{"blockIO":{"weight":9}}"#, "blockIO.weight: 9 is out of range (expected 10 to 1000)");
+    refuse(r#"{"blockIO":{"weight":1001}}"#, "blockIO.weight: 1001 is out of range (expected 10 to 1000)");
     refuse(
         r#"{"blockIO":{"leafWeight":10}}"#,
         "blockIO.leafWeight: cannot be set with cgroup v2: processes stand only in leaves, whose weight is their weight",
     );
     refuse(
         r#"{"blockIO":{"throttleWriteBpsDevice":[{"major":8,"minor":0,"rate":0}]}}"#,
-        "blockIO.throttleWriteBpsDevice[0].rate: 0 is out of range; it may be 1 to 18446744073709551614",
+        "blockIO.throttleWriteBpsDevice[0].rate: 0 is out of range (expected 1 to 18446744073709551614)",
     );
     refuse(
         r#"{"blockIO":{"throttleReadIOPSDevice":[{"major":8,"minor":0,"rate":4294967295}]}}"#,
-        "blockIO.throttleReadIOPSDevice[0].rate: 4294967295 is out of range; it may be 1 to 4294967294",
+        "blockIO.throttleReadIOPSDevice[0].rate: 4294967295 is out of range (expected 1 to 4294967294)",
     );
 }
 
@@ -207,7 +207,7 @@ fn pids_hugepages_rdma_network() {
     check(r#"{"pids":{"limit":-1}}"#, &["pids.max=max"]);
     check(r#"{"pids":{"limit":0}}"#, &["pids.max=1"]);
     assert_eq!(compile(r#"{"pids":{"limit":0}}"#, &host()).2.len(), 1);
-    let most = "out of range; it may be 0 to 4194304, or -1 for no limit";
+    let most = "out of range (expected 0 to 4194304, or -1 for no limit)";
     refuse(r#"{"pids":{"limit":4194305}}"#, &format!("pids.limit: 4194305 is {most}"));
     refuse(r#"{"pids":{"limit":-2}}"#, &format!("pids.limit: -2 is {most}"));
 
@@ -227,7 +227,7 @@ fn pids_hugepages_rdma_network() {
     refuse(r#"{"rdma":{"rxe3":{}}}"#, "rdma[\"rxe3\"]: at least one of hcaHandles and hcaObjects must be set");
     refuse(
         r#"{"rdma":{"rxe3":{"hcaHandles":2147483647}}}"#,
-        "rdma[\"rxe3\"].hcaHandles: 2147483647 is out of range; it may be 0 to 2147483646",
+        "rdma[\"rxe3\"].hcaHandles: 2147483647 is out of range (expected 0 to 2147483646)",
     );
     refuse(r#"{"rdma":{"a b":{"hcaHandles":1}}}"#, "rdma[\"a b\"]: this is not the name of an RDMA device");
 
@@ -264,7 +264,7 @@ fn unified() {
     }
     refuse(
         r#"{"unified":{"cgroup.procs":"1"}}"#,
-        "unified[\"cgroup.procs\"]: unified resource \"cgroup.procs\" can't be set: it is no limit, and the runtime uses it",
+        "unified[\"cgroup.procs\"]: unified resource \"cgroup.procs\" can't be set: it is not a limit, and the runtime uses it",
     );
     refuse(
         r#"{"unified":{"blkio.weight":"1"}}"#,

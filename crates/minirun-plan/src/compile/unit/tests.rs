@@ -102,7 +102,7 @@ fn values_in_gvariants_text_form() {
         ("", "a value is missing"),
         ("infinite", "strings have quotes"),
         ("'a", "no end"),
-        ("'\\ud800'", "is no letter"),
+        ("'\\ud800'", "is not a character"),
         ("'\\u0000'", "NUL"),
         ("5 6", "left over"),
         ("[1, 'a']", "not of the type \"i\""),

@@ -24,7 +24,7 @@ pub const DIFF: Command = Command {
     usage: "ID|BUNDLE/",
     arguments: (1, 1),
     takes: &[Kind::Container],
-    help: "List the files that a container has added (A), changed (C) or deleted (D) in its root file system, which must be an overlay of layers.",
+    help: "List the files that a container has changed: A for added, C for changed, D for deleted. The root file system must be an overlay of layers.",
     details: "An argument with a slash is the directory of a bundle; any other argument is the id of a container. The container does not have to be running.\nThe rules are those of docker diff: a file is changed if its type, permissions, owner, size, time or capabilities differ, and a directory if one of its entries differs. Volumes and other mounts are not compared.\nChanges in memory (bundle --upper-size) exist only as long as the container's init process.",
     exit: ORDINARY,
     example: "sudo minirun diff web",

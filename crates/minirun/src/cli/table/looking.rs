@@ -79,7 +79,7 @@ pub const EVENTS: Command = Command {
     usage: "[--stats] [--interval 5s] [-f json|openmetrics] ID",
     arguments: (1, 1),
     takes: &[Kind::Container],
-    help: "Print statistics of a container at intervals, and OOM kills as they happen, until the container stops.",
+    help: "Print statistics of a container at intervals until it stops. OOM kills are printed as they happen.",
     details: "With --format json, each line is an object with the members type, id and data. The data are the counters of the container's cgroup, with runc's keys and units. Counters of controllers that the cgroup does not have are left out.\nWith --format openmetrics, each report is an exposition that Prometheus can read.\nThe container must be running.",
     exit: ORDINARY,
     example: "sudo minirun events --stats web",
