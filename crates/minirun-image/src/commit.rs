@@ -170,7 +170,8 @@ impl<'a> Base<'a> {
             packed = self.pack(root, ids, transport, Compression::None, target)?;
         }
         if packed.length > limits.size {
-            let text = format!("the changes have {} bytes, but a layer can have at most {}", packed.length, limits.size);
+            let text =
+                format!("the changes have {} bytes, but a layer can have at most {}", packed.length, limits.size);
             return Err(ImageError::new(text));
         }
         Ok(packed)
