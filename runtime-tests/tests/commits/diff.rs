@@ -51,7 +51,7 @@ fn a_root_without_layers_has_no_changes() {
     let home = Home::new();
     home.0.write();
     let said = home.call(&["diff", "bundle/"]).failure();
-    assert!(said.contains("no stack of layers"), "{said}");
+    assert!(said.contains("not an overlay of layers"), "{said}");
     let said = home.call(&["diff", "bundle"]).failure();
     assert!(said.contains("bundle/ is the bundle"), "{said}");
 }

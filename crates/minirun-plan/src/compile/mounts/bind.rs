@@ -40,7 +40,10 @@ pub(super) fn is_host_sysfs(draft: &Draft<'_>, entry: &Entry<'_>) -> bool {
 /// the host's /sys is shown, as crun does and runc's rootless template; what is mounted beneath gets the same attributes.
 pub(super) fn host_sysfs(draft: &mut Draft<'_>, entry: &Entry<'_>) {
     if entry.options.has_data() {
-        draft.problem(&entry.field("options"), "sysfs of the host's network namespace does not support options of its own");
+        draft.problem(
+            &entry.field("options"),
+            "sysfs of the host's network namespace does not support options of its own",
+        );
     }
     draft.notes.push(format!("{}: the network namespace is the host's, so its /sys is bound", entry.origin));
     let mut point = entry.point(PointKind::RealDirectory);
