@@ -76,16 +76,17 @@ test: lint test-unit test-host test-vm test-selinux test-systemd test-engines ##
 test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
 	@runtime-tests/install-packages libseccomp2
 	cargo test --workspace --exclude runtime-tests
+	cargo check --quiet --package minirun --no-default-features
 
 # What the suites about minirun alone look with: shells, manual pages, and writers and readers of images.
 witnesses = fish groff man-db mandoc zsh attr curl libarchive-tools libcap2-bin mmdebstrap skopeo time umoci zstd
 
-# MINIRUN_RUNTIME=runc make test-host runs the same suites against another runtime; steps, fields, installed, images and
-# commits are about minirun alone.
+# MINIRUN_RUNTIME=runc make test-host runs the same suites against another runtime; steps, fields, library, installed, images
+# and commits are about minirun alone.
 test-host: build probe ## containers on this kernel, as root
 	@$(sudo) runtime-tests/install-packages busybox-static procps uidmap $(if $(MINIRUN_RUNTIME),,$(witnesses))
 	@programs=$$(runtime-tests/test-programs host bad_configs torture \
-		$(if $(MINIRUN_RUNTIME),,steps fields installed images commits)) || exit; \
+		$(if $(MINIRUN_RUNTIME),,steps fields library installed images commits)) || exit; \
 	for program in $$programs; do \
 		$(sudo) env MINIRUN_RUNTIME=$(or $(MINIRUN_RUNTIME),$(minirun)) MINIRUN_PROBE=$(probe) \
 			$(foreach name,MINIRUN_SWEEP MINIRUN_SEED,$(if $($(name)),$(name)=$($(name)))) \

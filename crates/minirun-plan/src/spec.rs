@@ -70,7 +70,7 @@ pub struct Mount {
 }
 
 /// `process`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct Process {
@@ -97,7 +97,7 @@ pub struct Process {
 }
 
 /// `process.scheduler`; times are in nanoseconds, and what is absent is zero.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[allow(missing_docs)]
 pub struct Scheduler {
     pub policy: String,
@@ -116,7 +116,7 @@ pub struct Scheduler {
 }
 
 /// `process.ioPriority`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[allow(missing_docs)]
 pub struct IoPriority {
     pub class: String,
@@ -125,7 +125,7 @@ pub struct IoPriority {
 }
 
 /// `process.execCPUAffinity`: lists of CPUs.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[allow(missing_docs)]
 pub struct CpuAffinity {
     pub initial: Option<String>,
@@ -134,7 +134,7 @@ pub struct CpuAffinity {
 }
 
 /// `process.consoleSize`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[allow(missing_docs)]
 pub struct ConsoleSize {
     pub height: u16,
@@ -142,7 +142,7 @@ pub struct ConsoleSize {
 }
 
 /// `process.user`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct User {
@@ -156,7 +156,7 @@ pub struct User {
 }
 
 /// `process.capabilities`: names, because the specification wants unknown ones warned about and not refused.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[allow(missing_docs)]
 pub struct Capabilities {
     #[serde(default, deserialize_with = "nullable")]
@@ -172,7 +172,7 @@ pub struct Capabilities {
 }
 
 /// An element of `process.rlimits`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[allow(missing_docs)]
 pub struct Rlimit {
     #[serde(rename = "type")]

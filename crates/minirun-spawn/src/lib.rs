@@ -33,7 +33,7 @@ pub mod resctrl;
 mod watcher;
 mod wire;
 
-pub use error::{SpawnError, StartError, hint_for_source};
+pub use error::{Failure, SpawnError, StartError, hint_for_source};
 pub use execute::Container;
 pub use host::scheduler_attributes;
 pub use idmap::{map_ids, map_namespace};

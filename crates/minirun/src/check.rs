@@ -12,18 +12,19 @@ mod files;
 mod mounts;
 mod namespaces;
 mod processes;
+mod signals;
 mod trial;
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, anyhow};
+use minirun_container::{Create, Runtime};
 use minirun_sys::Errno;
 use serde::Serialize;
 
-use crate::options::{PlanOptions, Runtime};
-use crate::report::printable;
+use crate::report::{EndedBySignal, printable};
 
 /// What helps where only a user namespace gives the right to something.
 const IN_USER_NAMESPACE: &str =
@@ -121,17 +122,17 @@ impl Row {
 }
 
 /// `minirun check`: success when a default bundle, or the named one, can run.
-pub fn check(runtime: &Runtime, plan: Option<&PlanOptions>, json: bool) -> Result<ExitCode> {
+pub fn check(runtime: &Runtime<'_>, plan: Option<&Create>, json: bool) -> Result<ExitCode> {
     // A signal ends the trial that is being waited for, and no later one: there can be a cgroup to be removed.
-    crate::run::block_signals()?;
+    minirun_sys::block_signals().context("block signals")?;
     let host = probe(runtime, plan.map(|plan| plan.bundle.as_path()));
     let named = plan.is_some();
     let rows = match plan {
         Some(plan) => bundle::check(runtime, plan, &host)?,
         None => host,
     };
-    if crate::run::interrupted().is_some() {
-        bail!("interrupted by a signal");
+    if let Some(signal) = signals::interrupted() {
+        return Err(anyhow!("interrupted by a signal").context(EndedBySignal(signal)));
     }
     let runs = !rows.iter().any(Row::is_obstacle);
     let text = match json {
@@ -144,7 +145,7 @@ pub fn check(runtime: &Runtime, plan: Option<&PlanOptions>, json: bool) -> Resul
 }
 
 /// Every probe of the host.
-fn probe(runtime: &Runtime, bundle: Option<&Path>) -> Vec<Row> {
+fn probe(runtime: &Runtime<'_>, bundle: Option<&Path>) -> Vec<Row> {
     let mut rows = namespaces::rows();
     rows.extend(mounts::rows(runtime, bundle));
     rows.extend(cgroups::rows());

@@ -3,18 +3,12 @@
 mod json;
 mod openmetrics;
 
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use minirun_cgroup::{Cgroup, OomWatch, Stats};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use anyhow::Result;
+use minirun_cgroup::Stats;
+use minirun_container::{Event, OomEvents, Runtime};
 
-use crate::container::Found;
-use crate::lifecycle::store;
-use crate::options::Runtime;
-use crate::process::Process;
 use crate::report::print;
 
 /// How statistics are written.
@@ -44,57 +38,22 @@ impl Format {
     }
 }
 
-/// Carries out `minirun events`. Without the lock: it may go on for as long as the container.
-pub fn events(runtime: &Runtime, id: &str, format: Format, when: When) -> Result<()> {
-    let found = Found::peek(&store(runtime)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
-    let Some(init) = found.init else { bail!("container with id {id} is not running") };
-    let cgroup = found.record.need_cgroup("events")?;
-    match when {
-        When::Now => {
-            let stats = cgroup.stats()?.context("the container's cgroup is gone")?;
-            print(&format.stats(id, &stats)?)
-        }
-        When::Every(interval) => watch(id, &init, &cgroup, interval, format),
-    }
-}
-
-/// Reports until the container's init has ended.
-fn watch(id: &str, init: &Process, cgroup: &Cgroup, interval: Duration, format: Format) -> Result<()> {
+/// Carries out `minirun events`.
+pub fn events(runtime: &Runtime<'_>, id: &str, format: Format, when: When) -> Result<()> {
+    let container = runtime.container(id)?;
+    let interval = match when {
+        When::Now => return print(&format.stats(id, &container.stats()?)?),
+        When::Every(interval) => interval,
+    };
     // An exposition has the kills among its counters.
-    let mut oom = if format == Format::Json { cgroup.watch_oom()? } else { None };
-    let mut next = Instant::now() + interval;
-    loop {
-        let ended = wait(init, oom.as_ref(), next)?;
-        // Also when init has ended: it may be what was killed.
-        if let Some(oom) = &mut oom
-            && oom.struck().context("read memory.events")?
-        {
-            print(&json::oom(id)?)?;
-        }
-        if ended {
-            return Ok(());
-        }
-        let now = Instant::now();
-        if now >= next {
-            let Some(stats) = cgroup.stats()? else { return Ok(()) };
-            print(&format.stats(id, &stats)?)?;
-            // Intervals that went by meanwhile are left out.
-            let missed = (now - next).as_nanos() / interval.as_nanos().max(1) + 1;
-            next += interval.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX));
+    let oom = if format == Format::Json { OomEvents::Reported } else { OomEvents::Counted };
+    for event in container.watch(interval, oom)? {
+        match event? {
+            Event::Stats(stats) => print(&format.stats(id, &stats)?)?,
+            Event::OutOfMemory => print(&json::oom(id)?)?,
+            // There are no others yet.
+            _ => {}
         }
     }
-}
-
-/// Waits for something to do: until this moment at most. Has init ended?
-fn wait(init: &Process, oom: Option<&OomWatch>, until: Instant) -> Result<bool> {
-    let left = until.saturating_duration_since(Instant::now());
-    // Rounded up, so that the last round does not spin.
-    let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
-    let mut list = vec![PollFd::new(init.as_fd(), PollFlags::POLLIN)];
-    list.extend(oom.map(|oom| PollFd::new(oom.fd(), PollFlags::POLLPRI)));
-    match poll(&mut list, timeout) {
-        Ok(_) => Ok(list[0].any().unwrap_or(false)),
-        Err(Errno::EINTR) => Ok(false),
-        Err(errno) => Err(errno).context("wait for events"),
-    }
+    Ok(())
 }

@@ -1,13 +1,14 @@
 //! `minirun features`: what this program can do, whatever the host (runtime-spec, "Features").
 
 use anyhow::Result;
+use minirun_container::SPEC_VERSION;
 use minirun_plan::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS, known};
 use serde_json::json;
 
 use crate::report::print;
 
-/// The newest version of the specification that is implemented.
-pub const SPEC_VERSION: &str = "1.3.0";
+/// Whether the systemd cgroup driver is built in.
+const SYSTEMD: bool = cfg!(feature = "systemd");
 
 /// Prints the document. It needs no privilege and looks at nothing.
 pub fn features() -> Result<()> {
@@ -20,7 +21,7 @@ pub fn features() -> Result<()> {
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": known::capabilities(),
-            "cgroup": { "v1": false, "v2": true, "systemd": true, "systemdUser": true, "rdma": true },
+            "cgroup": { "v1": false, "v2": true, "systemd": SYSTEMD, "systemdUser": SYSTEMD, "rdma": true },
             "seccomp": {
                 "enabled": true,
                 "actions": ACTIONS.map(|(name, _)| name),

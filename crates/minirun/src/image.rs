@@ -20,11 +20,10 @@ use minirun_image::{
     Image, Limits, Reference, Settings, Stack, Store, Stored, Upper, Volume, Wanted, Workers, check_place, convert,
 };
 
-use crate::facts::denies_setgroups;
 use crate::ids::Maps;
-use crate::removal::add_undo;
-use crate::store::has_runtime_directory;
+use crate::report::add_undo;
 use crate::template;
+use minirun_container::facts::{denies_setgroups, has_runtime_directory};
 use progress::Bar;
 
 /// The directory of a bundle that only its owner can enter.

@@ -4,14 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::report::describe;
-use anyhow::{Context, Result};
+use anyhow::Result;
+use minirun_container::{Runtime, SPEC_VERSION, Snapshot, Status};
 use serde::Serialize;
 
-use crate::container::{Found, Status};
-use crate::features::SPEC_VERSION;
-use crate::lifecycle::store;
-use crate::options::Runtime;
 use crate::report::{Format, print};
 
 /// The state of a container as the runtime specification has it, with what runc adds.
@@ -32,25 +28,25 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    fn of<'a>(id: &'a str, found: &'a Found, owner: String) -> State<'a> {
+    fn of<'a>(id: &'a str, snapshot: &'a Snapshot, owner: String) -> State<'a> {
         State {
             oci_version: SPEC_VERSION,
             id,
-            pid: found.init.as_ref().and(found.record.init).map_or(0, |init| init.pid),
-            status: found.status,
-            bundle: &found.record.bundle,
-            rootfs: &found.record.rootfs,
-            created: &found.record.created,
-            annotations: &found.record.annotations,
+            pid: snapshot.pid().unwrap_or(0),
+            status: snapshot.status(),
+            bundle: snapshot.bundle(),
+            rootfs: snapshot.rootfs(),
+            created: snapshot.created(),
+            annotations: snapshot.annotations(),
             owner,
         }
     }
 }
 
 /// `minirun state`.
-pub fn state(runtime: &Runtime, id: &str) -> Result<()> {
-    let found = Found::peek(&store(runtime)?, id)?.with_context(|| format!("container does not exist: {id}"))?;
-    print(&format!("{}\n", serde_json::to_string_pretty(&State::of(id, &found, String::new()))?))
+pub fn state(runtime: &Runtime<'_>, id: &str) -> Result<()> {
+    let snapshot = runtime.container(id)?.snapshot()?;
+    print(&format!("{}\n", serde_json::to_string_pretty(&State::of(id, &snapshot, String::new()))?))
 }
 
 /// The name of a user, or the number where it has none.
@@ -60,24 +56,21 @@ fn user_name(uid: u32) -> String {
 }
 
 /// `minirun list`. A container that cannot be looked at is named on standard error, and the others are listed.
-pub fn list(runtime: &Runtime, format: Format, quiet: bool) -> Result<()> {
-    let store = store(runtime)?;
-    let ids = store.ids()?;
+pub fn list(runtime: &Runtime<'_>, format: Format, quiet: bool) -> Result<()> {
     if quiet {
-        return print(&ids.iter().fold(String::new(), |text, id| text + id + "\n"));
+        return print(&runtime.ids()?.iter().fold(String::new(), |text, id| text + id + "\n"));
     }
     let mut containers = Vec::new();
-    for id in &ids {
-        match Found::peek(&store, id) {
-            Ok(Some(found)) => containers.push((id, found)),
-            Ok(None) => {}
-            Err(error) => log::warn!("container {id}: {}", describe(&error)),
+    for listed in runtime.list()? {
+        match listed.snapshot {
+            Ok(snapshot) => containers.push((listed.id, snapshot)),
+            Err(error) => log::warn!("container {}: {error}", listed.id),
         }
     }
     let mut names = BTreeMap::new();
     let mut owner = |uid: u32| names.entry(uid).or_insert_with(|| user_name(uid)).clone();
     let states: Vec<State<'_>> =
-        containers.iter().map(|(id, found)| State::of(id, found, owner(found.record.owner))).collect();
+        containers.iter().map(|(id, found)| State::of(id, found, owner(found.owner()))).collect();
     if format == Format::Json {
         return print(&format!("{}\n", serde_json::to_string(&states)?));
     }

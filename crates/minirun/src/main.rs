@@ -4,37 +4,20 @@
 
 #![forbid(unsafe_code)]
 
-mod agent;
-mod bundle;
 mod check;
 mod cli;
-mod container;
-mod control;
 mod events;
-mod exec;
-mod facts;
 mod features;
-mod hooks;
 mod ids;
 mod image;
-mod lifecycle;
 mod listing;
-mod notify;
-mod options;
-mod pid_file;
 mod plan;
-mod process;
-mod removal;
+mod ps;
 mod report;
 mod run;
-mod seal;
 mod signals;
-mod store;
 mod template;
-mod terminal;
 mod trace;
-mod unit;
-mod update;
 
 use std::process::ExitCode;
 
@@ -50,7 +33,7 @@ use crate::cli::Asked;
 static ALLOCATOR: minirun_sys::Bump = minirun_sys::Bump::new();
 
 fn main() -> ExitCode {
-    seal::seal_early(std::env::args_os().skip(1));
+    trace::seal_early(std::env::args_os().skip(1));
     let line = match cli::read(std::env::args_os().skip(1)) {
         Ok(Asked::Text(text)) => return report::text(&text),
         Ok(Asked::Todo(line)) => line,
@@ -69,11 +52,11 @@ fn main() -> ExitCode {
     let done = sys::default_sigchld().context("reset SIGCHLD");
     let done = done.and_then(|()| call.run());
     trace::finish();
-    match (done, run::interrupted()) {
-        (Ok(code), _) => code,
-        (Err(error), Some(signal)) => {
-            report::failure_as(&error.context(format!("ended by signal {signal}")), 128 + signal as u8)
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            let status = report::signal_of(&error).map_or(call.command.failure, |signal| 128 + signal as u8);
+            report::failure_as(&error, status)
         }
-        (Err(error), None) => report::failure_as(&error, call.command.failure),
     }
 }

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow};
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use minirun_container::Kind;
 use minirun_sys::{Errno, errno_text};
 
 use target::Target;
@@ -130,6 +131,14 @@ pub fn describe(error: &anyhow::Error) -> String {
     texts.join(": ")
 }
 
+/// A failure to clean up never hides why there was something to clean up.
+pub fn add_undo(error: anyhow::Error, undone: Result<()>) -> anyhow::Error {
+    match undone {
+        Ok(()) => error,
+        Err(undo) => anyhow!("{}; and undoing it: {}", describe(&error), describe(&undo)),
+    }
+}
+
 /// Reports an error, and gives the exit status for it.
 pub fn failure(error: &anyhow::Error) -> ExitCode {
     failure_as(error, 1)
@@ -147,6 +156,24 @@ pub fn failure_as(error: &anyhow::Error, status: u8) -> ExitCode {
         let _lost = writeln!(std::io::stderr(), "minirun: error: {}", printable(&describe(error)));
     }
     ExitCode::from(status)
+}
+
+/// A signal has asked this process to end.
+#[derive(Debug)]
+pub struct EndedBySignal(pub i32);
+
+impl std::fmt::Display for EndedBySignal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ended by signal {}", self.0)
+    }
+}
+
+/// The signal that has asked this process to end, if that is why something failed.
+pub fn signal_of(error: &anyhow::Error) -> Option<i32> {
+    match error.downcast_ref().map(minirun_container::Error::kind) {
+        Some(Kind::Interrupted { signal, .. }) => Some(*signal),
+        _ => error.downcast_ref().map(|EndedBySignal(signal)| *signal),
+    }
 }
 
 /// Whoever read standard output has gone, as in `minirun list | head -1`: there is nothing more to do, and nothing to tell.

@@ -6,21 +6,17 @@
 mod chart;
 mod file;
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use minirun_plan::{Line, Plan};
-use minirun_spawn::{Part, Watcher};
+use minirun_container::observer::{Activity, Actor, Level, Observer, Times};
+use minirun_container::seal::BEGAN;
 use minirun_sys as sys;
-
-use crate::run;
-
-/// Hands the first moment on to the sealed binary, which this process becomes ([`crate::seal`]).
-pub const BEGAN: &str = "MINIRUN_BEGAN";
 
 /// Who does something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +58,6 @@ pub struct Event {
 struct Trace {
     began: u64,
     events: Vec<Event>,
-    /// The step of init that goes on.
-    step: Option<usize>,
     file: Option<File>,
     chart: bool,
 }
@@ -93,7 +87,7 @@ pub fn set_up(tracing: &Tracing) -> Result<()> {
     if file.is_some() || chart {
         let now = sys::now();
         let began = std::env::var(BEGAN).ok().and_then(|text| text.parse().ok()).filter(|began| *began < now);
-        *trace() = Some(Trace { began: began.unwrap_or(now), events: Vec::new(), step: None, file, chart });
+        *trace() = Some(Trace { began: began.unwrap_or(now), events: Vec::new(), file, chart });
         if let Some(began) = began {
             let mut seal = Event::new(Lane::Minirun, "seal", "the binary, and execute it".to_owned(), "", began);
             seal.ended = Some(now);
@@ -109,7 +103,7 @@ fn on() -> bool {
 }
 
 /// The first moment, for the sealed binary; none when nothing is measured.
-pub fn began() -> Option<u64> {
+fn began() -> Option<u64> {
     if on() { trace().as_ref().map(|trace| trace.began) } else { None }
 }
 
@@ -129,110 +123,66 @@ fn record(event: Event) -> Option<usize> {
     Some(events.len() - 1)
 }
 
-/// Something that this process does until it is dropped.
-#[must_use = "it ends where it is dropped"]
+/// Hears of the work on containers.
 #[derive(Debug)]
-pub struct Doing(Option<usize>);
+pub struct Tracer;
 
-impl Drop for Doing {
-    fn drop(&mut self) {
-        if let (Some(number), Some(trace)) = (self.0, trace().as_mut()) {
-            trace.events[number].ended = Some(sys::now());
-        }
-    }
-}
+/// The number of an event that is not kept.
+const NONE: u64 = u64::MAX;
 
-/// This process begins something. `subject` is asked for only when somebody wants to know.
-pub fn doing(verb: &str, subject: impl FnOnce() -> String, origin: &str) -> Doing {
-    in_lane(Lane::Minirun, verb, subject, origin)
-}
-
-/// The program runs, until this is dropped.
-pub fn program_runs() -> Doing {
-    in_lane(Lane::Program, "run", String::new, "")
-}
-
-fn in_lane(lane: Lane, verb: &str, subject: impl FnOnce() -> String, origin: &str) -> Doing {
-    if !on() {
-        return Doing(None);
-    }
-    // The time of making the texts belongs to nothing.
-    let mut event = Event::new(lane, verb, subject(), origin, 0);
-    event.began = sys::now();
-    Doing(record(event))
-}
-
-/// Watches the steps of a plan.
-#[derive(Debug)]
-pub struct Steps {
-    host: Vec<Line>,
-    init: Vec<Line>,
-    /// What the parent does for init now.
-    doing: Option<Doing>,
-}
-
-impl Steps {
-    /// The steps of this plan.
-    pub fn of(plan: &Plan) -> Steps {
-        let lines = if on() { plan.lines() } else { Vec::new() };
-        let of = |part| lines.iter().filter(move |line| line.part == part).cloned().collect();
-        Steps { host: of("host"), init: of("init"), doing: None }
-    }
-
-    /// The parent waits for init.
-    pub fn pause(&mut self) {
-        self.doing = None;
-    }
-}
-
-impl Watcher for Steps {
-    fn watches(&self) -> bool {
+impl Observer for Tracer {
+    fn observes(&self) -> bool {
         on()
     }
 
-    fn begins(&mut self, part: Part, former: Option<(u64, u64)>) {
-        self.doing = None;
-        if !on() {
-            return;
+    fn begins(&self, activity: &Activity<'_>) -> u64 {
+        let lane = match activity.actor {
+            Actor::Init => Lane::Init,
+            Actor::Program => Lane::Program,
+            _ => Lane::Minirun,
+        };
+        let mut event = Event::new(lane, activity.verb, activity.subject.to_owned(), activity.origin, 0);
+        // The time of making the texts belongs to nothing.
+        event.began = sys::now();
+        record(event).map_or(NONE, |number| number as u64)
+    }
+
+    fn ended(&self, number: u64, times: Option<Times>) {
+        if let Some(trace) = trace().as_mut()
+            && let Some(event) = usize::try_from(number).ok().and_then(|number| trace.events.get_mut(number))
+        {
+            (event.began, event.ended) =
+                times.map_or_else(|| (event.began, Some(sys::now())), |times| (times.began, Some(times.ended)));
         }
-        match part {
-            Part::Host(i) => {
-                let line = self.host.get(i);
-                self.doing = line.map(|line| doing(&line.verb, || line.subject.clone(), line.origin.as_str()));
-            }
-            Part::Init(i) => step_begins(self.init.get(i), former),
+    }
+
+    fn says(&self, level: Level, text: &str) {
+        match level {
+            Level::Error => log::error!("{text}"),
+            Level::Warning => log::warn!("{text}"),
+            _ => log::debug!("{text}"),
         }
     }
+}
 
-    fn waits(&mut self, channel: BorrowedFd<'_>) -> sys::Result<()> {
-        run::await_readable(channel, None).map(drop)
+/// Seals before the command line is read, so that it is read once, if its words look as if the command requires it.
+pub fn seal_early(args: impl Iterator<Item = OsString>) {
+    // With these the moment at which the command began must be kept for the sealed binary.
+    let measured = |arg: &OsString| ["--timings", "--trace"].iter().any(|name| starts_with(arg, name));
+    let args = args.take_while(|arg| arg != "--").collect::<Vec<_>>();
+    if args.iter().any(|arg| ["create", "run", "exec"].iter().any(|name| arg == name)) && !args.iter().any(measured) {
+        // accepts: any error; the command seals again if it requires that, and reports the error.
+        let _later = minirun_container::seal();
     }
 }
 
-fn step_begins(line: Option<&Line>, former: Option<(u64, u64)>) {
-    end_step(former);
-    let Some(line) = line else { return };
-    let number = record(Event::new(Lane::Init, &line.verb, line.subject.clone(), line.origin.as_str(), sys::now()));
-    if let Some(trace) = trace().as_mut() {
-        trace.step = number;
-    }
+fn starts_with(arg: &OsStr, name: &str) -> bool {
+    arg.as_bytes().starts_with(name.as_bytes())
 }
 
-/// The step of init that was under way ended: at its own times, or now.
-fn end_step(times: Option<(u64, u64)>) {
-    if let Some(trace) = trace().as_mut()
-        && let Some(number) = trace.step.take()
-    {
-        let event = &mut trace.events[number];
-        (event.began, event.ended) = times.map_or((event.began, Some(sys::now())), |(began, end)| (began, Some(end)));
-    }
-}
-
-/// Init has executed the program.
-pub fn executed() {
-    if on() {
-        end_step(None);
-    }
+/// Executes this program again from a binary that no container can write, unless it runs from one.
+pub fn seal() -> Result<()> {
+    Ok(minirun_container::seal::seal_since(began())?)
 }
 
 /// Gives out what was collected; what goes on still is what failed. That something is done is worth more than its trace.

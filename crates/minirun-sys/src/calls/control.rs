@@ -7,6 +7,11 @@ pub use nix::sys::prctl::{
     get_child_subreaper, get_no_new_privs, set_child_subreaper, set_dumpable, set_keepcaps, set_name, set_no_new_privs,
 };
 
+/// `PR_GET_DUMPABLE`: whether others of the same user can read this process. False also if root alone can, which cannot be set.
+pub fn is_dumpable() -> Result<bool> {
+    check(syscall!(SYS_prctl, libc::PR_GET_DUMPABLE, 0u64, 0u64, 0u64, 0u64)).map(|value| value == 1)
+}
+
 /// `PR_SET_PDEATHSIG`: the kernel kills this process when its parent ends. A change of credentials cancels it.
 pub fn die_with_parent() -> Result<()> {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)

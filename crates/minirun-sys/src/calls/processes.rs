@@ -131,8 +131,13 @@ pub fn wait(pid: i32) -> Result<i32> {
 
 /// wait4(2) with `WNOHANG` for any child: its pid and status word; none when no child has ended.
 pub fn reap_any() -> Result<Option<(i32, i32)>> {
+    reap(-1)
+}
+
+/// The same for this child.
+pub fn reap(pid: i32) -> Result<Option<(i32, i32)>> {
     let mut status = 0;
-    let pid = check(syscall!(SYS_wait4, -1, &raw mut status, libc::WNOHANG, std::ptr::null::<u8>()))?;
+    let pid = check(syscall!(SYS_wait4, pid, &raw mut status, libc::WNOHANG, std::ptr::null::<u8>()))?;
     Ok((pid != 0).then_some((pid as i32, status)))
 }
 

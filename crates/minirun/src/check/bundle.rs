@@ -18,14 +18,12 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::report::describe;
 use anyhow::Result;
-use minirun_plan::{Line, Op, Origin, Plan, Problems};
+use minirun_container::{Create, Error, Kind, Prepared, Runtime};
+use minirun_plan::{Line, Op, Origin, Plan};
 
 use super::namespaces::KINDS;
 use super::{Row, Verdict};
-use crate::options::{PlanOptions, Runtime};
-use crate::plan::{Ready, prepare};
 
 /// What was found of a bundle, problems first.
 struct Findings<'a> {
@@ -86,8 +84,8 @@ impl<'a> Findings<'a> {
 }
 
 /// Checks the bundle in a directory, on a host of which these rows are known.
-pub fn check(runtime: &Runtime, options: &PlanOptions, host: &[Row]) -> Result<Vec<Row>> {
-    let ready = match prepare(runtime, &format!("check-{}", std::process::id()), options, None) {
+pub fn check(runtime: &Runtime<'_>, options: &Create, host: &[Row]) -> Result<Vec<Row>> {
+    let ready = match runtime.prepare(options) {
         Ok(ready) => ready,
         Err(error) => return Ok(refused(&error, host)),
     };
@@ -103,9 +101,9 @@ pub fn check(runtime: &Runtime, options: &PlanOptions, host: &[Row]) -> Result<V
 }
 
 /// What the compiler says, a row for each problem; one about a controller has the advice of its probe.
-fn refused(error: &anyhow::Error, host: &[Row]) -> Vec<Row> {
-    let Some(problems) = error.downcast_ref::<Problems>() else {
-        return vec![Row::missing("config.json", describe(error), "").essential()];
+fn refused(error: &Error, host: &[Row]) -> Vec<Row> {
+    let Kind::Config(problems) = error.kind() else {
+        return vec![Row::missing("config.json", error.to_string(), "").essential()];
     };
     let row = |problem: &minirun_plan::Problem| {
         let name = if problem.origin.as_str().is_empty() { "config.json" } else { problem.origin.as_str() };
@@ -120,7 +118,7 @@ fn refused(error: &anyhow::Error, host: &[Row]) -> Vec<Row> {
 }
 
 /// The probes that this plan depends on, each with the place that does.
-fn needs(ready: &Ready) -> Vec<(Origin, String)> {
+fn needs(ready: &Prepared) -> Vec<(Origin, String)> {
     let mut needs = Vec::new();
     let mut need = |origin: &Origin, name: &str| needs.push((origin.clone(), name.to_owned()));
     let always = [
@@ -165,7 +163,7 @@ fn needs(ready: &Ready) -> Vec<(Origin, String)> {
 }
 
 /// A probe that failed, or that works in user namespaces alone where the bundle has none.
-fn needs_of_host(findings: &mut Findings<'_>, ready: &Ready, host: &[Row]) {
+fn needs_of_host(findings: &mut Findings<'_>, ready: &Prepared, host: &[Row]) {
     let in_user_namespace = ready.plan.namespaces.has(libc::CLONE_NEWUSER);
     for (origin, name) in needs(ready) {
         let Some(row) = host.iter().find(|row| row.name == name) else { continue };

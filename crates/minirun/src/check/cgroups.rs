@@ -12,7 +12,6 @@ use minirun_sys as sys;
 
 use super::Row;
 use super::trial::{Birth, attempt};
-use crate::report::describe;
 
 /// The controllers that a field of `linux.resources` may need.
 const CONTROLLERS: [(&str, &str); 7] = [
@@ -54,9 +53,9 @@ pub fn rows() -> Vec<Row> {
 fn usable(mount: &CgroupMount) -> Vec<Row> {
     let (name, matters) = ("cgroups.make", "every container with limits has a cgroup; linux.cgroupsPath");
     let own = format!("check-{}", std::process::id());
-    let place = match crate::facts::default_cgroup(mount, &own) {
+    let place = match minirun_container::facts::default_cgroup(mount, &own) {
         Ok(Ok(place)) => place,
-        Err(error) => return vec![Row::missing(name, describe(&error), matters).essential()],
+        Err(error) => return vec![Row::missing(name, error.to_string(), matters).essential()],
         Ok(Err(why)) => {
             let advice = "only containers without limits can run; for others have a part of the hierarchy delegated \
                           (systemd-run --user --scope -p Delegate=yes), or run as root";
@@ -183,11 +182,11 @@ fn files(mount: &CgroupMount, cgroup: &Cgroup) -> Vec<Row> {
 /// The controllers, each with who holds it.
 fn limits(mount: &CgroupMount) -> Vec<Row> {
     // Where no cgroup can be made, the controllers of the root are the ones to tell of.
-    let base = crate::facts::cgroup_base(mount).map(|base| base.unwrap_or_default());
+    let base = minirun_container::facts::cgroup_base(mount).map(|base| base.unwrap_or_default());
     let found = base.and_then(|base| Ok((controllers(mount, &base)?, v1_controllers()?)));
     let (controllers, v1_controllers) = match found {
         Ok(found) => found,
-        Err(error) => return vec![Row::missing("cgroups.controllers", describe(&error), "linux.resources")],
+        Err(error) => return vec![Row::missing("cgroups.controllers", error.to_string(), "linux.resources")],
     };
     let facts = HostFacts { controllers, v1_controllers, ..Default::default() };
     CONTROLLERS.iter().map(|(name, matters)| controller(&facts, name, matters)).collect()

@@ -4,13 +4,12 @@
 
 use std::path::Path;
 
-use crate::report::describe;
 use minirun_plan::known;
 use minirun_sys as sys;
 use minirun_sys::Errno;
 
 use super::Row;
-use crate::facts;
+use minirun_container::facts;
 
 pub fn rows() -> Vec<Row> {
     vec![capabilities(), seccomp(), apparmor(), selinux()]
@@ -21,7 +20,7 @@ fn capabilities() -> Row {
     let (name, matters) = ("confinement.capabilities", "process.capabilities: what the caller has not is left out");
     let (facts, effective) = match (facts::of_privileges(), sys::capget()) {
         (Ok(facts), Ok((effective, ..))) => (facts, effective),
-        (Err(error), _) => return Row::missing(name, describe(&error), matters),
+        (Err(error), _) => return Row::missing(name, error.to_string(), matters),
         (_, Err(errno)) => return Row::missing(name, format!("capget: {errno:?}"), matters),
     };
     let missing = names_of(missing_of(facts.bounding & effective, facts.last_capability));

@@ -11,17 +11,17 @@ use minirun_sys as sys;
 
 use super::Row;
 use super::processes::on_path;
-use crate::options::Runtime;
+use minirun_container::{Runtime, facts};
 
-pub fn rows(runtime: &Runtime) -> Vec<Row> {
+pub fn rows(runtime: &Runtime<'_>) -> Vec<Row> {
     vec![state(runtime), huge_pages(), systemd(), ps()]
 }
 
 /// Where the state of containers is kept; none without any place.
-pub fn state_directory(runtime: &Runtime) -> Option<PathBuf> {
-    let users = || crate::store::runtime_directory().map(|dir| Path::new(&dir).join("minirun"));
+pub fn state_directory(runtime: &Runtime<'_>) -> Option<PathBuf> {
+    let users = || facts::runtime_directory().map(|dir| Path::new(&dir).join("minirun"));
     let default = || if nix::unistd::geteuid().is_root() { Some("/run/minirun".into()) } else { users() };
-    runtime.root.clone().or_else(default)
+    runtime.root().map(Path::to_owned).or_else(default)
 }
 
 /// The path, or the nearest directory above that is there.
@@ -29,7 +29,7 @@ pub fn existing(path: &Path) -> PathBuf {
     path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_owned()
 }
 
-fn state(runtime: &Runtime) -> Row {
+fn state(runtime: &Runtime<'_>) -> Row {
     let (name, matters) = ("files.state-directory", "every container has its record there; --root");
     let Some(path) = state_directory(runtime) else {
         return Row::missing(name, "XDG_RUNTIME_DIR is not set", matters).advice("use --root DIR").essential();
@@ -72,8 +72,8 @@ fn file_system_of(path: &Path) -> Option<String> {
 
 fn huge_pages() -> Row {
     let (name, matters) = ("files.huge-pages", "linux.resources.hugepageLimits[].pageSize");
-    match crate::facts::huge_page_sizes() {
-        Err(error) => Row::missing(name, crate::report::describe(&error), matters),
+    match facts::huge_page_sizes() {
+        Err(error) => Row::missing(name, error.to_string(), matters),
         Ok(sizes) if sizes.is_empty() => {
             Row::missing(name, "the kernel has no huge pages", matters).advice("a kernel with CONFIG_HUGETLBFS")
         }

@@ -13,7 +13,7 @@ use minirun_sys::{Errno, MountAttr};
 
 use super::trial::{self, At as _, Failure, Fault, attempt, born_in};
 use super::{IN_USER_NAMESPACE, Row};
-use crate::options::Runtime;
+use minirun_container::Runtime;
 
 const MOUNT: i32 = libc::CLONE_NEWNS;
 const USER: i32 = libc::CLONE_NEWUSER;
@@ -29,7 +29,7 @@ const FILE_SYSTEMS: [(&CStr, &str, i32, &str); 5] = [
     (c"mqueue", "mounts.mqueue", libc::CLONE_NEWIPC, "CONFIG_POSIX_MQUEUE"),
 ];
 
-pub fn rows(runtime: &Runtime, bundle: Option<&Path>) -> Vec<Row> {
+pub fn rows(runtime: &Runtime<'_>, bundle: Option<&Path>) -> Vec<Row> {
     let trial = |name, tried, work: fn() -> Result<(), Fault>, matters| {
         Row::of_trials(name, tried, |beside| in_mount_namespace(beside, work), matters, KERNEL).essential()
     };
@@ -179,7 +179,7 @@ fn overlay(options: &'static CStr) -> Result<(), Fault> {
 }
 
 /// Where mapped ids are wanted: the bundle or working directory, whose files are bind-mounted, and the state directory.
-fn mapped_ids(runtime: &Runtime, bundle: Option<&Path>) -> Vec<Row> {
+fn mapped_ids(runtime: &Runtime<'_>, bundle: Option<&Path>) -> Vec<Row> {
     let state = super::files::existing(&super::files::state_directory(runtime).unwrap_or_else(|| "/run".into()));
     let bundle = bundle.map_or_else(|| ".".into(), Path::to_owned);
     let places = [("mounts.idmap-bundle", bundle), ("mounts.idmap-state", state)];

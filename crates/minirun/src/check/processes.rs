@@ -5,7 +5,6 @@
 use std::ffi::CString;
 use std::os::fd::AsFd as _;
 
-use crate::report::describe;
 use minirun_plan::limit_name;
 use minirun_sys as sys;
 use minirun_sys::{Argv, Errno};
@@ -45,19 +44,21 @@ fn sealed() -> Row {
     let executed = attempt(born_in(0), || {
         let null = sys::open(c"/dev/null", libc::O_WRONLY).at("open /dev/null")?;
         sys::become_fd(null.as_fd(), 1).at("dup3")?;
-        let copy = crate::seal::read_only_mount().at("open_tree and mount_setattr")?;
+        let copy = minirun_container::seal::read_only_mount().at("open_tree and mount_setattr")?;
         Err(sys::execveat(copy.as_fd(), &argv, Some(&environment))).at("execveat")
     });
     match executed {
         Ok(()) => Row::ok(name, "executed a read-only copy of the mount", matters),
         // What the runtime does then as well.
-        Err(failure) if failure.is(Errno::EPERM) || failure.is(Errno::EINVAL) => match crate::seal::copy_in_memory() {
-            Ok(_) => Row::limited(name, format!("{failure}; a sealed copy in memory is used instead"), matters)
-                .advice("run as root: it saves the copy"),
-            Err(error) => Row::missing(name, format!("{failure}; {}", describe(&error)), matters)
-                .advice("a kernel with CONFIG_MEMFD_CREATE")
-                .essential(),
-        },
+        Err(failure) if failure.is(Errno::EPERM) || failure.is(Errno::EINVAL) => {
+            match minirun_container::seal::copy_in_memory() {
+                Ok(_) => Row::limited(name, format!("{failure}; a sealed copy in memory is used instead"), matters)
+                    .advice("run as root: it saves the copy"),
+                Err(error) => Row::missing(name, format!("{failure}; {error}"), matters)
+                    .advice("a kernel with CONFIG_MEMFD_CREATE")
+                    .essential(),
+            }
+        }
         Err(failure) => Row::missing(name, failure.to_string(), matters)
             .advice("put the binary on a file system that lets it be executed")
             .essential(),

@@ -13,6 +13,8 @@ use minirun_sys::errno_text;
 use minirun_sys::{Clone, Errno, Forked};
 use nix::fcntl::OFlag;
 
+use super::signals::await_readable;
+
 /// How many bytes of the kernel's own message are kept.
 const DETAIL: usize = 88;
 
@@ -146,15 +148,11 @@ pub fn attempt_all<T>(birth: Birth<'_>, all: &[T], work: impl Fn(&T) -> Result<(
     failures
 }
 
-/// Waits until a trial can be heard; `EINTR` if this process is asked to end.
-fn asked_to_end(fd: BorrowedFd<'_>) -> sys::Result<()> {
-    crate::run::await_readable(fd, None).map(drop)
-}
-
 fn write_maps(pid: i32, (uids, gids): (&str, &str)) -> Answer {
     for (file, helper, value) in [("uid_map", "newuidmap", uids), ("gid_map", "newgidmap", gids)] {
         if !nix::unistd::geteuid().is_root() {
-            let mapped = minirun_spawn::map_ids(pid, helper, value, &minirun_plan::Origin::of(file), &mut asked_to_end);
+            let mapped =
+                minirun_spawn::map_ids(pid, helper, value, &minirun_plan::Origin::of(file), &mut await_readable);
             mapped.map_err(|error| Failure { call: error.to_string(), errno: None, detail: String::new(), item: 0 })?;
             continue;
         }
@@ -197,7 +195,7 @@ fn tell(pipe: BorrowedFd<'_>, fault: &Fault) -> ! {
 fn hear(pipe: &OwnedFd, pid: i32) -> Answer {
     let mut message = [0u8; 256];
     // A file system's server, for example, can keep it from its end.
-    if let Err(errno) = asked_to_end(pipe.as_fd()) {
+    if let Err(errno) = await_readable(pipe.as_fd()) {
         sys::kill(pid, libc::SIGKILL).map_err(|errno| Failure::of("kill", errno))?;
         sys::wait(pid).map_err(|errno| Failure::of("wait4", errno))?;
         return Err(Failure::of("poll", errno));
@@ -210,7 +208,10 @@ fn hear(pipe: &OwnedFd, pid: i32) -> Answer {
     };
     let status = sys::wait(pid).map_err(|errno| Failure::of("wait4", errno))?;
     let [errno, call, i0, i1, i2, i3, rest @ ..] = &message[..length] else {
-        let call = format!("it ended with status {}", crate::run::status_code(status));
+        let call = format!(
+            "it ended with status {}",
+            crate::run::status_code(std::os::unix::process::ExitStatusExt::from_raw(status))
+        );
         return if status == 0 { Ok(()) } else { Err(Failure { call, errno: None, detail: String::new(), item: 0 }) };
     };
     let (call, detail) = rest.split_at(usize::from(*call).min(rest.len()));

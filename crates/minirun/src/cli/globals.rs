@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use log::LevelFilter;
+use minirun_container::Runtime;
+use minirun_container::options::{CgroupManager, Cgroups, NoCgroup, SignalsAfter};
 
 use super::option::{choice, directory, flag, options, place};
-use crate::options::{CgroupManager, NoCgroup, Runtime};
 use crate::report::Logging;
+use crate::trace::Tracer;
 
 /// In crun's words.
 const MANAGERS: &[&str] = &["cgroupfs", "systemd", "disabled"];
@@ -50,17 +53,24 @@ options! {
 }
 
 impl Globals {
-    /// What every operation on containers is told.
-    pub fn runtime(&self) -> Runtime {
-        Runtime {
-            root: self.root.clone(),
-            cgroup_manager: match self.cgroup_manager.as_deref() {
+    /// Opens the containers that the operations work on.
+    pub fn runtime(&self) -> Result<Runtime<'static>> {
+        let runtime = self.root.clone().map_or_else(Runtime::open_default, Runtime::open)?;
+        // A second signal must not end this process before it has reported what the first one interrupted.
+        let runtime = runtime.with_cgroups(self.cgroups()).with_signals_after(SignalsAfter::Blocked);
+        Ok(runtime.observed_by(&Tracer))
+    }
+
+    /// How the cgroups of new containers are made.
+    pub fn cgroups(&self) -> Cgroups {
+        Cgroups {
+            manager: match self.cgroup_manager.as_deref() {
                 _ if self.systemd_cgroup => CgroupManager::Systemd,
                 Some("systemd") => CgroupManager::Systemd,
                 Some("disabled") => CgroupManager::Disabled,
                 _ => CgroupManager::Cgroupfs,
             },
-            no_cgroup: match self.rootless.as_deref() {
+            none: match self.rootless.as_deref() {
                 Some("true") => NoCgroup::Allowed,
                 Some("false") => NoCgroup::Refused,
                 _ => NoCgroup::AllowedRootless,

@@ -6,7 +6,7 @@ use super::Globals;
 use super::command::{Command, Group, Opt};
 use super::option::Options as _;
 use super::table::COMMANDS;
-use crate::features::SPEC_VERSION;
+use minirun_container::SPEC_VERSION;
 
 /// How many columns a text may have.
 const WIDTH: usize = 100;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::options::UserIds;
+use minirun_container::options::UserIds;
 
 /// `UID[:GID]`.
 pub fn user_of(text: &str) -> Result<UserIds> {

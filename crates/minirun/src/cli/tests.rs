@@ -1,7 +1,7 @@
 //! What engines rely on in the command line, and what the texts are made from.
 
 use super::*;
-use crate::options::CgroupManager;
+use minirun_container::options::CgroupManager;
 
 fn call(words: &[&str]) -> Result<Call> {
     match read(words.iter().map(OsString::from))? {
@@ -37,7 +37,7 @@ fn value(call: &Call, name: &str) -> String {
 fn of_a_repeated_global_option_the_last_counts() {
     let call = call(&["--root=/a", "--systemd-cgroup", "--root", "/b", "--systemd-cgroup", "state", "c1"]).unwrap();
     assert_eq!(call.globals.root, Some("/b".into()));
-    assert_eq!(call.globals.runtime().cgroup_manager, CgroupManager::Systemd);
+    assert_eq!(call.globals.cgroups().manager, CgroupManager::Systemd);
 }
 
 #[test]

@@ -4,14 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::report::describe;
 use anyhow::{Context, Result, bail};
+use minirun_container::bundle::Bundle;
+use minirun_container::{Runtime, Snapshot, Status};
 use minirun_image::{Amendment, Base, BundleRecord, Compression, Ids, Reference, Root, Source, Store};
 
 use super::frozen::Frozen;
 use super::subject::Subject;
 use super::{PRIVATE, workers};
-use crate::bundle::Bundle;
-use crate::container::{Found, Status};
-use crate::options::Runtime;
 use crate::report::print;
 
 /// What `commit` is asked for.
@@ -30,7 +29,7 @@ pub struct CommitOptions {
 }
 
 /// Carries out `minirun commit`.
-pub fn commit(runtime: &Runtime, options: CommitOptions) -> Result<()> {
+pub fn commit(runtime: &Runtime<'_>, options: CommitOptions) -> Result<()> {
     let CommitOptions { subject, image: reference, author, message, changes, compression, no_pause } = options;
     let created = humantime::format_rfc3339_seconds(time()?).to_string();
     let created_by = "minirun commit".to_owned();
@@ -52,16 +51,15 @@ pub fn commit(runtime: &Runtime, options: CommitOptions) -> Result<()> {
 }
 
 /// Stops the container while its changes are read, unless it stands still or that is not wanted.
-fn freeze(no_pause: bool, found: Option<&Found>) -> Result<Option<Frozen>> {
-    let Some(found) = found.filter(|found| matches!(found.status, Status::Created | Status::Running)) else {
+fn freeze(no_pause: bool, found: Option<&Snapshot>) -> Result<Option<Frozen>> {
+    let Some(found) = found.filter(|found| matches!(found.status(), Status::Created | Status::Running)) else {
         return Ok(None);
     };
     if no_pause {
         return Ok(None);
     }
     let cgroup = found
-        .record
-        .need_cgroup("commit of a running container")
+        .cgroup("commit of a running container")
         .context("the container cannot be frozen (hint: --no-pause reads its changes while they are made)")?;
     Frozen::new(cgroup).map(Some)
 }

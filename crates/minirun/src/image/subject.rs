@@ -3,38 +3,34 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use minirun_container::bundle::Bundle;
+use minirun_container::{Kind, Runtime, Snapshot};
 use minirun_image::{ImageError, Marks, Root, Source};
 
 use super::workers;
-use crate::bundle::Bundle;
-use crate::container::Found;
-use crate::lifecycle;
-use crate::options::Runtime;
 use crate::report::print;
-use crate::store::{Entry, Store};
 
 /// A bundle, with the container that was made from it if there is one.
 pub struct Subject {
     /// With the configuration that the container has.
     pub bundle: Bundle,
-    pub container: Option<(String, Found)>,
+    pub container: Option<(String, Snapshot)>,
 }
 
 impl Subject {
     /// What an argument means. As for `run`, one with a slash is a bundle.
-    pub fn of(runtime: &Runtime, argument: &str) -> Result<Subject> {
-        let store = lifecycle::store(runtime)?;
+    pub fn of(runtime: &Runtime<'_>, argument: &str) -> Result<Subject> {
         if argument.contains('/') {
             let bundle = Bundle::load(Path::new(argument))?;
-            if let Some(id) = container_of(&store, &bundle.dir)?
-                && let Some(entry) = store.find(&id)?
+            if let Some(id) = container_of(runtime, &bundle.dir)
+                && let Some(subject) = Subject::of_container(runtime, &id)?
             {
-                return Subject::of_container(&entry, &id);
+                return Ok(subject);
             }
             return Ok(Subject { bundle, container: None });
         }
-        match store.find(argument)? {
-            Some(entry) => Subject::of_container(&entry, argument),
+        match Subject::of_container(runtime, argument)? {
+            Some(subject) => Ok(subject),
             // accepts: any error; then it is no bundle.
             None if Path::new(argument).join("config.json").exists() => {
                 bail!("container does not exist: {argument} (hint: {argument}/ is the bundle in that directory)")
@@ -43,10 +39,13 @@ impl Subject {
         }
     }
 
-    fn of_container(entry: &Entry, id: &str) -> Result<Subject> {
-        let found = Found::locked(entry)?;
-        let bundle = Bundle::of_text(found.record.bundle.clone(), entry.read_config()?)?;
-        Ok(Subject { bundle, container: Some((id.to_owned(), found)) })
+    fn of_container(runtime: &Runtime<'_>, id: &str) -> Result<Option<Subject>> {
+        let (snapshot, config) = match runtime.container(id)?.snapshot_and_config() {
+            Err(error) if matches!(error.kind(), Kind::NotFound { .. }) => return Ok(None),
+            answer => answer?,
+        };
+        let bundle = Bundle::of_text(snapshot.bundle().to_owned(), config)?;
+        Ok(Some(Subject { bundle, container: Some((id.to_owned(), snapshot)) }))
     }
 
     /// Its root, and where its changes are.
@@ -59,10 +58,11 @@ impl Subject {
         let source = match (layers.upper(), &self.container) {
             (Some(upper), _) => Source::Upper(upper.to_owned()),
             (None, Some((id, found))) => {
-                let init = found.record.init.map_or(Ok(None), |init| init.open())?;
-                let init =
-                    init.with_context(|| format!("container {id} has kept its changes in memory, and has ended"))?;
-                Source::Inside { init: init.into_fd(), user_namespace: self.bundle.has_user_namespace() }
+                let init = found
+                    .pidfd()
+                    .with_context(|| format!("container {id} has kept its changes in memory, and has ended"))?;
+                let init = init.try_clone_to_owned().context("keep the container's init")?;
+                Source::Inside { init, user_namespace: self.bundle.has_user_namespace() }
             }
             (None, None) => bail!("bundle {dir} keeps changes in memory, and no container of it is there"),
         };
@@ -72,23 +72,16 @@ impl Subject {
 }
 
 /// The container that has processes and was made from the bundle in this directory.
-fn container_of(store: &Store, bundle: &Path) -> Result<Option<String>> {
+fn container_of(runtime: &Runtime<'_>, bundle: &Path) -> Option<String> {
     // A state directory that is not there has no containers, also where it was named.
     // accepts: any error; a store that cannot be read has no container that could be frozen.
-    for id in store.ids().unwrap_or_default() {
-        // accepts: as above.
-        if let Ok(Some(found)) = Found::peek(store, &id)
-            && found.init.is_some()
-            && found.record.bundle == bundle
-        {
-            return Ok(Some(id));
-        }
-    }
-    Ok(None)
+    let listed = runtime.list().unwrap_or_default();
+    let is_made_from = |snapshot: &Result<Snapshot, _>| matches!(snapshot, Ok(made) if made.pid().is_some() && made.bundle() == bundle);
+    listed.into_iter().find(|listed| is_made_from(&listed.snapshot)).map(|listed| listed.id)
 }
 
 /// Carries out `minirun diff`.
-pub fn diff(runtime: &Runtime, argument: &str) -> Result<()> {
+pub fn diff(runtime: &Runtime<'_>, argument: &str) -> Result<()> {
     let root = Subject::of(runtime, argument)?.root()?;
     let mut lost = None;
     let mut tell = |changed: &_| {

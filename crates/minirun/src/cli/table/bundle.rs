@@ -82,7 +82,7 @@ impl Perform for Bundle {
         let options = BundleOptions {
             image: Reference::parse(&call.args[0])?,
             dir: std::path::absolute(&call.args[1])?,
-            settings: settings::read(&call.globals.runtime(), &self)?,
+            settings: settings::read(&call.globals.runtime()?, &self)?,
             seccomp: Seccomp::read(self.seccomp.as_deref())?,
             limits: self.layer_size.map_or_else(Limits::default, Limits::of_size),
             store: self.store,

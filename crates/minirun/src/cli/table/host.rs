@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use minirun_container::Create;
 
-use super::shared::{BUNDLE, JSON, NO_NEW_KEYRING, NO_PIVOT, bundle_of};
+use super::shared::{BUNDLE, JSON, NO_NEW_KEYRING, NO_PIVOT, bundle_of, root_change_of};
 use super::{ORDINARY, SHELLS};
 use crate::cli::command::{Action, Command, Group, Kind, Perform};
 use crate::cli::option::{directory, flag, options, short};
 use crate::cli::{Call, completion, find, help, man};
-use crate::options::PlanOptions;
 use crate::report::print;
 use crate::template::{self, Whose};
 use crate::{check, features, plan};
@@ -100,13 +100,14 @@ options! {
 
 impl Perform for Plan {
     fn perform(self, call: &Call) -> Result<ExitCode> {
-        let options = PlanOptions {
+        let options = Create {
+            id: "ID".to_owned(),
             bundle: call.args.first().map_or_else(|| bundle_of(self.bundle), PathBuf::from),
-            no_pivot: self.no_pivot,
+            root_change: root_change_of(self.no_pivot),
             no_new_keyring: self.no_new_keyring,
-            preserve_fds: 0,
+            ..Create::default()
         };
-        plan::plan(&call.globals.runtime(), &options, self.json)?;
+        plan::plan(&call.globals.runtime()?, &options, self.json)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -138,13 +139,14 @@ options! {
 
 impl Perform for Check {
     fn perform(self, call: &Call) -> Result<ExitCode> {
-        let plan = call.args.first().map(PathBuf::from).or(self.bundle).map(|bundle| PlanOptions {
+        let plan = call.args.first().map(PathBuf::from).or(self.bundle).map(|bundle| Create {
+            id: format!("check-{}", std::process::id()),
             bundle,
-            no_pivot: self.no_pivot,
+            root_change: root_change_of(self.no_pivot),
             no_new_keyring: self.no_new_keyring,
-            preserve_fds: 0,
+            ..Create::default()
         });
-        check::check(&call.globals.runtime(), plan.as_ref(), self.json)
+        check::check(&call.globals.runtime()?, plan.as_ref(), self.json)
     }
 }
 

@@ -40,7 +40,7 @@ options! {
 
 impl Perform for Diff {
     fn perform(self, call: &Call) -> Result<ExitCode> {
-        image::diff(&call.globals.runtime(), &call.args[0])?;
+        image::diff(&call.globals.runtime()?, &call.args[0])?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -90,7 +90,7 @@ impl Perform for Commit {
             },
             no_pause: self.no_pause,
         };
-        image::commit(&call.globals.runtime(), options)?;
+        image::commit(&call.globals.runtime()?, options)?;
         Ok(ExitCode::SUCCESS)
     }
 }

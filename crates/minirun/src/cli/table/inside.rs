@@ -1,18 +1,18 @@
 //! Commands that reach into a container.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use minirun_plan::spec::Process;
 
 use super::ORDINARY;
-use super::shared::{CONSOLE_SOCKET, FORMAT, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, TIMINGS, TRACE, format_of};
+use super::shared::{CONSOLE_SOCKET, FORMAT, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, TIMINGS, TRACE, format_of, stay_of};
 use crate::cli::command::{Action, Command, Group, Kind, Perform};
 use crate::cli::option::{file, flag, of_kind, options, short, text, texts};
 use crate::cli::{Call, ids};
-use crate::options::ExecOptions;
 use crate::trace::{self, Tracing};
-use crate::{control, exec};
+use crate::{ps, run};
 
 pub const EXEC: Command = Command {
     name: "exec",
@@ -61,22 +61,23 @@ options! {
 impl Perform for Exec {
     fn perform(self, call: &Call) -> Result<ExitCode> {
         trace::set_up(&Tracing { file: self.trace, chart: self.timings })?;
+        trace::seal()?;
         let gids = self.additional_gids.iter();
         let gids = gids.map(|gid| ids::id_of(gid).with_context(|| format!("--additional-gids {gid}")));
-        let options = ExecOptions {
-            id: call.args[0].clone(),
-            args: call.args[1..].to_vec(),
-            process: self.process,
-            detach: self.detach,
+        let (id, args) = (&call.args[0], call.args[1..].to_vec());
+        let options = minirun_container::Exec {
+            args,
+            process: self.process.as_deref().map(read_process).transpose()?,
+            stay: stay_of(self.detach),
             tty: self.tty,
             cwd: self.cwd,
             env: self.env,
             user: self.user.as_deref().map(ids::user_of).transpose()?,
             additional_gids: gids.collect::<Result<_>>()?,
             capabilities: self.cap,
-            no_new_privs: self.no_new_privs,
-            apparmor: self.apparmor,
-            process_label: self.process_label,
+            no_new_privileges: self.no_new_privs,
+            apparmor_profile: self.apparmor,
+            selinux_label: self.process_label,
             cgroup: self.cgroup,
             ignore_paused: self.ignore_paused,
             preserve_fds: self.preserve_fds.unwrap_or(0),
@@ -84,8 +85,14 @@ impl Perform for Exec {
             console_socket: self.console_socket,
             pidfd_socket: self.pidfd_socket,
         };
-        exec::exec(&call.globals.runtime(), options)
+        run::exec(&call.globals.runtime()?, id, &options)
     }
+}
+
+/// Reads a file with `process` of a configuration.
+fn read_process(path: &Path) -> Result<Process> {
+    let text = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    minirun_plan::spec::read(&text).with_context(|| format!("process in {}", path.display()))
 }
 
 pub const PS: Command = Command {
@@ -113,7 +120,7 @@ options! {
 impl Perform for Ps {
     fn perform(self, call: &Call) -> Result<ExitCode> {
         let format = format_of(self.format.as_deref())?;
-        control::ps(&call.globals.runtime(), &call.args[0], format, &call.args[1..])?;
+        ps::ps(&call.globals.runtime()?, &call.args[0], format, &call.args[1..])?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -4,17 +4,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use minirun_container::options::{Orphans, Target};
 
 use super::ORDINARY;
 use super::shared::{
     BUNDLE, CONSOLE_SOCKET, NO_NEW_KEYRING, NO_PIVOT, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, TIMINGS, TRACE, bundle_of,
+    root_change_of, stay_of,
 };
 use crate::cli::Call;
 use crate::cli::command::{Action, Command, Group, Kind, Perform};
 use crate::cli::option::{flag, options, short};
-use crate::options::{CreateOptions, DeleteOptions, KillOptions, PlanOptions, RunOptions};
 use crate::trace::{self, Tracing};
-use crate::{control, lifecycle, removal, run, signals};
+use crate::{run, signals};
 
 pub const RUN: Command = Command {
     name: "run",
@@ -59,24 +60,23 @@ impl Perform for Run {
         } else {
             (argument.clone(), bundle_of(self.bundle))
         };
-        let options = RunOptions {
-            create: CreateOptions {
+        let options = minirun_container::Run {
+            create: minirun_container::Create {
                 id,
-                plan: PlanOptions {
-                    bundle,
-                    no_pivot: self.no_pivot,
-                    no_new_keyring: self.no_new_keyring,
-                    preserve_fds: self.preserve_fds.unwrap_or(0),
-                },
+                bundle,
+                root_change: root_change_of(self.no_pivot),
+                no_new_keyring: self.no_new_keyring,
+                preserve_fds: self.preserve_fds.unwrap_or(0),
                 pid_file: self.pid_file,
                 console_socket: self.console_socket,
                 pidfd_socket: self.pidfd_socket,
             },
-            detach: self.detach,
+            stay: stay_of(self.detach),
+            orphans: if self.detach || self.no_subreaper { Orphans::Leave } else { Orphans::Adopt },
             keep: self.keep,
-            no_subreaper: self.no_subreaper,
         };
-        run::run(&call.globals.runtime(), options)
+        trace::seal()?;
+        run::run(&call.globals.runtime()?, &options)
     }
 }
 
@@ -113,19 +113,18 @@ options! {
 impl Perform for Create {
     fn perform(self, call: &Call) -> Result<ExitCode> {
         trace::set_up(&Tracing { file: self.trace, chart: self.timings })?;
-        let options = CreateOptions {
+        let options = minirun_container::Create {
             id: call.args[0].clone(),
-            plan: PlanOptions {
-                bundle: bundle_of(self.bundle),
-                no_pivot: self.no_pivot,
-                no_new_keyring: self.no_new_keyring,
-                preserve_fds: self.preserve_fds.unwrap_or(0),
-            },
+            bundle: bundle_of(self.bundle),
+            root_change: root_change_of(self.no_pivot),
+            no_new_keyring: self.no_new_keyring,
+            preserve_fds: self.preserve_fds.unwrap_or(0),
             pid_file: self.pid_file,
             console_socket: self.console_socket,
             pidfd_socket: self.pidfd_socket,
         };
-        lifecycle::create(&call.globals.runtime(), options)?;
+        trace::seal()?;
+        call.globals.runtime()?.create(&options)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -156,7 +155,7 @@ options! {
 impl Perform for Start {
     fn perform(self, call: &Call) -> Result<ExitCode> {
         trace::set_up(&Tracing { file: self.trace, chart: self.timings })?;
-        lifecycle::start(&call.globals.runtime(), &call.args[0])?;
+        call.globals.runtime()?.container(&call.args[0])?.start()?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -186,8 +185,8 @@ options! {
 impl Perform for Kill {
     fn perform(self, call: &Call) -> Result<ExitCode> {
         let signal = signals::signal_number(call.args.get(1).map_or("SIGTERM", String::as_str))?;
-        let options = KillOptions { id: call.args[0].clone(), signal, all: self.all };
-        signals::kill(&call.globals.runtime(), &options)?;
+        let target = if self.all { Target::All } else { Target::Init };
+        call.globals.runtime()?.container(&call.args[0])?.kill(signal, target)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -219,8 +218,8 @@ options! {
 impl Perform for Delete {
     fn perform(self, call: &Call) -> Result<ExitCode> {
         trace::set_up(&Tracing { file: self.trace, chart: self.timings })?;
-        let options = DeleteOptions { id: call.args[0].clone(), force: self.force };
-        removal::delete(&call.globals.runtime(), &options)?;
+        let options = minirun_container::Delete { force: self.force };
+        call.globals.runtime()?.container(&call.args[0])?.delete(&options)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -247,7 +246,7 @@ options! {
 
 impl Perform for Pause {
     fn perform(self, call: &Call) -> Result<ExitCode> {
-        control::pause(&call.globals.runtime(), &call.args[0])?;
+        call.globals.runtime()?.container(&call.args[0])?.pause()?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -274,7 +273,7 @@ options! {
 
 impl Perform for Resume {
     fn perform(self, call: &Call) -> Result<ExitCode> {
-        control::resume(&call.globals.runtime(), &call.args[0])?;
+        call.globals.runtime()?.container(&call.args[0])?.resume()?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -38,7 +38,7 @@ options! {
 
 impl Perform for State {
     fn perform(self, call: &Call) -> Result<ExitCode> {
-        listing::state(&call.globals.runtime(), &call.args[0])?;
+        listing::state(&call.globals.runtime()?, &call.args[0])?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -68,7 +68,7 @@ options! {
 
 impl Perform for List {
     fn perform(self, call: &Call) -> Result<ExitCode> {
-        listing::list(&call.globals.runtime(), format_of(self.format.as_deref())?, self.quiet)?;
+        listing::list(&call.globals.runtime()?, format_of(self.format.as_deref())?, self.quiet)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -118,7 +118,7 @@ impl Perform for Events {
             bail!("duration interval must be greater than 0");
         }
         let when = if self.stats { When::Now } else { When::Every(interval) };
-        events::events(&call.globals.runtime(), &call.args[0], format, when)?;
+        events::events(&call.globals.runtime()?, &call.args[0], format, when)?;
         Ok(ExitCode::SUCCESS)
     }
 }

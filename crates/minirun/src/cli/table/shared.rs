@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use minirun_container::options::{RootChange, Stay};
+
 use crate::cli::option::{Typed, choice, directory, file, flag, number, short};
 use crate::report::Format;
 
@@ -34,6 +36,16 @@ pub fn format_of(text: Option<&str>) -> Result<Format> {
         Some("json") => Ok(Format::Json),
         Some(other) => bail!("invalid format option: {other:?} (expected table or json)"),
     }
+}
+
+/// The value of [`NO_PIVOT`].
+pub fn root_change_of(no_pivot: bool) -> RootChange {
+    if no_pivot { RootChange::Chroot } else { RootChange::Pivot }
+}
+
+/// The value of `--detach`.
+pub fn stay_of(detach: bool) -> Stay {
+    if detach { Stay::Detached } else { Stay::Foreground }
 }
 
 /// The value of [`BUNDLE`].

@@ -1,17 +1,16 @@
 //! The command that changes limits.
 
 use std::ffi::OsString;
+use std::io::Read as _;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
 
 use super::ORDINARY;
 use crate::cli::Call;
 use crate::cli::command::{Action, Command, Group, Kind, Perform};
 use crate::cli::option::{bytes, ignored, number, of_kind, options, place, short, text};
-use crate::options::{Limits, UpdateOptions};
-use crate::update;
 
 pub const UPDATE: Command = Command {
     name: "update",
@@ -58,22 +57,32 @@ options! {
 
 impl Perform for Update {
     fn perform(self, call: &Call) -> Result<ExitCode> {
-        let limits = match &self.resources {
-            Some(source) if source == "-" => Limits::StandardInput,
+        let resources = match &self.resources {
+            Some(source) if source == "-" => {
+                let mut text = Vec::new();
+                std::io::stdin().read_to_end(&mut text).context("read the resources from standard input")?;
+                read_resources(&text)?
+            }
             Some(source) if source.is_empty() => bail!("--resources"),
-            // accepts: any error; without a working directory a relative path stays.
-            Some(path) => Limits::File(std::path::absolute(path).unwrap_or_else(|_| path.into())),
-            None => Limits::Resources(self.limits()),
+            Some(source) => {
+                // accepts: any error; without a working directory a relative path stays.
+                let path = std::path::absolute(source).unwrap_or_else(|_| source.into());
+                read_resources(&std::fs::read(&path).with_context(|| format!("read {}", path.display()))?)?
+            }
+            None => self.limits(),
         };
-        let options = UpdateOptions {
-            id: call.args[0].clone(),
-            limits,
+        let options = minirun_container::Update {
+            resources,
             l3_cache_schema: self.l3_cache_schema.filter(|schema| !schema.is_empty()),
             mem_bw_schema: self.mem_bw_schema.filter(|schema| !schema.is_empty()),
         };
-        update::update(&call.globals.runtime(), &options)?;
+        call.globals.runtime()?.container(&call.args[0])?.update(&options)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn read_resources(text: &[u8]) -> Result<Value> {
+    serde_json::from_slice(text).context("the resources are not valid JSON")
 }
 
 impl Update {

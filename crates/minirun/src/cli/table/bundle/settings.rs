@@ -1,15 +1,13 @@
 //! The options of `minirun bundle`, read.
 
 use anyhow::{Context, Result, anyhow, bail};
+use minirun_container::{Kind, Runtime};
 use minirun_image::{Network, Settings, Upper, Volume, check_place};
 
 use super::{Bundle, resources};
-use crate::container::Found;
-use crate::lifecycle;
-use crate::options::Runtime;
 
 /// Reads everything but the user, for which the image must be there.
-pub fn read(runtime: &Runtime, options: &Bundle) -> Result<Settings> {
+pub fn read(runtime: &Runtime<'_>, options: &Bundle) -> Result<Settings> {
     Ok(Settings {
         cmd: Some(options.cmd.clone()).filter(|cmd| !cmd.is_empty()),
         env: options.env.iter().map(|variable| variable_of(variable)).collect::<Result<_>>()?,
@@ -49,7 +47,7 @@ fn volume_of(text: &str) -> Result<Volume> {
     Ok(Volume { source, destination: (*destination).to_owned(), writable })
 }
 
-fn network(runtime: &Runtime, net: Option<&str>) -> Result<Network> {
+fn network(runtime: &Runtime<'_>, net: Option<&str>) -> Result<Network> {
     match net {
         None | Some("none") => Ok(Network::None),
         Some("host") => Ok(Network::Host),
@@ -61,12 +59,14 @@ fn network(runtime: &Runtime, net: Option<&str>) -> Result<Network> {
 }
 
 /// The network namespace of a container that is there now.
-fn network_of(runtime: &Runtime, id: &str) -> Result<Network> {
-    let found =
-        Found::peek(&lifecycle::store(runtime)?, id)?.with_context(|| format!("container {id} does not exist"))?;
-    let init = found.record.init.filter(|_| found.init.is_some());
-    let init = init.with_context(|| format!("container {id} has no process whose network could be joined"))?;
-    Ok(Network::Joined(format!("/proc/{}/ns/net", init.pid).into()))
+fn network_of(runtime: &Runtime<'_>, id: &str) -> Result<Network> {
+    let snapshot = match runtime.container(id)?.snapshot() {
+        Err(error) if matches!(error.kind(), Kind::NotFound { .. }) => bail!("container {id} does not exist"),
+        answer => answer?,
+    };
+    let pid = snapshot.pid();
+    let pid = pid.with_context(|| format!("container {id} has no process whose network could be joined"))?;
+    Ok(Network::Joined(format!("/proc/{pid}/ns/net").into()))
 }
 
 #[cfg(test)]
