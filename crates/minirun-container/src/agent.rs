@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::SPEC_VERSION;
 use crate::console::connect_to;
-use crate::error::{Context, Result, bail};
+use crate::error::{Context, OnPath, Result, bail};
 use crate::hooks::State;
 use crate::record::Record;
 use crate::status::Status;
@@ -89,7 +89,7 @@ impl NotifyingProcess<'_> {
 /// Those who trace the process may name any of its descriptors, and an agent makes calls on what it gets.
 fn is_listener(fd: BorrowedFd<'_>) -> Result<bool> {
     let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    let target = std::fs::read_link(&link).with_context(|| format!("read {link}"))?;
+    let target = std::fs::read_link(&link).on("read", || &link)?;
     Ok(target == Path::new("anon_inode:seccomp notify"))
 }
 

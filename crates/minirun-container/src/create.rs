@@ -16,7 +16,7 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bin
 use crate::cgroup::{make_cgroup, make_groups};
 use crate::console::{Console, arrive, connect_to};
 use crate::delete::remove_traces;
-use crate::error::{Context, Error, Kind, Result, error};
+use crate::error::{Context, Error, Kind, OnPath, Result, error};
 use crate::hooks;
 use crate::notify;
 use crate::options::{Create, Stay};
@@ -313,8 +313,7 @@ fn explain(error: Error, cgroup: Option<&Cgroup>) -> Error {
 fn open_gate(entry: &Entry) -> Result<OwnedFd> {
     let gate = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).context("socket")?;
     let path = entry.short_path(GATE);
-    bind(std::os::fd::AsRawFd::as_raw_fd(&gate), &UnixAddr::new(&path)?)
-        .with_context(|| format!("bind {}", entry.path().join(GATE).display()))?;
+    bind(std::os::fd::AsRawFd::as_raw_fd(&gate), &UnixAddr::new(&path)?).on("bind", || entry.path().join(GATE))?;
     listen(&gate, Backlog::new(1)?).context("listen")?;
     Ok(gate)
 }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use minirun_sys::Errno;
 
-pub(crate) use context::{Context, bail, ensure, error};
+pub(crate) use context::{Context, OnPath, bail, ensure, error};
 pub(crate) use kind::has_id_letters;
 pub use kind::{HookEnd, Kind, Operation};
 
@@ -133,6 +133,16 @@ mod tests {
         let error = Error::from(Errno::ENOENT).context("read /x/state.json").context("container web");
         assert_eq!(error.to_string(), "container web: read /x/state.json: no such file or directory");
         assert_eq!(error.errno(), Some(Errno::ENOENT));
+    }
+
+    #[test]
+    fn an_operation_on_a_file_is_named_in_parts() {
+        let failed = || Err::<(), _>(Errno::EACCES);
+        let error = failed().on("read", || "/x").context("container web").unwrap_err();
+        assert_eq!(error.to_string(), "container web: read /x: permission denied");
+        assert!(matches!(error.kind(), Kind::Io { operation: "read", errno: Errno::EACCES, .. }), "{error}");
+        let error = failed().context("openat2").on("read", || "/x").unwrap_err();
+        assert_eq!(error.to_string(), "read /x: openat2: permission denied");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use minirun_sys::Errno;
 
 use crate::agent::NotifyingProcess;
 use crate::console::{Console, arrive, connect_to};
-use crate::error::{Context, Error, Operation, Result, bail};
+use crate::error::{Context, Error, OnPath, Operation, Result, bail};
 use crate::options::{Exec, UserIds};
 use crate::prepare::preserved_fds;
 use crate::process::Identity;
@@ -250,8 +250,8 @@ fn join(
 /// that. One that is elsewhere is none of the container's.
 fn cgroup_of_init(init: Identity, own: &Path) -> Result<PathBuf> {
     let path = format!("/proc/{}/cgroup", init.pid);
-    let text = sys::read_file(&path).with_context(|| format!("read {path}"))?;
-    let text = String::from_utf8(text).with_context(|| format!("read {path}"))?;
+    let text = sys::read_file(&path).on("read", || &path)?;
+    let text = String::from_utf8(text).on("read", || &path)?;
     let now =
         text.lines().find_map(|line| line.strip_prefix("0::")).with_context(|| format!("no cgroup2 in {path}"))?;
     Ok(if Path::new(now).starts_with(own) { now.into() } else { own.to_owned() })
@@ -263,7 +263,7 @@ fn container_of(found: &Snapshot, plan: &Plan) -> Result<Joined> {
     let identity = found.record.init.context("the container has no init")?;
     let open = |path: PathBuf| -> Result<OwnedFd> {
         let text = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
-        sys::open(&text, libc::O_PATH | libc::O_DIRECTORY).with_context(|| format!("open {}", path.display()))
+        sys::open(&text, libc::O_PATH | libc::O_DIRECTORY).on("open", || &path)
     };
     let own_mounts = plan.namespaces.entered & libc::CLONE_NEWNS as u64 != 0;
     let root = if own_mounts { None } else { Some(open(format!("/proc/{}/root", identity.pid).into())?) };

@@ -15,7 +15,7 @@ use minirun_plan::{HostFacts, HostNode, InRoot, NodeKind, Resctrl};
 use minirun_sys as sys;
 use minirun_sys::Forked;
 
-use crate::error::{Context, Result};
+use crate::error::{Context, OnPath, Result};
 use crate::options::{CgroupManager, Cgroups, NoCgroup, RootChange};
 pub use user::{
     denies_setgroups, has_runtime_directory, in_initial_user_namespace, of_privileges, rootless, runtime_directory,
@@ -223,7 +223,7 @@ fn has_bfq() -> Result<bool> {
             Ok(_) => {}
             // A disk that has just gone, or one without a queue.
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => {}
-            Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
+            Err(error) => return Err(error).on("read", || &file),
         }
     }
     Ok(false)
@@ -235,7 +235,7 @@ fn page_size() -> u64 {
 }
 
 fn exists(path: &str) -> Result<bool> {
-    Path::new(path).try_exists().with_context(|| format!("look for {path}"))
+    Path::new(path).try_exists().on("look for", || &path)
 }
 
 /// Intel RDT, for a configuration that wants it.

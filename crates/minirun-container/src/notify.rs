@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Context, Result, bail};
+use crate::error::{Context, OnPath, Result, bail};
 use minirun_sys as sys;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -35,7 +35,7 @@ pub fn directory(entry: &Path) -> Option<PathBuf> {
 /// Makes that directory.
 pub fn make_directory(entry: &Entry) -> Result<()> {
     let path = entry.path().join(NOTIFY);
-    std::fs::DirBuilder::new().mode(0o755).create(&path).with_context(|| format!("make {}", path.display()))
+    std::fs::DirBuilder::new().mode(0o755).create(&path).on("make", || &path)
 }
 
 /// The container's socket, and the caller's.
@@ -54,7 +54,7 @@ impl Notify {
     pub fn listen(entry: &Entry) -> Result<Option<Notify>> {
         let Some(address) = wanted() else { return Ok(None) };
         let directory = entry.path().join(NOTIFY);
-        if !directory.try_exists().with_context(|| format!("look for {}", directory.display()))? {
+        if !directory.try_exists().on("look for", || &directory)? {
             return Ok(None);
         }
         let caller = connect(&address).with_context(|| format!("NOTIFY_SOCKET={}", address.to_string_lossy()))?;

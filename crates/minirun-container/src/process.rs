@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
-use crate::error::{Context, Result, ensure};
+use crate::error::{Context, OnPath, Result, ensure};
 use minirun_sys as sys;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -33,7 +33,7 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
         Ok(text) => text,
         // ESRCH: it ended between open and read.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("read {file}")),
+        Err(error) => return Err(error).on("read", || &file),
     };
     parse_stat(&text).map(Some).with_context(|| format!("read {file}: not of the form that proc_pid_stat(5) describes"))
 }

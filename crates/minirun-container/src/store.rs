@@ -13,7 +13,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::error::{Context, Error, Kind, Result, bail, has_id_letters};
+use crate::error::{Context, Error, Kind, OnPath, Result, bail, has_id_letters};
 use minirun_sys as sys;
 use minirun_sys::{Flock, FlockArg};
 use nix::dir::Dir;
@@ -105,22 +105,17 @@ impl Store {
     pub fn reserve(&self, id: &str) -> Result<Entry> {
         check_id(id)?;
         self.need_root()?;
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.root)
-            .with_context(|| format!("make state directory {}", self.root.display()))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.root).on("make state directory", || &self.root)?;
         let root = self.open()?.with_context(|| format!("state directory {} was removed", self.root.display()))?;
         if self.users {
             // With the sticky bit it is no rubbish (XDG Base Directory Specification).
-            std::fs::set_permissions(&self.root, Permissions::from_mode(0o1700))
-                .with_context(|| format!("chmod {}", self.root.display()))?;
+            std::fs::set_permissions(&self.root, Permissions::from_mode(0o1700)).on("chmod", || &self.root)?;
         }
         let path = self.root.join(id);
         match sys::mkdirat(root.as_fd(), &CString::new(id)?, 0o700) {
             Ok(()) => {}
             Err(sys::Errno::EEXIST) => return Err(Kind::AlreadyExists { id: id.to_owned() }.into()),
-            Err(errno) => return Err(errno).with_context(|| format!("make {}", path.display())),
+            Err(errno) => return Err(errno).on("make", || &path),
         }
         let locked = match files::open_directory(root.as_fd(), id) {
             Ok(Some(dir)) => Entry::lock(dir, path),
@@ -151,7 +146,7 @@ impl Store {
         match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
             Ok(_) => Ok(false),
             Err((_, sys::Errno::EWOULDBLOCK)) => Ok(true),
-            Err((_, errno)) => Err(errno).with_context(|| format!("lock {}", self.root.join(id).display())),
+            Err((_, errno)) => Err(errno).on("lock", || self.root.join(id)),
         }
     }
 
@@ -159,13 +154,13 @@ impl Store {
     /// none, and is not there for those who only look.
     pub fn peek(&self, id: &str) -> Result<Option<Vec<u8>>> {
         let Some(dir) = self.open_entry(id)? else { return Ok(None) };
-        files::read(dir.as_fd(), RECORD).with_context(|| format!("read {}", self.root.join(id).join(RECORD).display()))
+        files::read(dir.as_fd(), RECORD).on("read", || self.root.join(id).join(RECORD))
     }
 
     /// Whether there is something at the gate of a container.
     pub fn has_gate(&self, id: &str) -> Result<bool> {
         let Some(dir) = self.open_entry(id)? else { return Ok(false) };
-        files::exists(dir.as_fd(), GATE).with_context(|| format!("stat {}", self.root.join(id).join(GATE).display()))
+        files::exists(dir.as_fd(), GATE).on("stat", || self.root.join(id).join(GATE))
     }
 
     /// The ids of all containers, sorted.
@@ -192,7 +187,7 @@ impl Store {
 
 impl Entry {
     fn lock(dir: File, path: PathBuf) -> Result<Option<Entry>> {
-        let dir = wait_for_lock(dir).with_context(|| format!("lock {}", path.display()))?;
+        let dir = wait_for_lock(dir).on("lock", || &path)?;
         if sys::fstat(dir.as_fd())?.st_nlink == 0 {
             return Ok(None);
         }
@@ -216,8 +211,7 @@ impl Entry {
 
     /// Keeps the container's mark, beside the record.
     pub fn keep_mark(&self, mark: &str) -> Result<()> {
-        sys::symlinkat(&CString::new(mark)?, self.fd(), MARK)
-            .with_context(|| format!("keep the mark in {}", self.path.display()))
+        sys::symlinkat(&CString::new(mark)?, self.fd(), MARK).on("keep the mark in", || &self.path)
     }
 
     /// The container's mark, if it was kept.
@@ -227,7 +221,7 @@ impl Entry {
             Ok(length) => Ok(Some(String::from_utf8_lossy(&buffer[..length]).into_owned())),
             // There is none, or it is not a link.
             Err(sys::Errno::ENOENT | sys::Errno::EINVAL) => Ok(None),
-            Err(errno) => Err(errno).with_context(|| format!("read the mark in {}", self.path.display())),
+            Err(errno) => Err(errno).on("read the mark in", || &self.path),
         }
     }
 
@@ -253,23 +247,23 @@ impl Entry {
     }
 
     fn write(&self, name: &str, text: &[u8]) -> Result<()> {
-        files::write(self.fd(), name, text).with_context(|| format!("write {}", self.path.join(name).display()))
+        files::write(self.fd(), name, text).on("write", || self.path.join(name))
     }
 
     /// The record; none when there is not even a first one.
     pub fn read_record(&self) -> Result<Option<Vec<u8>>> {
-        files::read(self.fd(), RECORD).with_context(|| format!("read {}", self.path.join(RECORD).display()))
+        files::read(self.fd(), RECORD).on("read", || self.path.join(RECORD))
     }
 
     /// Whether there is something at the gate.
     pub fn has_gate(&self) -> Result<bool> {
-        files::exists(self.fd(), GATE).with_context(|| format!("stat {}", self.path.join(GATE).display()))
+        files::exists(self.fd(), GATE).on("stat", || self.path.join(GATE))
     }
 
     /// Closes the gate: the container has started.
     pub fn remove_gate(&self) -> Result<()> {
         let gate = CString::new(GATE)?;
-        self.unlink(&gate).with_context(|| format!("remove {}", self.path.join(GATE).display()))
+        self.unlink(&gate).on("remove", || self.path.join(GATE))
     }
 
     /// Removes the directory with everything in it: files, and one directory of files. Nothing is followed.

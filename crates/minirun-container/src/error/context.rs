@@ -1,5 +1,7 @@
 //! How errors of other crates become this crate's, and how the work that was under way is added to one.
 
+use std::path::Path;
+
 use minirun_cgroup::CgroupError;
 use minirun_plan::Problems;
 use minirun_spawn::{SpawnError, StartError};
@@ -20,6 +22,23 @@ impl<T, E: Into<Error>> Context<T> for Result<T, E> {
 
     fn with_context<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T> {
         self.map_err(|error| error.into().context(doing()))
+    }
+}
+
+/// Adds the operation on a file that failed.
+pub(crate) trait OnPath<T> {
+    fn on<P: AsRef<Path>>(self, operation: &'static str, path: impl FnOnce() -> P) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> OnPath<T> for Result<T, E> {
+    fn on<P: AsRef<Path>>(self, operation: &'static str, path: impl FnOnce() -> P) -> Result<T> {
+        self.map_err(|error| {
+            let (error, path) = (error.into(), path().as_ref().to_owned());
+            match error.kind() {
+                Kind::Os(errno) if error.doing().next().is_none() => Kind::Io { operation, path, errno: *errno }.into(),
+                _ => error.context(format!("{operation} {}", path.display())),
+            }
+        })
     }
 }
 

@@ -112,7 +112,16 @@ pub enum Kind {
     /// systemd refused, or could not be reached.
     #[cfg(feature = "systemd")]
     Systemd(minirun_systemd::Error),
-    /// A system call failed. [`Error::doing`] says on what.
+    /// An operation on a file failed.
+    Io {
+        /// The operation: `read`, `lock`.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The kernel's error number.
+        errno: Errno,
+    },
+    /// Another system call failed. [`Error::doing`] says in which work.
     Os(Errno),
     /// Other reasons, in words.
     Other(String),
@@ -160,7 +169,7 @@ impl Kind {
     /// Returns the kernel's error number, if it gave one.
     pub fn errno(&self) -> Option<Errno> {
         match self {
-            Kind::Os(errno) | Kind::Hook { end: HookEnd::NotRun(errno), .. } => Some(*errno),
+            Kind::Os(errno) | Kind::Io { errno, .. } | Kind::Hook { end: HookEnd::NotRun(errno), .. } => Some(*errno),
             Kind::Limit(error) | Kind::Cgroup(error) => error.errno(),
             Kind::Step(failure) => failure.errno,
             Kind::Start(StartError::Execute { errno, .. } | StartError::Unreachable(errno)) => Some(*errno),
@@ -210,6 +219,7 @@ impl fmt::Display for Kind {
             Kind::Interrupted { signal, during } => write!(f, "ended by signal {signal}: {during}"),
             #[cfg(feature = "systemd")]
             Kind::Systemd(error) => error.fmt(f),
+            Kind::Io { operation, path, errno } => write!(f, "{operation} {}: {}", path.display(), errno_text(*errno)),
             Kind::Os(errno) => f.write_str(&errno_text(*errno)),
             Kind::Other(text) => f.write_str(text),
         }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use minirun_plan::HostFacts;
 use minirun_sys as sys;
 
-use crate::error::{Context, Result, ensure};
+use crate::error::{Context, OnPath, Result, ensure};
 
 /// Whether the runtime is an ordinary user, or root of no more than a user namespace.
 ///
@@ -73,7 +73,7 @@ pub fn denies_setgroups(pid: &str) -> Result<bool> {
         Ok(text) => Ok(text.starts_with(b"deny")),
         // A kernel without user namespaces has no such file. Where it is hidden, setgroups(2) itself fails.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("read {file}")),
+        Err(error) => Err(error).on("read", || &file),
     }
 }
 
@@ -115,7 +115,7 @@ fn bounding_set() -> Result<(u64, u32)> {
 /// A refusal that is not the kernel's own answer must not end the list: what is beyond it would not be dropped.
 fn check_last_capability(last: u32) -> Result<()> {
     const FILE: &str = "/proc/sys/kernel/cap_last_cap";
-    let text = sys::read_file(FILE).with_context(|| format!("read {FILE}"))?;
+    let text = sys::read_file(FILE).on("read", || FILE)?;
     let text = String::from_utf8_lossy(&text);
     let known: u32 = text.trim().parse().with_context(|| format!("read {FILE}: {text:?}"))?;
     ensure!(known == last, "{FILE} lists capabilities up to {known}, prctl(PR_CAPBSET_READ) up to {last}");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use minirun_plan::is_bind;
 
 use crate::bundle::Bundle;
-use crate::error::{Context, Result};
+use crate::error::{OnPath, Result};
 
 /// Returns the text of each source of a mount that is a symbolic link to be copied. A source that is no link, or is missing,
 /// is left to the mount.
@@ -20,7 +20,7 @@ pub fn links_of(bundle: &Bundle) -> Result<BTreeMap<String, String>> {
         match std::fs::read_link(&source) {
             Ok(text) => drop(links.insert(source.to_string_lossy().into_owned(), text.to_string_lossy().into_owned())),
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT | libc::ENOTDIR)) => {}
-            Err(error) => return Err(error).with_context(|| format!("read link {}", source.display())),
+            Err(error) => return Err(error).on("read link", || &source),
         }
     }
     Ok(links)
