@@ -315,7 +315,7 @@ impl Cgroup {
         match parse(&text) {
             Some(value) => Ok(Some(value)),
             None => {
-                let text = format!("its text is not understood: {:?}", text.trim_end());
+                let text = format!("its text is not valid: {:?}", text.trim_end());
                 Err(CgroupError::new("read", self.path().join(file), text))
             }
         }

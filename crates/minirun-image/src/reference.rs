@@ -52,7 +52,7 @@ impl Reference {
         let transport =
             Transport::ALL.into_iter().find(|transport| transport.word() == word).ok_or_else(|| match word {
                 "docker" | "containers-storage" | "docker-daemon" | "dir" => {
-                    wrong("images are taken from the disk").hint("skopeo copy IMAGE oci:PATH:TAG puts one there")
+                    wrong("only images on disk are supported").hint("copy it first: skopeo copy IMAGE oci:PATH:TAG")
                 }
                 _ => wrong(&format!("{word:?} is not supported (expected {FORMS})")),
             })?;

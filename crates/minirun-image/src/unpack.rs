@@ -228,7 +228,7 @@ impl<'a> Running<'a> {
         let mut buffer = [0; 4096];
         let length = match self.reports.read(&mut buffer) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(true),
-            answer => answer.doing(|| "read what the processes of a layer tell")?,
+            answer => answer.doing(|| "read the answer of the worker process")?,
         };
         self.heard.extend_from_slice(&buffer[..length]);
         while let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {

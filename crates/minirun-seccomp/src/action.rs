@@ -54,7 +54,7 @@ pub(crate) fn answer(name: &str, number: Option<u32>) -> Result<u32, Wrong> {
     };
     match number.unwrap_or(EPERM) {
         number if number <= most => Ok(action | number),
-        number => Err(Wrong::Number(format!("{number} is out of range: 0 to {most} for {name}"))),
+        number => Err(Wrong::Number(format!("{number} is out of range (expected 0 to {most}) for {name}"))),
     }
 }
 

@@ -95,7 +95,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         (
             json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096}),
-            "defaultErrnoRet: 4096 is out of range: 0 to 4095 for SCMP_ACT_ERRNO",
+            "defaultErrnoRet: 4096 is out of range (expected 0 to 4095) for SCMP_ACT_ERRNO",
         ),
         (
             json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_ARM", "PDP11"]}),
@@ -111,7 +111,7 @@ fn what_is_wrong_is_told_with_its_place() {
         (with_rule(json!({"names": ["read"], "action": ""})), "syscalls[0].action: \"\" is not an action"),
         (
             with_rule(json!({"names": ["read"], "action": "SCMP_ACT_TRACE", "errnoRet": 65536})),
-            "syscalls[0].errnoRet: 65536 is out of range: 0 to 65535 for SCMP_ACT_TRACE",
+            "syscalls[0].errnoRet: 65536 is out of range (expected 0 to 65535) for SCMP_ACT_TRACE",
         ),
         (
             with_argument(json!({"index": 6, "value": 0, "op": "SCMP_CMP_EQ"})),

@@ -249,12 +249,10 @@ fn hint(op: &Op, call: &str, errno: Errno) -> &'static str {
             "in a user namespace only tmpfs, devpts and overlay support linux.mountLabel"
         }
         (Op::Mount { filesystem, .. }, Errno::EPERM) if call == "fsmount" && filesystem.to_bytes() == b"proc" => {
-            "the /proc that is visible here is mounted over in parts, and the kernel refuses one without them: \
-             bind /proc instead"
+            "parts of the visible /proc are mounted over, so the kernel refuses a new one: bind /proc instead"
         }
         (Op::Mount { filesystem, .. }, Errno::EPERM) if call == "fsmount" && filesystem.to_bytes() == b"sysfs" => {
-            "the /sys that is visible here is mounted over in parts, and the kernel refuses one without them: \
-             bind /sys instead"
+            "parts of the visible /sys are mounted over, so the kernel refuses a new one: bind /sys instead"
         }
         (Op::Mount { .. }, Errno::EPERM) => "in a user namespace this can require namespaces of the container's own",
         (Op::Mount { point, .. }, Errno::ENOTDIR | Errno::ELOOP) if point.kind == RealDirectory => {

@@ -1,5 +1,5 @@
-//! The command line: one table of commands and options, from which it is parsed, and from which the help, the manual
-//! pages and the completions are made.
+//! The command line: one table of commands and options, from which the parser, the help, the manual pages and the
+//! completions are made.
 //!
 //! The rules are those that engines rely on: global options come before the command, a repeated option counts as given
 //! last, a long option may have one dash or two, and its value follows after `=` or as the next word. Options may also
@@ -28,20 +28,20 @@ pub use globals::Globals;
 use option::{Given, Options as _};
 use table::COMMANDS;
 
-/// What the command line asks for.
+/// The outcome of reading a part of the command line.
 pub enum Asked<T> {
-    /// A text: help, the version and the like.
+    /// A text to print, such as help or the version.
     Text(String),
-    /// More than that.
+    /// The next stage.
     Todo(T),
 }
 
-/// A command line of which the options before the command are read, and the name of the command.
+/// A command line that is read up to the name of the command.
 pub struct Line {
     pub globals: Globals,
     name: String,
     rest: Parser,
-    /// What is wrong with the options before the command.
+    /// The first error in the global options.
     wrong: Option<anyhow::Error>,
 }
 
@@ -51,7 +51,7 @@ pub struct Call {
     pub globals: Globals,
     pub command: &'static Command,
     given: Given,
-    /// What is not an option.
+    /// The words that are not options.
     pub args: Vec<String>,
 }
 
@@ -210,7 +210,7 @@ fn take_option(
     Ok(())
 }
 
-/// The one that was probably meant: at most two letters are missing, changed or exchanged, and more than that are right.
+/// Returns the nearest known word: at most two letters are missing, changed or exchanged, and more than half are right.
 fn nearest(word: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let distances = known.map(|known| (strsim::osa_distance(word, &known), known));
     let near =

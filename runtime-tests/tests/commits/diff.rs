@@ -32,7 +32,7 @@ fn changes_in_memory_are_seen_as_long_as_the_container_is_there() {
     let said = home.call(&["diff", home.0.id()]).failure();
     assert!(said.contains("in memory, and has ended"), "{said}");
     let said = home.call(&["diff", "web/"]).failure();
-    assert!(said.contains("no container of it is there"), "{said}");
+    assert!(said.contains("has no running container"), "{said}");
 }
 
 #[test]

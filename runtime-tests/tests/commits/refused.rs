@@ -74,7 +74,7 @@ fn documents_that_are_something_else_are_no_reason_to_break_down() {
         let mut changed = config.clone();
         changed[member] = value;
         fs::write(&path, changed.to_string()).unwrap();
-        refused(&home, &["web/", "oci:img:new"], "something else where");
+        refused(&home, &["web/", "oci:img:new"], "the image's configuration is not valid");
     }
     fs::write(&path, text).unwrap();
     home.commit(&[], "web/", "oci:img:new");

@@ -232,7 +232,7 @@ fn invalid_id(f: &mut fmt::Formatter<'_>, id: &str) -> fmt::Result {
         length @ 256.. if has_id_letters(id) => {
             write!(f, "invalid container ID format: {length} bytes are more than the 255 of a file name")
         }
-        _ => write!(f, "invalid container ID format: {id:?} (letters, digits and _+.- make one)"),
+        _ => write!(f, "invalid container ID format: {id:?} (expected letters, digits and _+.-)"),
     }
 }
 

@@ -27,10 +27,10 @@ pub(super) fn describe(
     let list = |value: &mut Value| match value.take() {
         Value::Array(list) => Ok(list),
         Value::Null => Ok(Vec::new()),
-        _ => Err(ImageError::new("the image's configuration has something else where a list is expected")),
+        _ => Err(ImageError::new("the image's configuration is not valid: expected a list")),
     };
     if !configuration["rootfs"].is_object() {
-        return Err(ImageError::new("the image's configuration has something else where an object is expected"));
+        return Err(ImageError::new("the image's configuration is not valid: expected an object"));
     }
     let mut diff_ids = list(&mut configuration["rootfs"]["diff_ids"])?;
     diff_ids.extend(layer.map(|layer| layer.to_string().into()));

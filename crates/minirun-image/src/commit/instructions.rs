@@ -19,7 +19,7 @@ pub(super) fn apply(configuration: &mut Value, wanted: &Wanted, instructions: &[
         configuration["config"] = json!({});
     }
     let Some(config) = configuration.get_mut("config").and_then(Value::as_object_mut) else {
-        return Err(ImageError::new("the image's configuration has something else where an object is expected"));
+        return Err(ImageError::new("the image's configuration is not valid: expected an object"));
     };
     take_over(config, wanted)?;
     let mut has_cmd = false;
@@ -97,7 +97,7 @@ fn one(config: &mut Map<String, Value>, name: &str, rest: &str, has_cmd: bool) -
             let path = if path.starts_with('/') { path } else { format!("{before}/{path}") };
             set(config, "WorkingDir", plain(&path).into());
         }
-        other => return Err(ImageError::new(format!("{other} changes nothing that an image has ({KNOWN} do)"))),
+        other => return Err(ImageError::new(format!("{other} is not supported (expected {KNOWN})"))),
     }
     Ok(())
 }
@@ -154,7 +154,7 @@ fn list(rest: &str) -> Result<Option<Vec<String>>> {
 fn single(config: &Map<String, Value>, rest: &str) -> Result<String> {
     match words::split(rest, &environment(config))?.as_slice() {
         [word] => Ok(word.clone()),
-        words => Err(ImageError::new(format!("{} words are more than one", words.len()))),
+        words => Err(ImageError::new(format!("expected one word, found {}", words.len()))),
     }
 }
 

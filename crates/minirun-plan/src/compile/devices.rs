@@ -164,7 +164,7 @@ fn access(letters: &str, origin: impl Fn() -> Origin, problems: &mut Problems) -
     }
     if access == 0 {
         // An empty one could be meant as nothing or as everything; runc refuses it too.
-        problems.add(&origin(), "device access cannot be empty; it is made of r, w and m");
+        problems.add(&origin(), "device access cannot be empty (expected r, w or m)");
         return None;
     }
     Some(access)

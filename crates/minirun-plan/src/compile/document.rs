@@ -10,7 +10,8 @@ pub(super) fn document(draft: &mut Draft<'_>, spec: &Spec) {
     match major(&spec.oci_version) {
         Some(1) => {}
         Some(_) => {
-            draft.problem(&origin, format!("version {:?} is not supported: 1.0.0 to 1.3.x are", spec.oci_version));
+            draft
+                .problem(&origin, format!("version {:?} is not supported (expected 1.0.0 to 1.3.x)", spec.oci_version));
         }
         None => draft.problem(&origin, format!("{:?} is not a version as in \"1.0.2\"", spec.oci_version)),
     }

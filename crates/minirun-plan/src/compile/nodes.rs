@@ -222,7 +222,7 @@ fn listed_node(draft: &mut Draft<'_>, device: &Device, origin: Origin) -> Option
         _ if kind == NodeKind::Fifo => 0,
         Some(value) if (0..=most).contains(&value) => value as u32,
         Some(value) => {
-            draft.problem(&origin.field(name), format!("{value} is out of range: 0 to {most}"));
+            draft.problem(&origin.field(name), format!("{value} is out of range (expected 0 to {most})"));
             0
         }
         None => {

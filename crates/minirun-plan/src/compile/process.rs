@@ -143,7 +143,7 @@ fn umask(draft: &mut Draft<'_>, process: &Process) {
     // The specification leaves an absent umask to the runtime; runc and crun use 0022, and images rely on it.
     let mask = process.user.umask.unwrap_or(0o022);
     if mask > 0o777 {
-        draft.problem(&origin, format!("{mask:#o} is not a umask: 0 to 0777 are"));
+        draft.problem(&origin, format!("invalid umask {mask:#o} (expected 0 to 0777)"));
     }
     draft.step(Op::Umask(mask), origin);
 }
@@ -209,7 +209,7 @@ fn oom_score(draft: &mut Draft<'_>, process: &Process) {
     let Some(score) = process.oom_score_adj else { return };
     let origin = Origin::of("process.oomScoreAdj");
     if !(-1000..=1000).contains(&score) {
-        draft.problem(&origin, format!("{score} is out of range: -1000 to 1000"));
+        draft.problem(&origin, format!("{score} is out of range (expected -1000 to 1000)"));
     }
     let op = HostOp::WriteProc { file: "oom_score_adj", value: score.to_string() };
     draft.host.push(HostStep { op, origin });

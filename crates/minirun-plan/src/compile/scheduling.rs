@@ -24,7 +24,7 @@ fn number<T: Copy + Default>(draft: &mut Draft<'_>, table: &[(&str, T)], name: &
         return *number;
     }
     let known: Vec<&str> = table.iter().map(|(name, _)| *name).collect();
-    draft.problem(origin, format!("{name:?} is not known: {} are", known.join(", ")));
+    draft.problem(origin, format!("{name:?} is not supported (expected {})", known.join(", ")));
     T::default()
 }
 
@@ -37,11 +37,11 @@ fn scheduler(draft: &mut Draft<'_>, asked: &AskedScheduler) {
         .enumerate()
         .fold(0, |flags, (i, flag)| flags | number(draft, &SCHEDULER_FLAGS, flag, &origin.field("flags").index(i)));
     if !(-20..=19).contains(&asked.nice) {
-        draft.problem(&origin.field("nice"), format!("{} is out of range: -20 to 19", asked.nice));
+        draft.problem(&origin.field("nice"), format!("{} is out of range (expected -20 to 19)", asked.nice));
     }
     let (realtime, place) = (matches!(&*asked.policy, "SCHED_FIFO" | "SCHED_RR"), origin.field("priority"));
     if realtime && !(1..=99).contains(&asked.priority) {
-        draft.problem(&place, format!("{} is out of range: 1 to 99", asked.priority));
+        draft.problem(&place, format!("{} is out of range (expected 1 to 99)", asked.priority));
     } else if !realtime && asked.priority != 0 {
         draft.problem(&place, "can only be given with SCHED_FIFO and SCHED_RR");
     }
@@ -59,7 +59,7 @@ fn io_priority(draft: &mut Draft<'_>, asked: &AskedPriority) {
     let origin = Origin::of("process.ioPriority");
     let class = number(draft, &IO_CLASSES, &asked.class, &origin.field("class"));
     let level = u32::try_from(asked.priority).ok().filter(|level| *level <= 7).unwrap_or_else(|| {
-        draft.problem(&origin.field("priority"), format!("{} is out of range: 0 to 7", asked.priority));
+        draft.problem(&origin.field("priority"), format!("{} is out of range (expected 0 to 7)", asked.priority));
         0
     });
     draft.host.push(HostStep { op: HostOp::IoPriority(IoPriority { class, level }), origin });
@@ -103,7 +103,7 @@ pub(super) fn own_policies(draft: &mut Draft<'_>, linux: &Linux) {
         let origin = Origin::of("linux.personality");
         let domain = number(draft, &DOMAINS, &asked.domain, &origin.field("domain"));
         for (i, flag) in asked.flags.iter().enumerate() {
-            draft.problem(&origin.field("flags").index(i), format!("{flag:?} is not known: there are no flags"));
+            draft.problem(&origin.field("flags").index(i), format!("{flag:?} is not supported: there are no flags"));
         }
         draft.step(Op::Personality(domain), origin);
     }

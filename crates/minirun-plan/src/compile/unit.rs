@@ -64,7 +64,7 @@ pub(super) fn unit(draft: &mut Draft<'_>, slice: &str, annotations: Option<&BTre
 /// The property that an annotation sets. Times have other names on D-Bus than in unit files, and are microseconds.
 fn annotated(name: &str, text: &str) -> Result<(String, Value), String> {
     if name.len() < 3 || !name.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        return Err("this is not the name of a property: letters are, three or more".to_owned());
+        return Err("invalid property name (expected three or more letters)".to_owned());
     }
     let value =
         gvariant::parse(text).map_err(|why| format!("{text:?} is not a value in gvariant's text form: {why}"))?;

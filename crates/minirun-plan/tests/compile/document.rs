@@ -65,7 +65,7 @@ fn what_is_not_supported_is_refused_by_name() {
     refuse(json!({"/linux/intelRdt": {"closID": "x"}}), &[absent]);
     refuse(json!({"/linux/mountLabel": "label"}), &["linux.mountLabel: selinux is disabled or not supported"]);
     for version in ["2.0.0", "0.9.0", "10.0.0", "2.0.0-rc.1"] {
-        let text = format!("ociVersion: version {version:?} is not supported: 1.0.0 to 1.3.x are");
+        let text = format!("ociVersion: version {version:?} is not supported (expected 1.0.0 to 1.3.x)");
         refuse(json!({"/ociVersion": version}), &[&text]);
     }
     for version in ["", "1", "1.0", "1.0.x", "1..0", "v1.0.2", "1.0.2.3"] {

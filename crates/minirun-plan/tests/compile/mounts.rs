@@ -241,10 +241,13 @@ fn devices() {
     for (members, expected) in [
         (json!({"type": "a", "path": "/x"}), &["type: \"a\" is for device rules: a node is c, b, u or p"][..]),
         (json!({"type": "c", "path": "/", "major": 1, "minor": 2}), &["path: \"/\" is not the path of a node"]),
-        (json!({"type": "c", "path": "/x", "major": -1, "minor": 2}), &["major: -1 is out of range: 0 to 4095"]),
+        (
+            json!({"type": "c", "path": "/x", "major": -1, "minor": 2}),
+            &["major: -1 is out of range (expected 0 to 4095)"],
+        ),
         (
             json!({"type": "c", "path": "/x", "major": 1, "minor": 4_294_967_296u64}),
-            &["minor: 4294967296 is out of range: 0 to 1048575"],
+            &["minor: 4294967296 is out of range (expected 0 to 1048575)"],
         ),
         (
             json!({"type": "b", "path": "/x"}),
@@ -285,7 +288,7 @@ fn device_rules() {
     refuse(
         rules(json!([{"allow": true, "access": ""}, {"allow": true, "type": "p", "major": -2, "access": "x"}])),
         &[
-            "linux.resources.devices[0].access: device access cannot be empty; it is made of r, w and m",
+            "linux.resources.devices[0].access: device access cannot be empty (expected r, w or m)",
             "linux.resources.devices[1].type: invalid cgroup device type \"p\" (expected a, b or c)",
             "linux.resources.devices[1].major: -2 is not a device number; -1 means every one",
             "linux.resources.devices[1].access: \"x\" has letters other than r, w and m",

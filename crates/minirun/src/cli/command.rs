@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Call;
 use super::option::Options;
 
-/// What a word of the command line stands for. The shells complete by it.
+/// The meaning of a word of the command line, by which shells complete it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Anything.
@@ -31,7 +31,7 @@ pub enum Kind {
 /// The value of an option.
 #[derive(Debug, Clone, Copy)]
 pub struct Value {
-    /// What it is called in help texts.
+    /// Its name in help texts.
     pub name: &'static str,
     pub kind: Kind,
 }
@@ -47,7 +47,7 @@ pub struct Opt {
 }
 
 impl Opt {
-    /// Is this the option that was spelt so?
+    /// Whether this spelling, with its dashes, is one of this option.
     pub fn is(&self, spelling: &str) -> bool {
         match spelling.strip_prefix("--") {
             Some(name) => name == self.long,
@@ -55,13 +55,13 @@ impl Opt {
         }
     }
 
-    /// Its spellings: the letter first, if it has one.
+    /// Returns its spellings: the letter first, if it has one.
     pub fn spellings(&self) -> Vec<String> {
         self.short.map(|letter| format!("-{letter}")).into_iter().chain([format!("--{}", self.long)]).collect()
     }
 }
 
-/// What a command is about, for the overview.
+/// The part of the overview that a command is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     Life,
@@ -72,7 +72,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// All of them with their headings, in the order of the overview.
+    /// The groups with their headings, in the order of the overview.
     pub const ALL: [(Group, &'static str); 5] = [
         (Group::Life, "Lifecycle"),
         (Group::Inside, "Processes"),
@@ -89,19 +89,19 @@ pub struct Command {
     pub group: Group,
     /// Its arguments, for the usage line.
     pub usage: &'static str,
-    /// How many arguments it takes: at least, at most.
+    /// The least and the greatest number of arguments.
     pub arguments: (usize, usize),
-    /// What its arguments are, one after the other; nothing is known of those beyond.
+    /// The kinds of its first arguments, in their order.
     pub takes: &'static [Kind],
     /// The first sentence stands in the overview.
     pub help: &'static str,
-    /// What else its manual page has to say, a paragraph a line.
+    /// The rest of the description on its manual page, a paragraph a line.
     pub details: &'static str,
     /// Its exit statuses.
     pub exit: &'static str,
     pub example: &'static str,
     pub action: Action,
-    /// Does everything after the first argument belong to another program?
+    /// Whether everything after the first argument belongs to another program.
     pub passes_on: bool,
     /// The exit status of a failure.
     pub failure: u8,
@@ -114,13 +114,13 @@ pub struct Action {
     pub run: fn(&Call) -> Result<ExitCode>,
 }
 
-/// The options of a command, which it is carried out with.
+/// The options of a command, and its work.
 pub trait Perform: Options {
     fn perform(self, call: &Call) -> Result<ExitCode>;
 }
 
 impl Action {
-    /// The action of a command that reads `T`, and so can read no option that it does not declare.
+    /// Returns the action of a command that reads `T`. It cannot read an option that `T` does not declare.
     pub const fn of<T: Perform>() -> Action {
         Action { options: T::ALL, run: run::<T> }
     }
@@ -131,13 +131,13 @@ fn run<T: Perform>(call: &Call) -> Result<ExitCode> {
 }
 
 impl Command {
-    /// What it does, in one sentence without its full stop.
+    /// Returns its purpose: the first sentence of the help, without a full stop.
     pub fn summary(&self) -> &'static str {
         let end = self.help.find([':', ';']).into_iter().chain(self.help.find(". ")).min().unwrap_or(self.help.len());
         self.help[..end].trim_end_matches('.')
     }
 
-    /// How it is called, without the name of the program.
+    /// Returns its usage line, without the name of the program.
     pub fn synopsis(&self) -> String {
         format!("{} {}", self.name, self.usage).trim_end().to_owned()
     }

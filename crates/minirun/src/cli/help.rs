@@ -13,7 +13,7 @@ const WIDTH: usize = 100;
 /// Where the descriptions of options begin.
 const INDENT: usize = 31;
 
-/// In the lines that engines know from runc. Which commit it is, whoever builds says in `MINIRUN_COMMIT`; without it the
+/// The lines that engines know from runc. The commit comes from `MINIRUN_COMMIT` at build time; without it the
 /// version stands there too, for `docker info` shows this line alone.
 pub fn version() -> String {
     let version = env!("CARGO_PKG_VERSION");

@@ -1,4 +1,4 @@
-//! Options: each is a constant that knows the type of its value, and the struct that it is read into declares it.
+//! Options: each is a constant that knows the type of its value. The struct that it is read into declares it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ impl Given {
         self.0.iter().any(|(given, _)| *given == option.long)
     }
 
-    /// The value that counts: the last one.
+    /// Returns the value that counts: the last one.
     fn last(&self, option: &Opt) -> Option<&OsString> {
         self.0.iter().rev().find(|(given, _)| *given == option.long).and_then(|(_, value)| value.as_ref())
     }
@@ -42,7 +42,7 @@ impl<T> Typed<T> {
     }
 }
 
-/// A struct with a field for each option that is known where it is read.
+/// A struct with a field for each option of a command.
 pub trait Options: Sized {
     const ALL: &'static [&'static Opt];
 
@@ -87,7 +87,7 @@ const fn valued<T>(
     Typed { opt: Opt { long, short: None, value: Some(Value { name, kind }), help }, read }
 }
 
-/// Given or not.
+/// An option without a value.
 pub const fn flag(long: &'static str, help: &'static str) -> Typed<bool> {
     Typed { opt: Opt { long, short: None, value: None, help }, read: |opt, given| Ok(given.has(opt)) }
 }
@@ -153,7 +153,7 @@ pub const fn duration(long: &'static str, name: &'static str, help: &'static str
     })
 }
 
-/// A path, absolute: it counts from where the caller stands. An empty one is none.
+/// A path, made absolute from the caller's working directory. An empty one counts as not given.
 pub const fn file(long: &'static str, name: &'static str, help: &'static str) -> Typed<Option<PathBuf>> {
     valued(long, name, Kind::File, help, read_path)
 }
@@ -169,12 +169,12 @@ fn read_path(opt: &Opt, given: &Given) -> Result<Option<PathBuf>> {
     }))
 }
 
-/// A file, or a place of another kind, as it was written.
+/// A file or another destination, as it was written.
 pub const fn place(long: &'static str, name: &'static str, help: &'static str) -> Typed<Option<OsString>> {
     valued(long, name, Kind::File, help, |opt, given| Ok(given.last(opt).cloned()))
 }
 
-/// One of these words, or the empty one.
+/// One of these words, or an empty one.
 pub const fn choice(
     long: &'static str,
     name: &'static str,
@@ -184,17 +184,17 @@ pub const fn choice(
     valued(long, name, Kind::Choice(words), help, |opt, given| Ok(given.text(opt)))
 }
 
-/// An option that is looked for by itself, whatever its value.
+/// An option whose value is ignored.
 pub const fn ignored(long: &'static str, name: &'static str, help: &'static str) -> Typed<bool> {
     valued(long, name, Kind::Number, help, |opt, given| Ok(given.has(opt)))
 }
 
-/// The same option with a letter.
+/// Returns the option with a letter.
 pub const fn short<T>(letter: char, option: Typed<T>) -> Typed<T> {
     Typed { opt: Opt { short: Some(letter), ..option.opt }, read: option.read }
 }
 
-/// The same option, which shells complete in another way.
+/// Returns the option with another kind of value, for completion.
 pub const fn of_kind<T>(kind: Kind, option: Typed<T>) -> Typed<T> {
     let name = match option.opt.value {
         Some(value) => value.name,

@@ -86,7 +86,7 @@ impl Text {
     fn memory(&mut self, memory: &Memory) {
         self.gauge("container_memory_usage", "bytes", "Memory in use, caches included.").sample(&[], memory.current);
         if let Some(peak) = memory.peak {
-            self.gauge("container_memory_peak", "bytes", "The most that was in use.").sample(&[], peak);
+            self.gauge("container_memory_peak", "bytes", "Peak usage.").sample(&[], peak);
         }
         self.limit("container_memory_limit", "bytes", "Limit of memory.", &[], memory.max);
         if let Some(swap) = memory.swap {
@@ -141,7 +141,7 @@ fn cpu(text: &mut Text, stats: &Stats) {
     seconds("container_cpu_user", "Time on processors in user mode.", cpu.user_usec);
     seconds("container_cpu_system", "Time on processors in kernel mode.", cpu.system_usec);
     if let Some(throttling) = cpu.throttling {
-        let help = "Time for which processors were denied for want of quota.";
+        let help = "Time for which the quota throttled processes.";
         seconds("container_cpu_cfs_throttled", help, throttling.throttled_usec);
     }
     if let Some(bursts) = cpu.bursts {
@@ -175,9 +175,9 @@ fn io(text: &mut Text, devices: &[IoDevice]) {
         }
     };
     let bytes = |device: &IoDevice| [device.rbytes, device.wbytes, device.dbytes];
-    family("container_io", "bytes", "Bytes that block devices were asked for.", bytes);
+    family("container_io", "bytes", "Bytes of I/O on block devices.", bytes);
     let operations = |device: &IoDevice| [device.rios, device.wios, device.dios];
-    family("container_io_operations", "", "Operations that block devices were asked for.", operations);
+    family("container_io_operations", "", "I/O operations on block devices.", operations);
 }
 
 fn hugetlb(text: &mut Text, stats: &Stats) {
@@ -192,7 +192,7 @@ fn hugetlb(text: &mut Text, stats: &Stats) {
             limit.sample(&[("page_size", size)], max);
         }
     }
-    let mut hits = text.counter("container_hugetlb_limit_hits", "", "Times that the limit was in the way.");
+    let mut hits = text.counter("container_hugetlb_limit_hits", "", "Times that the limit was reached.");
     stats.hugetlb.iter().for_each(|(size, pages)| hits.sample(&[("page_size", size)], pages.max_events));
 }
 

@@ -52,12 +52,12 @@ fn verify(store: &Store) -> Result<()> {
             Ok(()) => print(&format!("layer {} is whole\n", layer.short()))?,
             Err(error) => {
                 damaged += 1;
-                print(&format!("layer {} is not as it was: {error}\n", layer.short()))?;
+                print(&format!("layer {} is damaged: {error}\n", layer.short()))?;
             }
         }
     }
     if damaged > 0 {
-        bail!("{damaged} of {} layers are not as they were unpacked", layers.len());
+        bail!("{damaged} of {} layers are damaged", layers.len());
     }
     Ok(())
 }

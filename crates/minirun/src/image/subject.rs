@@ -64,7 +64,7 @@ impl Subject {
                 let init = init.try_clone_to_owned().context("keep the container's init")?;
                 Source::Inside { init, user_namespace: self.bundle.has_user_namespace() }
             }
-            (None, None) => bail!("bundle {dir} keeps changes in memory, and no container of it is there"),
+            (None, None) => bail!("bundle {dir} keeps changes in memory, and has no running container"),
         };
         let marks = if layers.userxattr() { Marks::User } else { Marks::Trusted };
         Ok(Root { lower: layers.lower().map(Path::to_owned).collect(), marks, source })

@@ -186,7 +186,7 @@ pub fn rows() -> Vec<Row> {
         row(
             &["linux.personality.flags[0]"],
             json!({"/linux/personality": {"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]}}),
-            &["refused: linux.personality.flags[0]: \"ADDR_NO_RANDOMIZE\" is not known: there are no flags"],
+            &["refused: linux.personality.flags[0]: \"ADDR_NO_RANDOMIZE\" is not supported: there are no flags"],
         ),
     ]
 }

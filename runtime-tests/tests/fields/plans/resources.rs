@@ -117,14 +117,14 @@ pub fn rows() -> Vec<Row> {
             &["linux.resources.cpu.realtimeRuntime"],
             json!({"/linux/resources/cpu/realtimeRuntime": 1}),
             &[
-                "refused: linux.resources.cpu.realtimeRuntime: cannot be set with cgroup v2: it does not share out real-time scheduling",
+                "refused: linux.resources.cpu.realtimeRuntime: cannot be set with cgroup v2: it does not support real-time scheduling",
             ],
         ),
         row(
             &["linux.resources.cpu.realtimePeriod"],
             json!({"/linux/resources/cpu/realtimePeriod": 1}),
             &[
-                "refused: linux.resources.cpu.realtimePeriod: cannot be set with cgroup v2: it does not share out real-time scheduling",
+                "refused: linux.resources.cpu.realtimePeriod: cannot be set with cgroup v2: it does not support real-time scheduling",
             ],
         ),
         row(
@@ -159,7 +159,7 @@ pub fn rows() -> Vec<Row> {
             &["linux.resources.blockIO.leafWeight"],
             json!({"/linux/resources/blockIO/leafWeight": 500}),
             &[
-                "refused: linux.resources.blockIO.leafWeight: cannot be set with cgroup v2: processes stand only in leaves, whose weight is their weight",
+                "refused: linux.resources.blockIO.leafWeight: cannot be set with cgroup v2: only leaf cgroups have processes",
             ],
         ),
         row(
@@ -178,7 +178,7 @@ pub fn rows() -> Vec<Row> {
             &["linux.resources.blockIO.weightDevice[0].leafWeight"],
             json!({"/linux/resources/blockIO/weightDevice": [{"major": 8, "minor": 0, "leafWeight": 300}]}),
             &[
-                "refused: linux.resources.blockIO.weightDevice[0].leafWeight: cannot be set with cgroup v2: processes stand only in leaves, whose weight is their weight",
+                "refused: linux.resources.blockIO.weightDevice[0].leafWeight: cannot be set with cgroup v2: only leaf cgroups have processes",
             ],
         ),
         row(

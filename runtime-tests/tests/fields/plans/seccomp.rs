@@ -64,7 +64,9 @@ pub fn rows() -> Vec<Row> {
         row(
             &["linux.seccomp.syscalls[0].errnoRet"],
             json!({"/linux/seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 4096}]}}),
-            &["refused: linux.seccomp.syscalls[0].errnoRet: 4096 is out of range: 0 to 4095 for SCMP_ACT_ERRNO"],
+            &[
+                "refused: linux.seccomp.syscalls[0].errnoRet: 4096 is out of range (expected 0 to 4095) for SCMP_ACT_ERRNO",
+            ],
         ),
         row(
             &["linux.seccomp.syscalls[0].args[0].index"],

@@ -9,7 +9,7 @@ pub fn rows() -> Vec<Row> {
         row(
             &["ociVersion"],
             json!({"/ociVersion": "2.0.0"}),
-            &["refused: ociVersion: version \"2.0.0\" is not supported: 1.0.0 to 1.3.x are"],
+            &["refused: ociVersion: version \"2.0.0\" is not supported (expected 1.0.0 to 1.3.x)"],
         ),
         row(&["root.path"], json!({"/root/path": "other"}), &[]),
         row(&["root.readonly"], json!({"/root/readonly": true}), &["init read-only-root / [root.readonly]"]),

@@ -223,8 +223,8 @@ fn accesses_are_decided_one_by_one() {
 fn bad_rules_are_refused() {
     let at = "linux.resources.devices[1]";
     for (rule, problem) in [
-        (r#"{"allow":false}"#, ".access: device access cannot be empty; it is made of r, w and m"),
-        (r#"{"allow":false,"access":""}"#, ".access: device access cannot be empty; it is made of r, w and m"),
+        (r#"{"allow":false}"#, ".access: device access cannot be empty (expected r, w or m)"),
+        (r#"{"allow":false,"access":""}"#, ".access: device access cannot be empty (expected r, w or m)"),
         (r#"{"allow":true,"access":"rx"}"#, r#".access: "rx" has letters other than r, w and m"#),
         (r#"{"allow":true,"access":"r","major":-2}"#, ".major: -2 is not a device number; -1 means every one"),
         (

@@ -16,10 +16,10 @@ impl Limits<'_> {
         self.weight(cpu, at);
         self.bandwidth(cpu, at);
         if cpu.realtime_runtime().is_some_and(|runtime| runtime != 0) {
-            self.v1_only(&at.field("realtimeRuntime"), "it does not share out real-time scheduling");
+            self.v1_only(&at.field("realtimeRuntime"), "it does not support real-time scheduling");
         }
         if cpu.realtime_period().is_some_and(|period| period != 0) {
-            self.v1_only(&at.field("realtimePeriod"), "it does not share out real-time scheduling");
+            self.v1_only(&at.field("realtimePeriod"), "it does not support real-time scheduling");
         }
         for (field, file, list) in [("cpus", "cpuset.cpus", cpu.cpus()), ("mems", "cpuset.mems", cpu.mems())] {
             let origin = at.field(field);

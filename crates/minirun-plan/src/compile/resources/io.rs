@@ -63,7 +63,7 @@ impl Limits<'_> {
 
     fn leaf_weight(&mut self, weight: Option<u16>, origin: &Origin) {
         if weight.is_some_and(|weight| weight != 0) {
-            self.v1_only(origin, "processes stand only in leaves, whose weight is their weight");
+            self.v1_only(origin, "only leaf cgroups have processes");
         }
     }
 }

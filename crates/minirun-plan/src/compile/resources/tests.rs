@@ -149,7 +149,7 @@ fn cpu() {
     for field in ["realtimeRuntime", "realtimePeriod"] {
         refuse(
             &format!(r#"{{"cpu":{{"{field}":950000}}}}"#),
-            &format!("cpu.{field}: cannot be set with cgroup v2: it does not share out real-time scheduling"),
+            &format!("cpu.{field}: cannot be set with cgroup v2: it does not support real-time scheduling"),
         );
     }
     for list in ["a", "1,", ",", "3-1", "-1", "1-", "0-3:1/2", "0 1", "+1", "4294967296"] {
@@ -189,7 +189,7 @@ fn block_io() {
     refuse(r#"{"blockIO":{"weight":1001}}"#, "blockIO.weight: 1001 is out of range (expected 10 to 1000)");
     refuse(
         r#"{"blockIO":{"leafWeight":10}}"#,
-        "blockIO.leafWeight: cannot be set with cgroup v2: processes stand only in leaves, whose weight is their weight",
+        "blockIO.leafWeight: cannot be set with cgroup v2: only leaf cgroups have processes",
     );
     refuse(
         r#"{"blockIO":{"throttleWriteBpsDevice":[{"major":8,"minor":0,"rate":0}]}}"#,
