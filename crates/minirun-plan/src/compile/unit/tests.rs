@@ -130,8 +130,8 @@ fn values_in_gvariants_text_form() {
 #[test]
 fn annotations() {
     for (name, text, expected) in [
-        ("CollectMode2", "1", Err("not the name of a property")),
-        ("Ab", "1", Err("not the name of a property")),
+        ("CollectMode2", "1", Err("invalid property name")),
+        ("Ab", "1", Err("invalid property name")),
         ("PIDs", "[uint32 1]", Err("the runtime sets this property itself")),
         ("Slice", "'a.slice'", Err("the runtime sets this property itself")),
         ("TimeoutStopSec", "uint64 123", Ok("TimeoutStopUSec=t:123000000")),
