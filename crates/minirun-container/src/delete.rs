@@ -160,9 +160,7 @@ pub(crate) fn remove_traces(session: &Session<'_>, entry: Entry, record: &Record
     }
     if record.init.is_some() && !record.finds_processes() {
         let why = "it had neither a cgroup nor a pid namespace of its own";
-        session
-            .observer
-            .warn(&format!("container {}: only its init process can be found: {why}", record.id));
+        session.observer.warn(&format!("container {}: only its init process can be found: {why}", record.id));
     }
     if let Some(path) = &record.pid_file {
         // accepts: any error; the draft is there only where create was killed.
