@@ -100,7 +100,7 @@ test-vm: build probe ## limits in the test VM, which has every controller
 
 # Runs the sweeps in full: errors, renamed directories, attacks. test-host runs a tenth of each.
 test-sweeps: ## faults and attacks at every system call: takes hours
-	$(MAKE) test-host MINIRUN_SWEEP=full ARGS="sweep attack $(ARGS)"
+	$(MAKE) test-host MINIRUN_SWEEP=full ARGS="sweep swaps attack $(ARGS)"
 	$(MAKE) test-vm SUITES=limits ARGS="sweep $(ARGS)" MINIRUN_VM_OPTIONS="--env MINIRUN_SWEEP=full $(MINIRUN_VM_OPTIONS)" \
 		MINIRUN_VM_TIMEOUT=$(or $(MINIRUN_VM_TIMEOUT),14400)
 

@@ -2,6 +2,8 @@
 
 #[path = "check/bundles.rs"]
 mod bundles;
+#[path = "check/mutations.rs"]
+mod mutations;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
