@@ -83,7 +83,7 @@ impl<'a> Applier<'a> {
         while let Some(entry) = reader.next_entry()? {
             self.applied.entries += 1;
             if self.applied.entries > self.limits.entries {
-                return Err(ImageError::new(format!("it has more than {} entries", self.limits.entries)));
+                return Err(ImageError::limit(format!("it has more than {} entries", self.limits.entries)));
             }
             self.entry(&entry, &mut reader).map_err(|error| error.within(shown(&entry.path)))?;
         }

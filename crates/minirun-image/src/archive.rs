@@ -93,7 +93,7 @@ fn follow(files: &BTreeMap<String, Found>, name: &str) -> Result<(String, u64, u
         match files.get(&at) {
             Some(Found::File { start, length }) => return Ok((at, *start, *length)),
             Some(Found::Link(target)) => at.clone_from(target),
-            None => return Err(ImageError::new(format!("the archive has no {name}"))),
+            None => return Err(ImageError::not_found(format!("the archive has no {name}"))),
         }
     }
     Err(ImageError::new(format!("{name} is a link that leads nowhere")))
@@ -108,7 +108,7 @@ fn refuse_compressed(file: &File) -> Result<()> {
         [0x28, 0xb5, 0x2f, 0xfd] => "zstd -d makes an archive of it that can be read where it is",
         _ => return Ok(()),
     };
-    Err(ImageError::new("the archive is compressed").hint(hint))
+    Err(ImageError::unsupported("the archive is compressed").hint(hint))
 }
 
 fn list(file: &File) -> Result<BTreeMap<String, Found>> {
@@ -118,7 +118,9 @@ fn list(file: &File) -> Result<BTreeMap<String, Found>> {
     while let Some(entry) = reader.next_seeking()? {
         let Some(name) = plain(&entry.path) else { continue };
         if entry.parts.is_some() {
-            return Err(ImageError::new(format!("{name}: sparse files are supported in layers, and not around them")));
+            return Err(ImageError::unsupported(format!(
+                "{name}: sparse files are supported in layers, and not around them"
+            )));
         }
         let found = match entry.kind {
             Kind::File => Found::File { start: entry.offset, length: entry.size },
@@ -129,10 +131,10 @@ fn list(file: &File) -> Result<BTreeMap<String, Found>> {
         files.insert(name, found);
         names += entry.path.len() + entry.link.len();
         if names > MOST_NAMES {
-            return Err(ImageError::new(format!("more than {MOST_NAMES} bytes of names are not expected there")));
+            return Err(ImageError::limit(format!("more than {MOST_NAMES} bytes of names are not expected there")));
         }
         if files.len() > MOST_FILES {
-            return Err(ImageError::new(format!("more than {MOST_FILES} files are not expected there")));
+            return Err(ImageError::limit(format!("more than {MOST_FILES} files are not expected there")));
         }
     }
     Ok(files)
@@ -185,7 +187,7 @@ pub(crate) fn read_small(files: &Files, name: &str) -> Result<Vec<u8>> {
     let piece = files.open(name)?;
     let mut bytes = Vec::new();
     if piece.length > MOST {
-        return Err(ImageError::new(format!(
+        return Err(ImageError::limit(format!(
             "{name}: {} bytes are more than the {MOST} that are expected there",
             piece.length
         )));

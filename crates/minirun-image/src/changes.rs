@@ -185,7 +185,7 @@ impl<V: Visitor> Walk<'_, V> {
 }
 
 fn too_deep() -> ImageError {
-    ImageError::new(format!("more than {DEPTH} directories inside each other"))
+    ImageError::limit(format!("more than {DEPTH} directories inside each other"))
 }
 
 /// Is what a root shows that of a layer? The overlay shows the times of the file that it takes, and nobody can set the time of

@@ -2,6 +2,7 @@
 
 mod blob;
 mod documents;
+mod freeze;
 mod index;
 mod instructions;
 mod layers;
@@ -16,7 +17,7 @@ use crate::changes::{Root, Source};
 use crate::digest::Digest;
 use crate::document::{Manifest, parse};
 use crate::error::{ImageError, Result};
-use crate::ids::Ids;
+use crate::ids::IdMaps;
 use crate::pack::Packer;
 use crate::reference::{Reference, Transport};
 use crate::store::{BundleRecord, Store, Stored, Wanted};
@@ -24,10 +25,12 @@ use crate::stream::Limits;
 use crate::workers::Workers;
 use blob::{Compressed, Written};
 use documents::{describe, publish};
+use freeze::Frozen;
 use layers::end;
 use target::Target;
 
 pub use blob::Compression;
+pub use freeze::Freeze;
 
 /// Where the blobs of a layout are.
 const BLOBS: &str = "blobs/sha256/";
@@ -83,7 +86,9 @@ impl<'a> Base<'a> {
         let manifest = manifest.map(|text| parse(&text, "manifest.json")).transpose()?;
         let stored = |layer: &String| {
             let digest = Digest::parse(layer)?;
-            store.layer(&digest)?.ok_or_else(|| ImageError::new(format!("layer {digest} is not in the store any more")))
+            store
+                .layer(&digest)?
+                .ok_or_else(|| ImageError::not_found(format!("layer {digest} is not in the store any more")))
         };
         let layers = record.layers.iter().map(stored).collect::<Result<_>>()?;
         // The image may be gone since: what it does not give any more is put together from the store.
@@ -115,18 +120,18 @@ impl<'a> Base<'a> {
         Err(ImageError::new("the configuration has other layers than the image that the bundle was made from"))
     }
 
-    /// Writes an image of this one and what was changed. `frozen` is called when that is about to be read, and what it gives
-    /// is dropped when it was.
+    /// Writes an image of this one and the changes in `root`. `container` is called when these are about to be read, and
+    /// returns the container that must be frozen meanwhile.
     ///
     /// # Errors
     /// Something cannot be read or written. Nothing of the image is left then.
-    pub fn commit<T>(
+    pub fn commit<F: Freeze>(
         &self,
         root: &Root,
-        ids: &Ids,
+        ids: &IdMaps,
         to: &Reference,
         amendment: &Amendment,
-        frozen: impl FnOnce() -> Result<T>,
+        container: impl FnOnce() -> Result<Option<F>>,
     ) -> Result<Committed> {
         let to = &to.absolute();
         // What is wrong with it is found before anything is written.
@@ -139,9 +144,9 @@ impl<'a> Base<'a> {
                 let written = self.copy(index, to.transport, amendment.compression, &mut target);
                 layers.push(written.map_err(|error| error.within(format!("layer {}", self.layers[index].diff_id)))?);
             }
-            let held = frozen()?;
+            let frozen = container()?.map(Frozen::new).transpose()?;
             let packed = self.pack_within_limits(root, ids, to.transport, amendment.compression, &mut target)?;
-            drop(held);
+            drop(frozen);
             let layer = (packed.entries > 0).then_some(packed.diff_id);
             match layer {
                 Some(_) => layers.push(end(&mut target, &packed, to.transport)?),
@@ -158,7 +163,7 @@ impl<'a> Base<'a> {
     fn pack_within_limits(
         &self,
         root: &Root,
-        ids: &Ids,
+        ids: &IdMaps,
         transport: Transport,
         compression: Compression,
         target: &mut Target,
@@ -181,7 +186,7 @@ impl<'a> Base<'a> {
     fn pack(
         &self,
         root: &Root,
-        ids: &Ids,
+        ids: &IdMaps,
         transport: Transport,
         compression: Compression,
         target: &mut Target,

@@ -20,9 +20,9 @@ impl Digest {
             Some(("sha256", hex)) => {
                 Digest::from_hex(hex).ok_or_else(|| ImageError::new(format!("malformed digest {text:?}")))
             }
-            Some((algorithm @ ("sha512" | "sha384" | "blake3"), _)) => {
-                Err(ImageError::new(format!("digests of the algorithm {algorithm} are not supported, only sha256")))
-            }
+            Some((algorithm @ ("sha512" | "sha384" | "blake3"), _)) => Err(ImageError::unsupported(format!(
+                "digests of the algorithm {algorithm} are not supported, only sha256"
+            ))),
             _ => Err(ImageError::new(format!("malformed digest {text:?}"))),
         }
     }

@@ -22,7 +22,7 @@ impl<'a> EntryPath<'a> {
     /// It holds `..`, is too long, or leads too deep.
     pub(crate) fn split(path: &'a [u8], depth: usize) -> Result<EntryPath<'a>> {
         if path.len() >= LONGEST {
-            return Err(ImageError::new(format!(
+            return Err(ImageError::limit(format!(
                 "a path of {} bytes is longer than the kernel's {LONGEST}",
                 path.len()
             )));
@@ -32,7 +32,7 @@ impl<'a> EntryPath<'a> {
             return Err(ImageError::new("a path with .. in it"));
         }
         if names.len() > depth {
-            return Err(ImageError::new(format!("more than {depth} directories inside each other")));
+            return Err(ImageError::limit(format!("more than {depth} directories inside each other")));
         }
         Ok(EntryPath(names))
     }

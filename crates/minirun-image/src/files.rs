@@ -58,7 +58,7 @@ pub(crate) fn read_all(file: &File, most: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let length = file.take(most + 1).read_to_end(&mut bytes).doing(|| "read")?;
     if length as u64 > most {
-        return Err(ImageError::new(format!("more than {most} bytes are not expected there")));
+        return Err(ImageError::limit(format!("more than {most} bytes are not expected there")));
     }
     Ok(bytes)
 }
@@ -72,6 +72,19 @@ pub(crate) fn locked(directory: impl Into<File>) -> sys::Result<Flock<File>> {
             answer => return answer.map_err(|(_, errno)| errno),
         }
     }
+}
+
+/// The names of an absolute path, without dots, as far as the path itself tells where it leads.
+pub(crate) fn plain_names(path: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    for name in path.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    names
 }
 
 /// Makes a directory unless there is one.

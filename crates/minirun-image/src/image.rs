@@ -100,7 +100,10 @@ impl Image {
         if !manifest.config.media_type.ends_with("image.config.v1+json")
             && manifest.config.media_type != "application/vnd.docker.container.image.v1+json"
         {
-            return Err(ImageError::new(format!("it holds {:?}, and no image to run", manifest.config.media_type)));
+            return Err(ImageError::unsupported(format!(
+                "it holds {:?}, and no image to run",
+                manifest.config.media_type
+            )));
         }
         let configuration_text = read_blob(&files, &manifest.config).map_err(|error| error.within("configuration"))?;
         let configuration: Configuration = parse(&configuration_text, "configuration")?;
@@ -135,7 +138,7 @@ impl Image {
         if let Some(named) = Digest::from_hex(name)
             && named != id
         {
-            return Err(ImageError::new(format!("the digest of the configuration {} is {id}", entry.config)));
+            return Err(ImageError::mismatch(format!("the digest of the configuration {} is {id}", entry.config)));
         }
         let configuration: Configuration = parse(&configuration_text, &entry.config)?;
         let diff_ids = configuration.diff_ids()?;
@@ -152,10 +155,10 @@ impl Image {
     fn checked(self) -> Result<Image> {
         let Configuration { architecture, os, .. } = &self.configuration;
         if os != "linux" && !os.is_empty() {
-            return Err(ImageError::new(format!("it is for {os}, not linux")));
+            return Err(ImageError::unsupported(format!("it is for {os}, not linux")));
         }
         if !architecture.is_empty() && architecture != own_architecture() {
-            return Err(ImageError::new(format!("it is for {architecture}, not {}", own_architecture())));
+            return Err(ImageError::unsupported(format!("it is for {architecture}, not {}", own_architecture())));
         }
         Ok(self)
     }
@@ -164,7 +167,7 @@ impl Image {
 fn check_kind(layer: &Descriptor) -> Result<()> {
     let kind = &layer.media_type;
     if kind.contains("encrypted") || !kind.contains("tar") {
-        return Err(ImageError::new(format!("layers of the type {kind:?} are not supported")));
+        return Err(ImageError::unsupported(format!("layers of the type {kind:?} are not supported")));
     }
     Ok(())
 }
@@ -176,7 +179,7 @@ fn check_count(layers: usize, diff_ids: usize) -> Result<()> {
     match layers {
         0 => Err(ImageError::new("it has no layers")),
         1..=MOST_LAYERS => Ok(()),
-        _ => Err(ImageError::new(format!("{layers} layers are more than the kernel's {MOST_LAYERS}"))),
+        _ => Err(ImageError::limit(format!("{layers} layers are more than the kernel's {MOST_LAYERS}"))),
     }
 }
 

@@ -1,21 +1,51 @@
-//! Images in, bundles out.
+//! OCI images and bundles: makes a bundle from an image, and an image from the changes of a container.
 //!
-//! An image is read where other tools have put it, an OCI image layout or an archive of one, or of `docker save`
-//! ([`Reference`], [`Image`]). Its layers are unpacked, each once, into a store that is addressed by what they hold
-//! ([`Store`]), and its configuration becomes that of a bundle ([`convert`]), by the rules of the OCI image specification
-//! (image-layout.md, manifest.md, config.md, layer.md, conversion.md).
+//! [`Image::open`] finds an image where other tools have put it: an OCI image layout, an archive of one, or an archive of
+//! `docker save` ([`Reference`]). A [`Store`] holds unpacked layers by the digest of their content, each once, for all bundles.
+//! [`Store::make_bundle`] unpacks the layers that are missing and writes a bundle whose root is an overlay of them, by the
+//! rules of the OCI image specification (image-layout.md, manifest.md, config.md, layer.md, conversion.md). [`Root::changes`]
+//! lists what a container has changed, and [`Base::commit`] makes a layer and an image of it.
 //!
-//! Everything that an image says is taken for hostile: every digest is verified before what it stands for can be seen, every
-//! path is resolved below a descriptor without following links, and everything has a limit ([`Limits`]).
+//! ```no_run
+//! use minirun_image::{BundleOptions, Image, Reference, Store, Workers};
+//!
+//! let image = Image::open(&Reference::parse("oci:web:latest")?)?;
+//! let store = Store::open("/var/lib/minirun".as_ref(), Workers::of_root())?;
+//! let options = BundleOptions { read_only: true, ..BundleOptions::default() };
+//! store.make_bundle(&image, "bundle".as_ref(), &options, |progress| {
+//!     eprintln!("{} of {} layers", progress.layers_done, progress.layers);
+//! })?;
+//! # Ok::<(), minirun_image::ImageError>(())
+//! ```
+//!
+//! An error is an [`ImageError`]: text for people, and an [`ErrorKind`] for programs.
+//!
+//! ```
+//! use minirun_image::{ErrorKind, Image, Reference};
+//!
+//! let error = Reference::parse("docker://debian").unwrap_err();
+//! assert_eq!(error.kind(), ErrorKind::Option);
+//! let error = Image::open(&Reference::parse("oci:/no/such/layout")?).unwrap_err();
+//! assert_eq!(error.kind(), ErrorKind::System);
+//! assert_eq!(error.errno(), Some(minirun_image::Errno::ENOENT));
+//! # Ok::<(), minirun_image::ImageError>(())
+//! ```
+//!
+//! # What the caller must know
+//!
+//! Images are hostile input: every digest is verified before its content can be seen, every path is resolved below a descriptor
+//! without following links, and everything has a limit ([`Limits`]). The work is done in child processes, which are made by
+//! fork: a process that calls this crate must have one thread. It must not ignore SIGCHLD, and must not wait for children that
+//! it has not started. Only warnings are logged, through the crate `log`; nothing is printed.
 
 #![forbid(unsafe_code)]
 
 mod apply;
 mod archive;
 mod attributes;
+mod bundle;
 mod changes;
 mod commit;
-mod convert;
 mod digest;
 mod document;
 mod entry_path;
@@ -36,19 +66,21 @@ mod users;
 mod workers;
 
 pub use apply::{Applied, Applier};
+pub use bundle::{
+    BundleOptions, IoLimit, IoLimitKind, Network, Resources, Seccomp, Upper, Volume, attribute_layers, check_new_bundle,
+};
 pub use changes::{Change, Changed, Root, Source};
-pub use commit::{Amendment, Base, Committed, Compression};
-pub use convert::{Network, Settings, Upper, Volume, check_place, convert};
+pub use commit::{Amendment, Base, Committed, Compression, Freeze};
 pub use digest::{Digest, Hasher};
 pub use document::{Configuration, Descriptor, Execution, Index, Manifest, Platform};
-pub use error::{ImageError, Result};
-pub use ids::Ids;
+pub use error::{ErrorKind, ImageError, Result};
+pub use ids::IdMaps;
 pub use image::{Image, Layer};
 pub use marks::Marks;
+pub use minirun_plan::spec::IdMapping;
+pub use minirun_sys::Errno;
 pub use reference::{Reference, Transport};
-pub use stack::Stack;
 pub use store::{BundleRecord, Facts, Lock, Removed, Store, Stored, StoredImage, Wanted};
 pub use stream::Limits;
 pub use unpack::Progress;
-pub use users::Identity;
 pub use workers::Workers;

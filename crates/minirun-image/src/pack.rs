@@ -18,7 +18,7 @@ use crate::entry_path::{EntryPath, WHITEOUT};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{kind_of, shown};
 use crate::holes::{Parts, parts};
-use crate::ids::Ids;
+use crate::ids::{IdMaps, id_in_container};
 use crate::stream::Limits;
 use crate::tar::{Entry, Kind, Writer};
 
@@ -29,14 +29,14 @@ const MOST_LINKED: usize = 1 << 20;
 /// Writes what it is shown.
 pub(crate) struct Packer<'a, W> {
     out: Writer<W>,
-    ids: &'a Ids,
+    ids: &'a IdMaps,
     /// Paths of files that have more names, and how many of those were not met so far.
     linked: HashMap<(u64, u64), (Vec<u8>, u64)>,
     entries: u64,
 }
 
 impl<'a, W: Write> Packer<'a, W> {
-    pub(crate) fn new(out: W, ids: &'a Ids) -> Packer<'a, W> {
+    pub(crate) fn new(out: W, ids: &'a IdMaps) -> Packer<'a, W> {
         Packer { out: Writer::new(out), ids, linked: HashMap::new(), entries: 0 }
     }
 
@@ -72,8 +72,8 @@ impl<'a, W: Write> Packer<'a, W> {
         let mut entry = Entry {
             path: met.path.to_vec(),
             mode: found.st_mode & 0o7777,
-            uid: Ids::inside(&self.ids.users, found.st_uid, "user")?,
-            gid: Ids::inside(&self.ids.groups, found.st_gid, "group")?,
+            uid: id_in_container(&self.ids.users, found.st_uid, "user")?,
+            gid: id_in_container(&self.ids.groups, found.st_gid, "group")?,
             modified: (found.st_mtime, found.st_mtime_nsec as u32),
             ..Entry::of(kind)
         };
@@ -111,7 +111,7 @@ impl<'a, W: Write> Packer<'a, W> {
             return Ok(true);
         }
         if self.linked.len() == MOST_LINKED {
-            return Err(ImageError::new(format!("there are more than {MOST_LINKED} files with several names")));
+            return Err(ImageError::limit(format!("there are more than {MOST_LINKED} files with several names")));
         }
         self.linked.insert(key, (met.path.to_vec(), met.found.st_nlink as u64 - 1));
         Ok(false)
@@ -171,7 +171,7 @@ impl<W: Write> Visitor for Packer<'_, W> {
 fn check(entry: &Entry, number: u64) -> Result<()> {
     let limits = Limits::default();
     if number > limits.entries {
-        return Err(ImageError::new(format!("a layer cannot have more than {} entries", limits.entries)));
+        return Err(ImageError::limit(format!("a layer cannot have more than {} entries", limits.entries)));
     }
     EntryPath::split(&entry.path, limits.depth)?;
     if entry.kind == Kind::Link {

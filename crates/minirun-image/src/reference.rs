@@ -47,7 +47,7 @@ impl Reference {
     /// It has no transport, one that is not known, or no path.
     pub fn parse(text: &str) -> Result<Reference> {
         const FORMS: &str = "oci:PATH[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]";
-        let wrong = |why: &str| ImageError::new(format!("image {text:?}: {why}"));
+        let wrong = |why: &str| ImageError::option(format!("image {text:?}: {why}"));
         let (word, rest) = text.split_once(':').ok_or_else(|| wrong(&format!("expected {FORMS}")))?;
         let transport =
             Transport::ALL.into_iter().find(|transport| transport.word() == word).ok_or_else(|| match word {

@@ -2,7 +2,6 @@
 //! image before a container is made of it.
 
 mod copy;
-mod fill;
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};

@@ -159,11 +159,11 @@ pub(crate) fn matches(what: &str, expected: Digest, found: Digest) -> Result<()>
     if expected == found {
         return Ok(());
     }
-    Err(ImageError::new(format!("the digest of its {what} is {found}, not {expected}")))
+    Err(ImageError::mismatch(format!("the digest of its {what} is {found}, not {expected}")))
 }
 
 fn too_large(most: u64, compressed: u64) -> ImageError {
-    ImageError::new(format!("it holds more than {most} bytes in a blob of {compressed}"))
+    ImageError::limit(format!("it holds more than {most} bytes in a blob of {compressed}"))
         .hint("--layer-size SIZE allows layers of that size")
 }
 
@@ -180,9 +180,11 @@ impl<'a, R: Read> Decoder<'a, R> {
         Ok(match start {
             [0x1f, 0x8b, ..] => Decoder::Gzip(Box::new(MultiGzDecoder::new(input))),
             _ if zstd::is_frame(start) => Decoder::Zstd(Box::new(zstd::Frames::new(input))),
-            [b'B', b'Z', b'h', ..] => return Err(ImageError::new("layers compressed by bzip2 are not supported")),
+            [b'B', b'Z', b'h', ..] => {
+                return Err(ImageError::unsupported("layers compressed by bzip2 are not supported"));
+            }
             [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-                return Err(ImageError::new("layers compressed by xz are not supported"));
+                return Err(ImageError::unsupported("layers compressed by xz are not supported"));
             }
             _ => Decoder::Plain(input),
         })

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::apply::Applier;
 use crate::digest::Digest;
-use crate::error::{Doing as _, ImageError, Result};
+use crate::error::{Doing as _, ErrorKind, ImageError, Result};
 use crate::image::{Image, Layer};
 use crate::store::{Draft, Staging, Store, Stored, name_of};
 use crate::stream::{Content, Limits, Piece, pour};
@@ -30,10 +30,14 @@ const STEP: u64 = 1 << 20;
 /// How far the work is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Layers that were missing, and how many of them are there now.
-    pub layers: (usize, usize),
-    /// Bytes of their blobs, and how many of them were read.
-    pub bytes: (u64, u64),
+    /// The layers that were missing.
+    pub layers: usize,
+    /// How many of them are unpacked.
+    pub layers_done: usize,
+    /// The bytes of their blobs.
+    pub bytes: u64,
+    /// How many of them are read.
+    pub bytes_read: u64,
 }
 
 /// What the processes of a layer tell.
@@ -44,9 +48,9 @@ enum Report {
     /// The layer was made.
     Applied,
     /// It could not be read, or its digests are wrong.
-    NotPoured(String),
+    NotPoured(ImageError),
     /// It could not be made.
-    NotApplied(String),
+    NotApplied(ImageError),
 }
 
 impl Store {
@@ -69,8 +73,8 @@ impl Store {
         let mut work = Work { image, limits, waiting: Vec::new(), running: Vec::new(), progress: Progress::default() };
         for layer in missing {
             if let Some(staging) = Staging::take(self, &layer.diff_id)? {
-                work.progress.layers.0 += 1;
-                work.progress.bytes.0 += layer.size;
+                work.progress.layers += 1;
+                work.progress.bytes += layer.size;
                 work.waiting.push((layer, staging));
             }
         }
@@ -82,7 +86,7 @@ impl Store {
         }
         let stored = |layer: &Layer| {
             let found = self.layer(&layer.diff_id)?;
-            found.ok_or_else(|| ImageError::new(format!("layer {} is not in the store any more", layer.diff_id)))
+            found.ok_or_else(|| ImageError::not_found(format!("layer {} is not in the store any more", layer.diff_id)))
         };
         image.layers.iter().map(stored).collect()
     }
@@ -106,7 +110,7 @@ struct Running<'a> {
     heard: Vec<u8>,
     read: u64,
     applied: bool,
-    failure: Option<String>,
+    failure: Option<ImageError>,
 }
 
 impl Work<'_> {
@@ -127,12 +131,12 @@ impl Work<'_> {
             let ready = self.wait()?;
             let before = self.running[ready].read;
             if self.running[ready].hear()? {
-                self.progress.bytes.1 += self.running[ready].read - before;
+                self.progress.bytes_read += self.running[ready].read - before;
                 continue;
             }
             let running = self.running.swap_remove(ready);
-            self.progress.bytes.1 += running.layer.size - before.min(running.layer.size);
-            self.progress.layers.1 += 1;
+            self.progress.bytes_read += running.layer.size - before.min(running.layer.size);
+            self.progress.layers_done += 1;
             running.finish()?;
             tell(&self.progress);
         }
@@ -210,7 +214,7 @@ impl<'a> Running<'a> {
             report(
                 teller,
                 // accepts: no error: it is told.
-                &done.as_ref().map_or_else(|error| Report::NotApplied(error.to_string()), |()| Report::Applied),
+                &done.as_ref().map_or_else(|error| Report::NotApplied(error.clone()), |()| Report::Applied),
             );
             done
         })?;
@@ -237,9 +241,9 @@ impl<'a> Running<'a> {
                 Report::Read(read) => self.read = read.min(self.layer.size),
                 Report::Applied => self.applied = true,
                 // What could not be read is the reason for what could not be made.
-                Report::NotPoured(text) => self.failure = Some(text),
-                Report::NotApplied(text) => {
-                    self.failure.get_or_insert(text);
+                Report::NotPoured(error) => self.failure = Some(error),
+                Report::NotApplied(error) => {
+                    self.failure.get_or_insert(error);
                 }
             }
         }
@@ -265,8 +269,8 @@ impl<'a> Running<'a> {
                 Ok(())
             }
             (failure, _) => {
-                let text = failure.unwrap_or_else(|| "the process that unpacked it has died".to_owned());
-                let error = ImageError::new(format!("layer {}: {text}", self.layer.diff_id));
+                let died = || ImageError::new("the process that unpacked it has died").with_kind(ErrorKind::Worker);
+                let error = failure.unwrap_or_else(died).within(format!("layer {}", self.layer.diff_id));
                 match self.staging.abandon() {
                     Ok(()) => Err(error),
                     Err(undo) => Err(error.and(&undo)),
@@ -297,7 +301,7 @@ fn feed(blob: Piece, expected: Option<Digest>, limits: &Limits, mut pipe: &File,
     if let Err(error) = &done
         && !alone
     {
-        report(teller, &Report::NotPoured(error.to_string()));
+        report(teller, &Report::NotPoured(error.clone()));
     }
     done
 }
@@ -316,10 +320,9 @@ fn apply(pipe: BorrowedFd<'_>, diff_id: Digest, draft: &Draft, limits: &Limits, 
 fn report(mut teller: &File, report: &Report) {
     /// `PIPE_BUF`, with what JSON adds: every byte of a text may become six.
     const MOST: usize = 4096 / 6 - 64;
-    let cut = |text: &String| text.chars().take(MOST).collect();
     let report = match report {
-        Report::NotPoured(text) => &Report::NotPoured(cut(text)),
-        Report::NotApplied(text) => &Report::NotApplied(cut(text)),
+        Report::NotPoured(error) => &Report::NotPoured(error.cut(MOST)),
+        Report::NotApplied(error) => &Report::NotApplied(error.cut(MOST)),
         other => other,
     };
     // accepts: any error; progress is only shown.

@@ -34,11 +34,11 @@ impl Stack {
             .find(|line| line.field(0) == name)
             .or_else(|| passwd.iter().find(|line| number(name).is_some() && number(line.field(2)) == number(name)));
         let uid = line.and_then(|line| number(line.field(2))).or_else(|| number(name));
-        let uid = uid.ok_or_else(|| ImageError::new(format!("the image has no user {name:?}")))?;
+        let uid = uid.ok_or_else(|| ImageError::not_found(format!("the image has no user {name:?}")))?;
         if let Some(group) = group.filter(|group| !group.is_empty()) {
             let line = groups.iter().find(|line| line.field(0) == group);
             let gid = line.and_then(|line| number(line.field(2))).or_else(|| number(group));
-            let gid = gid.ok_or_else(|| ImageError::new(format!("the image has no group {group:?}")))?;
+            let gid = gid.ok_or_else(|| ImageError::not_found(format!("the image has no group {group:?}")))?;
             return Ok(Identity { uid, gid, groups: vec![gid] });
         }
         let gid = line.and_then(|line| number(line.field(3))).unwrap_or(0);

@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Doing as _, ImageError, Result};
+use crate::error::{Doing as _, ErrorKind, ImageError, Result};
 use crate::marks::Marks;
 
 /// Writes the id maps of the process with this pid, which is in a new user namespace.
@@ -50,21 +50,23 @@ impl Workers {
         if self.map.is_some() || !in_first_namespace() { Marks::User } else { Marks::Trusted }
     }
 
-    /// Has this done, and waits for it.
+    /// Has this done in a new process, waits for it, and returns its error.
     pub(crate) fn run(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
         let (mut said, teller) = std::io::pipe().doing(|| "pipe2")?;
         let worker = self.start(move || {
             work().inspect_err(|error| {
                 // accepts: EPIPE; the reader has ended.
-                let _lost = (&teller).write_all(error.to_string().as_bytes());
+                let _lost = serde_json::to_writer(&teller, error);
             })
         })?;
-        let mut text = String::new();
-        let heard = said.read_to_string(&mut text);
-        match (worker.wait(), heard) {
-            (true, _) => Ok(()),
-            (false, Ok(length)) if length > 0 => Err(ImageError::new(text)),
-            _ => Err(ImageError::new("the process that worked on the store has died")),
+        let mut text = Vec::new();
+        let heard = said.read_to_end(&mut text);
+        if worker.wait() {
+            return Ok(());
+        }
+        match heard {
+            Ok(length) if length > 0 => Err(crate::document::parse(&text, "the error of a process")?),
+            _ => Err(ImageError::new("the process that worked on the store has died").with_kind(ErrorKind::Worker)),
         }
     }
 

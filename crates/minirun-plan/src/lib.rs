@@ -19,6 +19,7 @@ mod problem;
 mod scheduling;
 mod show;
 pub mod spec;
+pub mod template;
 mod unit;
 
 pub use compile::devices::{DeviceFilter, DeviceRule};

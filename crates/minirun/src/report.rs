@@ -131,14 +131,6 @@ pub fn describe(error: &anyhow::Error) -> String {
     texts.join(": ")
 }
 
-/// A failure to clean up never hides why there was something to clean up.
-pub fn add_undo(error: anyhow::Error, undone: Result<()>) -> anyhow::Error {
-    match undone {
-        Ok(()) => error,
-        Err(undo) => anyhow!("{}; and undoing it: {}", describe(&error), describe(&undo)),
-    }
-}
-
 /// Reports an error, and gives the exit status for it.
 pub fn failure(error: &anyhow::Error) -> ExitCode {
     failure_as(error, 1)

@@ -33,7 +33,7 @@ pub(super) fn resolve(root: BorrowedFd<'_>, names: &[&[u8]], depth: usize) -> Re
             done.push(name);
         }
         if done.len() > depth {
-            return Err(ImageError::new(format!("more than {depth} directories inside each other")));
+            return Err(ImageError::limit(format!("more than {depth} directories inside each other")));
         }
         let Some(link) = first_link(root, &done, start)? else { continue };
         links += 1;

@@ -33,7 +33,9 @@ pub(super) fn apply(configuration: &mut Value, wanted: &Wanted, instructions: &[
     }
     let first = ["Entrypoint", "Cmd"].iter().find_map(|member| config.get(*member)?.as_array()?.first());
     match first.and_then(Value::as_str) {
-        Some("") => Err(ImageError::new("the first word of the image's command is empty (hint: --change 'CMD [...]')")),
+        Some("") => {
+            Err(ImageError::option("the first word of the image's command is empty (hint: --change 'CMD [...]')"))
+        }
         _ => Ok(()),
     }
 }
@@ -53,7 +55,7 @@ fn take_over(config: &mut Map<String, Value>, wanted: &Wanted) -> Result<()> {
 
 fn one(config: &mut Map<String, Value>, name: &str, rest: &str, has_cmd: bool) -> Result<()> {
     if rest.is_empty() {
-        return Err(ImageError::new("it says nothing"));
+        return Err(ImageError::option("it says nothing"));
     }
     match name {
         "CMD" => set(config, "Cmd", command(rest)?.into()),
@@ -85,7 +87,7 @@ fn one(config: &mut Map<String, Value>, name: &str, rest: &str, has_cmd: bool) -
                 None => words::split(rest, &environment(config))?,
             };
             for path in paths {
-                crate::convert::check_place(&path)?;
+                crate::bundle::check_destination(&path)?;
                 object(config, "Volumes")?.insert(path, json!({}));
             }
         }
@@ -97,7 +99,7 @@ fn one(config: &mut Map<String, Value>, name: &str, rest: &str, has_cmd: bool) -
             let path = if path.starts_with('/') { path } else { format!("{before}/{path}") };
             set(config, "WorkingDir", plain(&path).into());
         }
-        other => return Err(ImageError::new(format!("{other} is not supported (expected {KNOWN})"))),
+        other => return Err(ImageError::option(format!("{other} is not supported (expected {KNOWN})"))),
     }
     Ok(())
 }
@@ -111,7 +113,7 @@ fn object<'a>(config: &'a mut Map<String, Value>, member: &str) -> Result<&'a mu
     if value.is_null() {
         *value = json!({});
     }
-    value.as_object_mut().ok_or_else(|| ImageError::new(format!("the image's {member} is not an object")))
+    value.as_object_mut().ok_or_else(|| ImageError::option(format!("the image's {member} is not an object")))
 }
 
 /// The image's variables, `NAME=VALUE`.
@@ -145,7 +147,7 @@ fn list(rest: &str) -> Result<Option<Vec<String>>> {
     match serde_json::from_str(rest) {
         Ok(list) => Ok(Some(list)),
         // accepts: text that is not JSON.
-        Err(_) if rest.starts_with("[\"") => Err(ImageError::new("it is not a JSON list of strings")),
+        Err(_) if rest.starts_with("[\"") => Err(ImageError::option("it is not a JSON list of strings")),
         // accepts: as above; then it is a line for the shell.
         Err(_) => Ok(None),
     }
@@ -154,7 +156,7 @@ fn list(rest: &str) -> Result<Option<Vec<String>>> {
 fn single(config: &Map<String, Value>, rest: &str) -> Result<String> {
     match words::split(rest, &environment(config))?.as_slice() {
         [word] => Ok(word.clone()),
-        words => Err(ImageError::new(format!("expected one word, found {}", words.len()))),
+        words => Err(ImageError::option(format!("expected one word, found {}", words.len()))),
     }
 }
 
@@ -164,13 +166,13 @@ fn pairs(config: &Map<String, Value>, rest: &str) -> Result<Vec<(String, String)
     let (first, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     if !first.contains('=') {
         if value.trim().is_empty() {
-            return Err(ImageError::new("expected NAME=VALUE"));
+            return Err(ImageError::option("expected NAME=VALUE"));
         }
         return Ok(vec![(first.to_owned(), words::join(value.trim(), &env)?)]);
     }
     let split = |word: &String| match word.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(ImageError::new(format!("{word:?}: expected NAME=VALUE"))),
+        _ => Err(ImageError::option(format!("{word:?}: expected NAME=VALUE"))),
     };
     words::split(rest, &env)?.iter().map(split).collect()
 }
@@ -181,14 +183,14 @@ fn port(text: &str) -> Result<String> {
     let protocol = protocol.to_ascii_lowercase();
     let valid = number.parse::<u16>().is_ok_and(|port| port > 0);
     if !valid || !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
-        return Err(ImageError::new(format!("{text:?}: expected PORT or PORT/PROTOCOL, with tcp, udp or sctp")));
+        return Err(ImageError::option(format!("{text:?}: expected PORT or PORT/PROTOCOL, with tcp, udp or sctp")));
     }
     Ok(format!("{number}/{protocol}"))
 }
 
 /// An absolute path without dots.
 fn plain(path: &str) -> String {
-    format!("/{}", crate::convert::cleaned(path).join("/"))
+    format!("/{}", crate::files::plain_names(path).join("/"))
 }
 
 #[cfg(test)]

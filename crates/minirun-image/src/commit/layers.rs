@@ -92,7 +92,7 @@ impl Base<'_> {
         std::io::copy(&mut std::io::BufReader::with_capacity(256 << 10, blob), &mut out).doing(|| "copy the blob")?;
         let written = out.finish()?;
         if written.digest != digest {
-            return Err(ImageError::new(format!("the digest of its blob is {}, not {digest}", written.digest)));
+            return Err(ImageError::mismatch(format!("the digest of its blob is {}, not {digest}", written.digest)));
         }
         target.end(&format!("{BLOBS}{}", digest.hex()))?;
         Ok(true)

@@ -56,11 +56,11 @@ impl Target {
     pub(super) fn create(reference: &Reference) -> Result<Target> {
         if reference.is_standard_input() {
             return Err(
-                ImageError::new("an image cannot be written to standard output").hint("./- is a file of that name")
+                ImageError::option("an image cannot be written to standard output").hint("./- is a file of that name")
             );
         }
         let path = reference.path();
-        let name = path.file_name().ok_or_else(|| ImageError::new("the path has no name"))?.as_encoded_bytes();
+        let name = path.file_name().ok_or_else(|| ImageError::option("the path has no name"))?.as_encoded_bytes();
         let parent = path.parent().unwrap_or(Path::new("/"));
         let parent = c_string(parent.as_os_str().as_encoded_bytes())?;
         let parent = sys::open(&parent, libc::O_DIRECTORY).doing(|| format!("open {}", parent.to_string_lossy()))?;

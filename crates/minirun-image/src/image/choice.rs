@@ -26,16 +26,16 @@ pub(super) fn choose(index: Index, name: Option<&str>) -> Result<Descriptor> {
     match (fitting.pop(), fitting.is_empty(), name) {
         (Some(descriptor), true, _) => Ok(descriptor),
         (Some(_), false, Some(name)) => {
-            Err(ImageError::new(format!("it has more than one image with the tag {name:?}")))
+            Err(ImageError::option(format!("it has more than one image with the tag {name:?}")))
         }
         (Some(_), false, None) => {
-            Err(ImageError::new(format!("it has several images (tags: {}); one must be named", tags.join(", "))))
+            Err(ImageError::option(format!("it has several images (tags: {}); one must be named", tags.join(", "))))
         }
         (None, _, Some(name)) if !tags.is_empty() => {
-            Err(ImageError::new(format!("it has no image with the tag {name:?} (but {})", tags.join(", "))))
+            Err(ImageError::not_found(format!("it has no image with the tag {name:?} (but {})", tags.join(", "))))
         }
-        (None, _, Some(name)) => Err(ImageError::new(format!("it has no image with the tag {name:?}"))),
-        (None, _, None) => Err(ImageError::new("it holds no image")),
+        (None, _, Some(name)) => Err(ImageError::not_found(format!("it has no image with the tag {name:?}"))),
+        (None, _, None) => Err(ImageError::not_found("it holds no image")),
     }
 }
 
@@ -49,12 +49,12 @@ fn resolve_below(files: &Files, descriptor: Descriptor, nested: usize, seen: &mu
         return Ok(descriptor);
     }
     if nested == 0 {
-        return Err(ImageError::new(format!("more than {MOST_NESTED} indexes inside each other")));
+        return Err(ImageError::limit(format!("more than {MOST_NESTED} indexes inside each other")));
     }
     let index: Index = parse(&read_blob(files, &descriptor)?, "index")?;
     *seen += index.manifests.len();
     if *seen > MOST_MANIFESTS {
-        return Err(ImageError::new(format!("more than {MOST_MANIFESTS} manifests are not expected there")));
+        return Err(ImageError::limit(format!("more than {MOST_MANIFESTS} manifests are not expected there")));
     }
     let chosen = best(index.manifests.iter())?.clone();
     resolve_below(files, chosen, nested - 1, seen)
@@ -75,7 +75,7 @@ fn best<'a>(manifests: impl Iterator<Item = &'a Descriptor> + Clone) -> Result<&
             .filter_map(|image| image.platform.as_ref())
             .map(|p| format!("{}/{}", p.os, p.architecture))
             .collect();
-        ImageError::new(format!("it is not for linux/{} (but {})", own_architecture(), known.join(", ")))
+        ImageError::unsupported(format!("it is not for linux/{} (but {})", own_architecture(), known.join(", ")))
     })
 }
 
@@ -101,15 +101,17 @@ pub(super) fn choose_docker(mut entries: Vec<DockerEntry>, name: Option<&str>) -
     let Some(name) = name else {
         return match (entries.pop(), entries.is_empty()) {
             (Some(entry), true) => Ok(entry),
-            (Some(_), false) => Err(ImageError::new(format!("it has several images ({}); one must be named", all()))),
-            (None, _) => Err(ImageError::new("it holds no image")),
+            (Some(_), false) => {
+                Err(ImageError::option(format!("it has several images ({}); one must be named", all())))
+            }
+            (None, _) => Err(ImageError::not_found("it holds no image")),
         };
     };
     let full = full_name(name);
     let fits = |entry: &DockerEntry| entry.repo_tags.iter().any(|tag| full_name(tag) == full);
     match entries.into_iter().find(fits) {
         Some(entry) => Ok(entry),
-        None => Err(ImageError::new(format!("it has no image {name:?} (but {})", all()))),
+        None => Err(ImageError::not_found(format!("it has no image {name:?} (but {})", all()))),
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn read_blob(files: &Files, descriptor: &Descriptor) -> Result<Vec<u8
     }
     match Digest::of(&bytes) {
         found if found == digest => Ok(bytes),
-        found => Err(ImageError::new(format!("the digest of {name} is {found}"))),
+        found => Err(ImageError::mismatch(format!("the digest of {name} is {found}"))),
     }
 }
 
@@ -39,8 +39,9 @@ pub(crate) fn check_version(text: &[u8]) -> Result<()> {
     let layout: Layout = parse(text, "oci-layout")?;
     match layout.image_layout_version.starts_with("1.") {
         true => Ok(()),
-        false => {
-            Err(ImageError::new(format!("an image layout of version {} is not supported", layout.image_layout_version)))
-        }
+        false => Err(ImageError::unsupported(format!(
+            "an image layout of version {} is not supported",
+            layout.image_layout_version
+        ))),
     }
 }

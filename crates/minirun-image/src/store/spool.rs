@@ -1,7 +1,7 @@
 //! An archive from a pipe, kept while it is used: its documents come after its layers, so it cannot be read as it comes.
 
 use std::fs::File;
-use std::io::{Read, Write as _};
+use std::io::{Read, Seek as _, Write as _};
 
 use minirun_sys::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -14,11 +14,20 @@ use crate::files::{c_string, make_directory, open_directory};
 use crate::stream::CHUNK;
 
 impl Store {
-    /// Copies everything that comes into a file without a name, which is gone when it is closed.
+    /// Returns an archive that can be read at any place: `input` itself if it is a file at its beginning, or a copy of
+    /// everything that comes. The copy has no name, and is gone when it is closed.
     ///
     /// # Errors
     /// There are more than `most` bytes, or they cannot be read or kept.
-    pub fn spool(&self, mut input: impl Read, most: u64) -> Result<File> {
+    pub fn seekable(&self, mut input: File, most: u64) -> Result<File> {
+        // A file that was read from already would not begin at its beginning.
+        if input.metadata().doing(|| "stat")?.is_file() && input.stream_position().doing(|| "lseek")? == 0 {
+            return Ok(input);
+        }
+        self.spool(input, most)
+    }
+
+    fn spool(&self, mut input: impl Read, most: u64) -> Result<File> {
         let mut file = self.nameless()?;
         let mut buffer = vec![0; CHUNK];
         let mut left = most;
@@ -29,7 +38,7 @@ impl Store {
                 answer => answer.doing(|| "read")?,
             };
             left = left.checked_sub(length as u64).ok_or_else(|| {
-                ImageError::new(format!("there are more than {most} bytes")).hint("--layer-size SIZE allows more")
+                ImageError::limit(format!("there are more than {most} bytes")).hint("--layer-size SIZE allows more")
             })?;
             file.write_all(&buffer[..length]).doing(|| "keep it in the store")?;
         }

@@ -41,7 +41,7 @@ impl Store {
         let directory = open_directory(&self.layers, &name_of(&layer.diff_id)).doing(|| "open")?;
         match put_together(&directory, &layer.facts, out)? {
             (found, out) if found == layer.diff_id => Ok(out),
-            (found, _) => Err(ImageError::new(format!("the digest of its content is {found}"))),
+            (found, _) => Err(ImageError::mismatch(format!("the digest of its content is {found}"))),
         }
     }
 
@@ -59,7 +59,7 @@ impl Store {
         self.workers.run(|| {
             let (found, _) = put_together(&directory, &layer.facts, std::io::sink())?;
             if found != *diff_id {
-                return Err(ImageError::new(format!("the digest of its content is {found}")));
+                return Err(ImageError::mismatch(format!("the digest of its content is {found}")));
             }
             match count(&root)? {
                 names if names == layer.facts.names => Ok(()),

@@ -80,7 +80,7 @@ impl<'a, R: BufRead> Frames<'a, R> {
 fn said(error: FrameDecoderError) -> ImageError {
     match error {
         FrameDecoderError::WindowSizeTooBig { requested, .. } => {
-            ImageError::new(format!("a window of {requested} bytes is more than the {WINDOW} that are supported"))
+            ImageError::limit(format!("a window of {requested} bytes is more than the {WINDOW} that are supported"))
                 .hint("zstd --ultra and --long need so much; up to level 19 it is less")
         }
         other => ImageError::new(other.to_string()),

@@ -53,7 +53,12 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry of which nothing else is known.
+    /// An entry with this path, without permissions, of root.
+    pub fn new(kind: Kind, path: impl Into<Vec<u8>>) -> Entry {
+        Entry { path: path.into(), ..Entry::of(kind) }
+    }
+
+    /// An entry without a path.
     pub(crate) fn of(kind: Kind) -> Entry {
         let (path, link, attributes) = (Vec::new(), Vec::new(), Vec::new());
         let (mode, uid, gid, size, modified, device, offset) = (0, 0, 0, 0, (0, 0), (0, 0), 0);

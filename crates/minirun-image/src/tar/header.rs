@@ -113,7 +113,12 @@ impl Block {
             b'L' => Type::LongPath,
             b'K' => Type::LongLink,
             b'S' => Type::Sparse,
-            other => return Err(ImageError::new(format!("entries of type {:?} are not supported", char::from(other)))),
+            other => {
+                return Err(ImageError::unsupported(format!(
+                    "entries of type {:?} are not supported",
+                    char::from(other)
+                )));
+            }
         })
     }
 

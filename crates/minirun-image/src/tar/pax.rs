@@ -87,7 +87,7 @@ impl Extended {
                     let name = CString::new(name).map_err(|_| ImageError::new("a NUL byte in a name"))?;
                     self.attributes.retain(|(known, _)| *known != name);
                     if self.attributes.len() == MOST_ATTRIBUTES {
-                        return Err(ImageError::new(format!("more than {MOST_ATTRIBUTES} extended attributes")));
+                        return Err(ImageError::limit(format!("more than {MOST_ATTRIBUTES} extended attributes")));
                     }
                     self.attributes.push((name, value.to_vec()));
                 }
@@ -104,7 +104,7 @@ pub(super) fn check_global(content: &[u8]) -> Result<()> {
         let changes = ["path", "linkpath", "size", "uid", "gid", "mtime"].contains(&key)
             || [SPARSE, XATTR].iter().any(|prefix| key.starts_with(prefix));
         if changes {
-            return Err(ImageError::new(format!("{key:?} in a global pax header is not supported")));
+            return Err(ImageError::unsupported(format!("{key:?} in a global pax header is not supported")));
         }
     }
     Ok(())

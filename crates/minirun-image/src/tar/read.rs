@@ -209,7 +209,7 @@ impl<R: Read, K: Write> Reader<R, K> {
             let next = self.block()?.ok_or_else(|| ImageError::new("the archive ends within a map"))?;
             more = next.more_of_map(&mut parts)?;
             if parts.len() > sparse::MOST {
-                return Err(ImageError::new(format!("a sparse file with more than {} parts", sparse::MOST)));
+                return Err(ImageError::limit(format!("a sparse file with more than {} parts", sparse::MOST)));
             }
         }
         Ok((size, parts))
@@ -226,7 +226,7 @@ impl<R: Read, K: Write> Reader<R, K> {
             let block = self.block()?.ok_or_else(|| ImageError::new("the archive ends within a map"))?;
             text.extend_from_slice(block.bytes());
             if !sparse::map_may_have(text.len()) {
-                return Err(ImageError::new("a map of a sparse file that does not end"));
+                return Err(ImageError::limit("a map of a sparse file that does not end"));
             }
             lines += block.bytes().iter().filter(|byte| **byte == b'\n').count();
             if lines < wanted && text.len() > BLOCK {
@@ -243,7 +243,9 @@ impl<R: Read, K: Write> Reader<R, K> {
     fn extension(&mut self, block: &Block) -> Result<Vec<u8>> {
         let size = block.size()?;
         if size > MOST_EXTENSION {
-            return Err(ImageError::new(format!("an extension header of {size} bytes is more than {MOST_EXTENSION}")));
+            return Err(ImageError::limit(format!(
+                "an extension header of {size} bytes is more than {MOST_EXTENSION}"
+            )));
         }
         self.keeping = true;
         self.content = size;

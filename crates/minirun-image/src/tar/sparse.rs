@@ -90,7 +90,7 @@ impl Records {
                 None => self.pairs,
                 Some(_) => return Err(ImageError::new("two maps of a sparse file")),
             },
-            _ => return Err(ImageError::new("sparse files of this form are not supported")),
+            _ => return Err(ImageError::unsupported("sparse files of this form are not supported")),
         };
         if self.count.is_some_and(|count| count != parts.len() as u64) {
             return Err(ImageError::new("a map of a sparse file with another number of parts than it says"));
@@ -167,7 +167,7 @@ pub(super) fn text(parts: &[Part], size: u64) -> Vec<u8> {
 }
 
 fn too_many() -> ImageError {
-    ImageError::new(format!("a sparse file with more than {MOST} parts"))
+    ImageError::limit(format!("a sparse file with more than {MOST} parts"))
 }
 
 fn number(text: &[u8]) -> Result<u64> {

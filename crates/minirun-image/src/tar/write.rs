@@ -55,7 +55,7 @@ impl<W: Write> Writer<W> {
         let records = records(entry, size);
         if !records.is_empty() {
             if records.len() as u64 > MOST_EXTENSION || entry.attributes.len() > MOST_ATTRIBUTES {
-                return Err(ImageError::new("its attributes are more than readers accept"));
+                return Err(ImageError::limit("its attributes are more than readers accept"));
             }
             let size = records.len() as u64;
             let about = Entry { path: b"pax".to_vec(), size, mode: 0o644, ..Entry::of(Kind::File) };

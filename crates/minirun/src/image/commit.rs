@@ -4,13 +4,16 @@ use std::time::{Duration, SystemTime};
 
 use crate::report::describe;
 use anyhow::{Context, Result, bail};
+use minirun_cgroup::Cgroup;
 use minirun_container::bundle::Bundle;
 use minirun_container::{Runtime, Snapshot, Status};
-use minirun_image::{Amendment, Base, BundleRecord, Compression, Ids, Reference, Root, Source, Store};
+use minirun_image::{
+    Amendment, Base, BundleRecord, Compression, Freeze, IdMaps, ImageError, Reference, Root, Source, Store,
+    attribute_layers,
+};
 
-use super::frozen::Frozen;
 use super::subject::Subject;
-use super::{PRIVATE, workers};
+use super::workers;
 use crate::report::print;
 
 /// What `commit` is asked for.
@@ -41,17 +44,33 @@ pub fn commit(runtime: &Runtime<'_>, options: CommitOptions) -> Result<()> {
     let store = Store::open(&record.store, workers())?;
     let _lock = store.lock_shared()?;
     let base = Base::find(&store, &record)?;
-    // Bundles of earlier versions have it in the bundle's own directory.
-    let attributes = [PRIVATE, "."].map(|above| subject.bundle.dir.join(above).join("attributes"));
-    base.check(&root, &attributes).with_context(|| format!("bundle {}", subject.bundle.dir.display()))?;
+    base.check(&root, &attribute_layers(&subject.bundle.dir))
+        .with_context(|| format!("bundle {}", subject.bundle.dir.display()))?;
     let found = subject.container.as_ref().map(|(_, found)| found);
-    let freeze = || freeze(no_pause, found).map_err(|error| minirun_image::ImageError::new(describe(&error)));
-    let committed = base.commit(&root, &ids, &reference, &amendment, freeze)?;
+    let running = || running(no_pause, found).map_err(|error| ImageError::new(describe(&error)));
+    let committed = base.commit(&root, &ids, &reference, &amendment, running)?;
     print(&format!("{}\n", committed.id))
 }
 
-/// Stops the container while its changes are read, unless it stands still or that is not wanted.
-fn freeze(no_pause: bool, found: Option<&Snapshot>) -> Result<Option<Frozen>> {
+/// A container that runs while its changes are read.
+struct Running(Cgroup);
+
+impl Freeze for Running {
+    fn freeze(&self) -> minirun_image::Result<()> {
+        self.0.freeze().map_err(|error| ImageError::new(describe(&error.into())))
+    }
+
+    fn thaw(&self) -> minirun_image::Result<()> {
+        // accepts: any error; to thaw says what is wrong.
+        if self.0.populated().is_ok_and(|populated| !populated) {
+            return Ok(());
+        }
+        self.0.thaw().map_err(|error| ImageError::new(describe(&error.into())))
+    }
+}
+
+/// The container that must be frozen while its changes are read; none if it stands still or that is not wanted.
+fn running(no_pause: bool, found: Option<&Snapshot>) -> Result<Option<Running>> {
     let Some(found) = found.filter(|found| matches!(found.status(), Status::Created | Status::Running)) else {
         return Ok(None);
     };
@@ -61,7 +80,7 @@ fn freeze(no_pause: bool, found: Option<&Snapshot>) -> Result<Option<Frozen>> {
     let cgroup = found
         .cgroup("commit of a running container")
         .context("the container cannot be frozen (hint: --no-pause reads its changes while they are made)")?;
-    Frozen::new(cgroup).map(Some)
+    Ok(Some(Running(cgroup)))
 }
 
 /// Now, or when the caller says that it is (reproducible-builds.org, SOURCE_DATE_EPOCH).
@@ -78,15 +97,12 @@ fn time() -> Result<SystemTime> {
 
 /// The container's ids, where they are not those that are read: root sees the host's. An ordinary user, and whoever is in
 /// the container's namespaces, sees them as the container does.
-fn ids(bundle: &Bundle, root: &Root) -> Result<Ids> {
+fn ids(bundle: &Bundle, root: &Root) -> Result<IdMaps> {
     let outside = matches!(root.source, Source::Upper(_)) && nix::unistd::geteuid().is_root();
     let Some(linux) = bundle.spec.linux.as_ref().filter(|_| outside && bundle.has_user_namespace()) else {
-        return Ok(Ids::default());
+        return Ok(IdMaps::default());
     };
-    let maps = |maps: &[minirun_plan::spec::IdMapping]| -> Vec<[u32; 3]> {
-        maps.iter().map(|map| [map.container_id, map.host_id, map.size]).collect()
-    };
-    let ids = Ids { users: maps(&linux.uid_mappings), groups: maps(&linux.gid_mappings) };
+    let ids = IdMaps { users: linux.uid_mappings.clone(), groups: linux.gid_mappings.clone() };
     if ids.users.is_empty() || ids.groups.is_empty() {
         bail!("the container joins a user namespace, so its configuration does not say whose its files are");
     }

@@ -40,10 +40,10 @@ impl Drop for Bar {
 }
 
 fn line(progress: &Progress) -> String {
-    let Progress { layers: (layers, there), bytes: (bytes, read) } = *progress;
-    let full = usize::try_from(read.min(bytes) * WIDTH as u64 / bytes.max(1)).unwrap_or(WIDTH);
+    let Progress { layers, layers_done, bytes, bytes_read } = *progress;
+    let full = usize::try_from(bytes_read.min(bytes) * WIDTH as u64 / bytes.max(1)).unwrap_or(WIDTH);
     let (done, left) = ("#".repeat(full), " ".repeat(WIDTH - full));
-    format!("layers {there}/{layers} [{done}{left}] {}/{}", size(read), size(bytes))
+    format!("layers {layers_done}/{layers} [{done}{left}] {}/{}", size(bytes_read), size(bytes))
 }
 
 /// Bytes as people read them.
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_bar_tells_layers_and_bytes() {
-        let progress = Progress { layers: (3, 1), bytes: (3 << 20, 1 << 20) };
+        let progress = Progress { layers: 3, layers_done: 1, bytes: 3 << 20, bytes_read: 1 << 20 };
         assert_eq!(line(&progress), "layers 1/3 [##########                    ] 1.0 MiB/3.0 MiB");
         assert!(line(&Progress::default()).ends_with("0 B/0 B"));
     }

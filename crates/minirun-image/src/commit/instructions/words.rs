@@ -42,7 +42,7 @@ fn word(rest: &mut Peekable<Chars<'_>>, env: &[String], ends: bool) -> Result<St
         }
     }
     match quote {
-        Some(quote) => Err(ImageError::new(format!("a {quote} that is not closed"))),
+        Some(quote) => Err(ImageError::option(format!("a {quote} that is not closed"))),
         None => Ok(word),
     }
 }
@@ -55,7 +55,7 @@ fn variable(rest: &mut Peekable<Chars<'_>>, env: &[String]) -> Result<String> {
         name.push(letter);
     }
     if braced && rest.next_if_eq(&'}').is_none() {
-        return Err(ImageError::new(format!("${{{name}: more than a name in braces is not supported")));
+        return Err(ImageError::option(format!("${{{name}: more than a name in braces is not supported")));
     }
     if name.is_empty() {
         return Ok("$".to_owned());

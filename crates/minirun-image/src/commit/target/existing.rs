@@ -98,7 +98,7 @@ impl ExistingArchive {
         if self.images.is_empty() {
             return Ok(());
         }
-        Err(ImageError::new(format!("there are images in it, and the new one needs a name: {form}")))
+        Err(ImageError::option(format!("there are images in it, and the new one needs a name: {form}")))
     }
 
     /// The names of all files that its images are made of.

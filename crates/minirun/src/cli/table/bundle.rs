@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use minirun_image::{Limits, Reference};
+use minirun_image::Reference;
 
 use super::ORDINARY;
 use super::image::STORE;
 use crate::cli::Call;
 use crate::cli::command::{Action, Command, Group, Kind, Perform};
 use crate::cli::option::{bytes, flag, number, of_kind, options, size, text, texts};
-use crate::image::{self, BundleOptions, Seccomp};
+use crate::image::{self, BundleRequest};
 
 /// The forms of an image's name, and what is in a bundle.
 const BUNDLE_DETAILS: &str = "IMAGE is oci:PATH[:TAG] for an OCI image layout, oci-archive:FILE[:TAG] for a layout in a tar file, or docker-archive:FILE[:REF] for the output of docker save. FILE can be - for standard input. skopeo copy converts images to these forms.\nThe root file system is an overlay of the image's layers. The container's changes and volumes are stored in private/, which only the owner of the bundle can enter.\nThe default seccomp filter allows the system calls that programs need and that the container's capabilities permit. It refuses new namespaces, mounts, key rings, io_uring, BPF, and sockets of the families AF_ALG and AF_VSOCK. The filter matches the capabilities in the bundle: if you add a capability to config.json, add its system calls to linux.seccomp too.";
@@ -79,17 +79,13 @@ options! {
 
 impl Perform for Bundle {
     fn perform(self, call: &Call) -> Result<ExitCode> {
-        let options = BundleOptions {
+        image::bundle(BundleRequest {
             image: Reference::parse(&call.args[0])?,
             dir: std::path::absolute(&call.args[1])?,
-            settings: settings::read(&call.globals.runtime()?, &self)?,
-            seccomp: Seccomp::read(self.seccomp.as_deref())?,
-            limits: self.layer_size.map_or_else(Limits::default, Limits::of_size),
+            options: settings::read(&call.globals.runtime()?, &self)?,
             store: self.store,
-            user: self.user,
             progress: call.globals.log.is_none(),
-        };
-        image::bundle(options)?;
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -2,15 +2,16 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_container::{Kind, Runtime};
-use minirun_image::{Network, Settings, Upper, Volume, check_place};
+use minirun_image::{BundleOptions, Limits, Network, Seccomp, Upper, Volume};
 
 use super::{Bundle, resources};
 
-/// Reads everything but the user, for which the image must be there.
-pub fn read(runtime: &Runtime<'_>, options: &Bundle) -> Result<Settings> {
-    Ok(Settings {
+/// The options of the new bundle.
+pub fn read(runtime: &Runtime<'_>, options: &Bundle) -> Result<BundleOptions> {
+    Ok(BundleOptions {
         cmd: Some(options.cmd.clone()).filter(|cmd| !cmd.is_empty()),
         env: options.env.iter().map(|variable| variable_of(variable)).collect::<Result<_>>()?,
+        user: options.user.clone(),
         working_dir: options.workdir.clone(),
         hostname: options.hostname.clone(),
         read_only: options.read_only,
@@ -19,6 +20,9 @@ pub fn read(runtime: &Runtime<'_>, options: &Bundle) -> Result<Settings> {
         volumes: options.volumes.iter().map(|volume| volume_of(volume)).collect::<Result<_>>()?,
         upper: options.upper_size.map_or(Upper::Bundle, Upper::Memory),
         resources: resources::read(options)?,
+        seccomp: seccomp_of(options.seccomp.as_deref())?,
+        user_namespace: None,
+        limits: options.layer_size.map_or_else(Limits::default, Limits::of_size),
     })
 }
 
@@ -42,9 +46,19 @@ fn volume_of(text: &str) -> Result<Volume> {
     if !destination.starts_with('/') {
         bail!("--volume {text:?}: the path in the container must be absolute");
     }
-    check_place(destination).context("--volume")?;
-    let source = std::fs::canonicalize(source).with_context(|| format!("--volume {text:?}: {source}"))?;
-    Ok(Volume { source, destination: (*destination).to_owned(), writable })
+    let mut volume = Volume::new("", *destination, writable).context("--volume")?;
+    volume.source = std::fs::canonicalize(source).with_context(|| format!("--volume {text:?}: {source}"))?;
+    Ok(volume)
+}
+
+/// The filter of system calls: `default`, `none` or a file.
+fn seccomp_of(value: Option<&str>) -> Result<Seccomp> {
+    let read = |path: &str| anyhow::Ok(Seccomp::from_json(&std::fs::read(path)?)?);
+    match value {
+        None | Some("default") => Ok(Seccomp::DEFAULT),
+        Some("none") => Ok(Seccomp::NONE),
+        Some(path) => read(path).with_context(|| format!("--seccomp {path}")),
+    }
 }
 
 fn network(runtime: &Runtime<'_>, net: Option<&str>) -> Result<Network> {

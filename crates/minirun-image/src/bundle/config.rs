@@ -1,12 +1,15 @@
-//! From an image's configuration to a bundle's: the rules of conversion.md, and what the caller wants otherwise.
+//! From an image's configuration to a bundle's: the rules of conversion.md, and the caller's options.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use super::options::{BundleOptions, Network, Upper};
+use super::volumes::{Volume, check_destination, in_order};
 use crate::document::{Configuration, Execution};
 use crate::error::{ImageError, Result};
+use crate::files::plain_names;
 use crate::users::Identity;
 
 /// What images expect where they do not say it (the same as `minirun spec` has, and Docker).
@@ -29,99 +32,39 @@ const CAPABILITIES: [&str; 14] = [
     "CAP_SYS_CHROOT",
 ];
 
-/// Whose network a container has.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Network {
-    /// Its own, with nothing in it.
-    #[default]
-    None,
-    /// The host's.
-    Host,
-    /// That of the network namespace at this path.
-    Joined(PathBuf),
-}
-
-/// A directory or file of the host that the container sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Volume {
-    /// On the host.
-    pub source: PathBuf,
-    /// In the container.
-    pub destination: String,
-    /// May it be written to?
-    pub writable: bool,
-}
-
-/// Where the container's changes go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Upper {
-    /// The directories `upper` and `work` in the bundle's directory `private`.
-    Bundle,
-    /// A tmpfs of this many bytes, which is gone with the container.
-    Memory(u64),
-}
-
-/// What the caller wants.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Arguments in place of the image's `Cmd`.
-    pub cmd: Option<Vec<String>>,
-    /// `NAME=VALUE`, added to the image's or in place of them.
-    pub env: Vec<String>,
-    /// In place of the image's working directory.
-    pub working_dir: Option<String>,
-    /// The host name.
-    pub hostname: Option<String>,
-    /// Is the root file system read-only?
-    pub read_only: bool,
-    /// Is there a terminal?
-    pub terminal: bool,
-    /// Whose network it has.
-    pub network: Network,
-    /// Files of the host.
-    pub volumes: Vec<Volume>,
-    /// Where changes go.
-    pub upper: Upper,
-    /// `linux.resources`, as far as they were asked for.
-    pub resources: Value,
-}
-
 /// Makes the configuration of a bundle from `base`, which has what every container has. `layers` are directories for
 /// overlayfs, top first; `own` are the image's volumes, each with its directory.
-///
-/// # Errors
-/// The image has no command, or a value is not what it must be.
-pub fn convert(
+pub(super) fn convert(
     base: Value,
     image: &Configuration,
     identity: &Identity,
     layers: &[PathBuf],
     own: &[Volume],
-    settings: &Settings,
+    options: &BundleOptions,
 ) -> Result<Value> {
-    for volume in own.iter().chain(&settings.volumes) {
-        check_place(&volume.destination)?;
+    for volume in own.iter().chain(&options.volumes) {
+        check_destination(&volume.destination)?;
     }
     let mut config = base;
-    config["process"]["args"] = args(&image.config, settings)?.into();
-    config["process"]["env"] = environment(&image.config, settings)?.into();
-    config["process"]["cwd"] = directory(&image.config, settings)?.into();
-    config["process"]["terminal"] = settings.terminal.into();
+    config["process"]["args"] = args(&image.config, options)?.into();
+    config["process"]["env"] = environment(&image.config, options)?.into();
+    config["process"]["cwd"] = directory(&image.config, options)?.into();
+    config["process"]["terminal"] = options.terminal.into();
     config["process"]["user"] = match identity.groups.as_slice() {
         [] => json!({"uid": identity.uid, "gid": identity.gid}),
         groups => json!({"uid": identity.uid, "gid": identity.gid, "additionalGids": groups}),
     };
     capabilities(&mut config, identity);
-    config["root"] = json!({"path": "rootfs", "readonly": settings.read_only});
-    if let Some(name) = &settings.hostname {
+    config["root"] = json!({"path": "rootfs", "readonly": options.read_only});
+    if let Some(name) = &options.hostname {
         config["hostname"] = name.as_str().into();
     }
-    let mut mounts = vec![root(layers, &settings.upper)?];
+    let mut mounts = vec![root(layers, options.upper)?];
     mounts.extend(config["mounts"].as_array_mut().map(std::mem::take).unwrap_or_default());
-    mounts.extend(volumes(own, &settings.volumes).into_iter().map(bind));
+    mounts.extend(in_order(own, &options.volumes).into_iter().map(Volume::mount));
     config["mounts"] = mounts.into();
-    network(&mut config, &settings.network);
-    merge(&mut config["linux"]["resources"], &settings.resources);
+    network(&mut config, &options.network);
+    merge(&mut config["linux"]["resources"], &options.resources.to_json());
     let annotations = annotations(image);
     if !annotations.is_empty() {
         config["annotations"] = json!(annotations);
@@ -130,26 +73,26 @@ pub fn convert(
 }
 
 /// Entrypoint and command, one after the other.
-fn args(image: &Execution, settings: &Settings) -> Result<Vec<String>> {
-    let cmd = settings.cmd.as_ref().unwrap_or(&image.cmd);
+fn args(image: &Execution, options: &BundleOptions) -> Result<Vec<String>> {
+    let cmd = options.cmd.as_ref().unwrap_or(&image.cmd);
     let args: Vec<_> = image.entrypoint.iter().chain(cmd).cloned().collect();
     match args.first().map(String::as_str) {
-        None => Err(ImageError::new("the image has no command").hint("--cmd WORD gives one, a word at a time")),
-        Some("") => Err(ImageError::new("the first word of the command is empty").hint("it must name a program")),
+        None => Err(ImageError::option("the image has no command").hint("--cmd WORD gives one, a word at a time")),
+        Some("") => Err(ImageError::option("the first word of the command is empty").hint("it must name a program")),
         Some(_) => Ok(args),
     }
 }
 
 /// The image's variables, with those of the caller in place of the same ones.
-fn environment(image: &Execution, settings: &Settings) -> Result<Vec<String>> {
+fn environment(image: &Execution, options: &BundleOptions) -> Result<Vec<String>> {
     fn name(variable: &str) -> &str {
         variable.split_once('=').map_or(variable, |(name, _)| name)
     }
     let mut env: Vec<String> = Vec::new();
-    let first = [PATH.to_owned()].into_iter().chain(settings.terminal.then(|| "TERM=xterm".to_owned()));
-    for variable in first.chain(image.env.iter().cloned()).chain(settings.env.iter().cloned()) {
+    let first = [PATH.to_owned()].into_iter().chain(options.terminal.then(|| "TERM=xterm".to_owned()));
+    for variable in first.chain(image.env.iter().cloned()).chain(options.env.iter().cloned()) {
         if name(&variable).is_empty() || !variable.contains('=') {
-            return Err(ImageError::new(format!("invalid variable {variable:?} (expected NAME=VALUE)")));
+            return Err(ImageError::option(format!("invalid variable {variable:?} (expected NAME=VALUE)")));
         }
         match env.iter_mut().find(|known| name(known) == name(&variable)) {
             Some(known) => *known = variable,
@@ -159,12 +102,12 @@ fn environment(image: &Execution, settings: &Settings) -> Result<Vec<String>> {
     Ok(env)
 }
 
-fn directory(image: &Execution, settings: &Settings) -> Result<String> {
-    let wanted = settings.working_dir.as_deref().unwrap_or(&image.working_dir);
+fn directory(image: &Execution, options: &BundleOptions) -> Result<String> {
+    let wanted = options.working_dir.as_deref().unwrap_or(&image.working_dir);
     match wanted {
         "" => Ok("/".to_owned()),
         path if path.starts_with('/') => Ok(path.to_owned()),
-        path => Err(ImageError::new(format!("the working directory {path:?} is not absolute"))),
+        path => Err(ImageError::option(format!("the working directory {path:?} is not absolute"))),
     }
 }
 
@@ -176,7 +119,7 @@ fn capabilities(config: &mut Value, identity: &Identity) {
 }
 
 /// The mount that makes the root (see the crate minirun-overlay).
-fn root(layers: &[PathBuf], upper: &Upper) -> Result<Value> {
+fn root(layers: &[PathBuf], upper: Upper) -> Result<Value> {
     let mut options = Vec::with_capacity(layers.len() + 2);
     for layer in layers {
         options.push(format!("lowerdir+={}", text(layer)?));
@@ -188,52 +131,10 @@ fn root(layers: &[PathBuf], upper: &Upper) -> Result<Value> {
     Ok(json!({"destination": "/", "type": "overlay", "source": "overlay", "options": options}))
 }
 
-/// The image's volumes and the caller's, which take the place of the same ones. One on the way to another comes first, for
-/// it would hide that.
-fn volumes<'a>(own: &'a [Volume], wanted: &'a [Volume]) -> Vec<&'a Volume> {
-    let taken: Vec<_> = wanted.iter().map(|volume| cleaned(&volume.destination)).collect();
-    let left = own.iter().filter(|volume| !taken.contains(&cleaned(&volume.destination)));
-    let mut all: Vec<_> = left.chain(wanted).collect();
-    all.sort_by_key(|volume| cleaned(&volume.destination).len());
-    all
-}
-
-/// Fails if no volume can be there: it would hide the root, or the /proc that init and the masks need.
-///
-/// # Errors
-/// No volume can be there.
-pub fn check_place(destination: &str) -> Result<()> {
-    let why = match cleaned(destination).as_slice() {
-        [] => "it would hide the root",
-        ["proc", ..] => "/proc is the kernel's",
-        _ => return Ok(()),
-    };
-    Err(ImageError::new(format!("volume {destination:?}: {why}")))
-}
-
-/// The names of an absolute path, as far as they tell where it leads.
-pub(crate) fn cleaned(path: &str) -> Vec<&str> {
-    let mut names = Vec::new();
-    for name in path.split('/') {
-        match name {
-            "" | "." => {}
-            ".." => drop(names.pop()),
-            name => names.push(name),
-        }
-    }
-    names
-}
-
 fn text(path: &Path) -> Result<&str> {
-    path.to_str()
-        .ok_or_else(|| ImageError::new(format!("{} is not valid UTF-8, as a configuration requires", path.display())))
-}
-
-fn bind(volume: &Volume) -> Value {
-    let Volume { source, destination, writable } = volume;
-    let access = if *writable { "rw" } else { "ro" };
-    let source = source.to_string_lossy();
-    json!({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rprivate", access]})
+    path.to_str().ok_or_else(|| {
+        ImageError::option(format!("{} is not valid UTF-8, as a configuration requires", path.display()))
+    })
 }
 
 fn network(config: &mut Value, network: &Network) {
@@ -252,13 +153,13 @@ fn network(config: &mut Value, network: &Network) {
     for path in ["/etc/resolv.conf", "/etc/hosts"] {
         // accepts: any error; a file that cannot be seen is not bound, and a mount of it would fail.
         if Path::new(path).exists() && mounts.iter().all(|mount| !is_at(mount, path)) {
-            mounts.push(bind(&Volume { source: path.into(), destination: path.to_owned(), writable: false }));
+            mounts.push(Volume { source: path.into(), destination: path.to_owned(), writable: false }.mount());
         }
     }
 }
 
 fn is_at(mount: &Value, path: &str) -> bool {
-    mount["destination"].as_str().is_some_and(|destination| cleaned(destination) == cleaned(path))
+    mount["destination"].as_str().is_some_and(|destination| plain_names(destination) == plain_names(path))
 }
 
 /// Adds the members of an object to another, those of objects in it as well.
@@ -294,22 +195,8 @@ fn annotations(image: &Configuration) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::resources::Resources;
     use super::*;
-
-    fn settings() -> Settings {
-        Settings {
-            cmd: None,
-            env: Vec::new(),
-            working_dir: None,
-            hostname: None,
-            read_only: false,
-            terminal: false,
-            network: Network::None,
-            volumes: Vec::new(),
-            upper: Upper::Bundle,
-            resources: Value::Null,
-        }
-    }
 
     fn image(config: &str) -> Configuration {
         crate::document::parse(
@@ -319,14 +206,14 @@ mod tests {
         .unwrap()
     }
 
-    fn converted(config: &str, settings: &Settings) -> Value {
+    fn converted(config: &str, options: &BundleOptions) -> Value {
         let base = json!({
             "process": {"noNewPrivileges": true},
             "mounts": [{"destination": "/proc"}],
             "linux": {"namespaces": [{"type": "pid"}, {"type": "network"}], "resources": {"devices": []}},
         });
         let layers = ["/store/b".into(), "/store/a".into()];
-        convert(base, &image(config), &Identity::default(), &layers, &[], settings).unwrap()
+        convert(base, &image(config), &Identity::default(), &layers, &[], options).unwrap()
     }
 
     #[test]
@@ -334,7 +221,7 @@ mod tests {
         let config = converted(
             r#"{"Entrypoint": ["/bin/nginx"], "Cmd": ["-g", "daemon off;"], "Env": ["PATH=/bin", "A=1"], "WorkingDir": "/srv",
                 "StopSignal": "SIGQUIT", "ExposedPorts": {"80/tcp": {}}, "Labels": {"a": "b", "org.opencontainers.image.os": "x"}}"#,
-            &settings(),
+            &BundleOptions::default(),
         );
         assert_eq!(config["process"]["args"], json!(["/bin/nginx", "-g", "daemon off;"]));
         assert_eq!(config["process"]["env"], json!(["PATH=/bin", "A=1"]));
@@ -359,14 +246,14 @@ mod tests {
 
     #[test]
     fn what_the_caller_says_counts_more() {
-        let wanted = Settings {
+        let wanted = BundleOptions {
             cmd: Some(vec!["-v".to_owned()]),
             env: vec!["A=2".to_owned(), "B=".to_owned()],
             working_dir: Some("/tmp".to_owned()),
             read_only: true,
             upper: Upper::Memory(65536),
-            resources: json!({"memory": {"limit": 1}}),
-            ..settings()
+            resources: Resources { memory: Some(1), ..Resources::default() },
+            ..BundleOptions::default()
         };
         let config =
             converted(r#"{"Entrypoint": ["/bin/nginx"], "Cmd": ["x"], "Env": ["A=1"], "WorkingDir": "/srv"}"#, &wanted);
@@ -379,36 +266,11 @@ mod tests {
     }
 
     #[test]
-    fn no_volume_hides_a_deeper_one() {
-        let volume = |source: &str, destination: &str| Volume {
-            source: source.into(),
-            destination: destination.to_owned(),
-            writable: true,
-        };
-        let own = [volume("1", "/data/own"), volume("2", "/data/"), volume("3", "/srv")];
-        let wanted =
-            [volume("a", "/data/sub/../sub/x"), volume("b", "/data"), volume("c", "//srv/."), volume("d", "/a/")];
-        let order = volumes(&own, &wanted);
-        let order: Vec<_> = order.iter().map(|volume| volume.source.to_str().unwrap()).collect();
-        assert_eq!(order, ["b", "c", "d", "1", "a"]);
-    }
-
-    #[test]
-    fn no_volume_hides_the_root_or_proc() {
-        for path in ["/", "//", "/.", "/data/..", "/proc", "/proc/", "/./proc/sys", "/x/../proc"] {
-            check_place(path).unwrap_err();
-        }
-        for path in ["/data", "/process", "/data/proc", "/sys", "/dev/shm"] {
-            check_place(path).unwrap();
-        }
-    }
-
-    #[test]
     fn an_image_without_a_command_needs_one() {
-        let error = args(&Execution::default(), &settings()).unwrap_err().to_string();
+        let error = args(&Execution::default(), &BundleOptions::default()).unwrap_err().to_string();
         assert!(error.contains("--cmd"), "{error}");
         let empty = Execution { cmd: vec![String::new(), "x".to_owned()], ..Execution::default() };
-        let error = args(&empty, &settings()).unwrap_err().to_string();
+        let error = args(&empty, &BundleOptions::default()).unwrap_err().to_string();
         assert!(error.contains("empty"), "{error}");
     }
 }
