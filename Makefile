@@ -126,7 +126,7 @@ test-engines: build probe ## Docker, containerd and Podman with minirun, in the 
 		runtime-tests/vm/test $(minirun) $(probe) engines -- $(if $(filter quick,$(SCOPE)),,--include-ignored) $(ARGS)
 
 bless: ## rewrite the golden plans, for the review to read
-	MINIRUN_BLESS=1 cargo test -p minirun-plan -p minirun-overlay --test golden
+	MINIRUN_BLESS=1 cargo test -p minirun-plan --test golden
 
 bench: build ## measure against the kernel's own work and other runtimes
 	runtime-tests/bench $(minirun)

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::facts::in_initial_user_namespace;
-use minirun_overlay::LayerStack;
+use minirun_overlay::Marks;
 use minirun_plan::spec::{self, LinuxNamespaceType, Spec};
-use minirun_plan::{Origin, Problems, RootSource, is_overlay_root};
+use minirun_plan::{Origin, OverlayRoot, Problems, RootSource, is_overlay_root};
 use minirun_spawn::hint_for_source;
 use minirun_sys::Errno;
 
@@ -68,17 +68,18 @@ impl Bundle {
         namespaces.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::User)
     }
 
-    /// Whether overlayfs's marks are in `user.*` attributes. Others count only where the initial user namespace mounts it;
-    /// the store's workers decide alike.
-    fn has_user_marks(&self) -> Result<bool> {
-        Ok(self.has_user_namespace() || !in_initial_user_namespace()?)
+    /// The attributes of overlayfs's marks. Those in `trusted.*` count only where the initial user namespace mounts it; the
+    /// store's workers decide alike.
+    fn marks(&self) -> Result<Marks> {
+        let user = self.has_user_namespace() || !in_initial_user_namespace()?;
+        Ok(if user { Marks::User } else { Marks::Trusted })
     }
 
     /// The layers of the root, if a mount at `/` makes it an overlay.
-    pub fn layers(&self) -> Option<Result<LayerStack, Problems>> {
+    pub fn layers(&self) -> Option<Result<OverlayRoot, Problems>> {
         let overlay = self.spec.mounts.iter().enumerate().find(|(_, mount)| is_overlay_root(mount));
-        overlay.map(|(index, mount)| match self.has_user_marks() {
-            Ok(user_marks) => LayerStack::parse(mount, index, &self.dir, user_marks),
+        overlay.map(|(index, mount)| match self.marks() {
+            Ok(marks) => OverlayRoot::parse(mount, index, &self.dir, marks),
             Err(error) => {
                 let mut problems = Problems::new();
                 problems.add(&Origin::of("mounts").index(index), error.to_string());
@@ -90,7 +91,7 @@ impl Bundle {
     /// Returns the source of the root file system: an overlay if a mount at `/` says so, else `root.path`.
     pub fn root(&self) -> Result<RootSource, Problems> {
         if let Some(layers) = self.layers() {
-            return layers.map(|stack| RootSource::Overlay(stack.steps()));
+            return layers.map(|root| RootSource::Overlay(root.steps()));
         }
         let origin = Origin::of("root.path");
         let mut problems = Problems::new();

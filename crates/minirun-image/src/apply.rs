@@ -26,7 +26,7 @@ use crate::attributes::is_kept;
 use crate::entry_path::{self, EntryPath};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, is_whiteout, kind_of, open_directory, remove_tree, shown, stat_at};
-use crate::marks::Marks;
+use crate::marks::{Marks, set_opaque};
 use crate::stream::Limits;
 use crate::tar::{Entry, Kind, Part, Reader};
 use cursor::Cursor;
@@ -242,7 +242,7 @@ impl<'a> Applier<'a> {
         let found = stat_at(self.cursor.fd(), &name).doing(doing)?;
         if found.is_some_and(|found| kind_of(&found) == SFlag::S_IFDIR) {
             let directory = open_directory(self.cursor.fd(), &name).doing(doing)?;
-            self.marks.set_opaque(directory.as_fd())?;
+            set_opaque(self.marks, directory.as_fd())?;
         }
         Ok(())
     }
@@ -253,7 +253,7 @@ impl<'a> Applier<'a> {
             self.applied.opaque = true;
             return Ok(());
         }
-        self.marks.set_opaque(self.cursor.fd())
+        set_opaque(self.marks, self.cursor.fd())
     }
 
     /// Owner, attributes and permissions of a file or directory, where they are not so already: most files are root's and

@@ -11,6 +11,7 @@ use nix::sys::stat::{FileStat, SFlag, fstat};
 
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{kind_of, names_in, open_directory, shown, stat_at};
+use crate::marks::{is_absence, is_opaque};
 use crate::stack::{Part, Seen, Stack};
 
 pub use difference::{Change, Changed};
@@ -114,7 +115,7 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     fn is_absence(&self, level: &Level, name: &CStr, found: &FileStat) -> Result<bool> {
-        self.stack.marks().is_absence(&level.directory, name, found).doing(|| "getxattr")
+        is_absence(self.stack.marks(), &level.directory, name, found)
     }
 
     fn absent(&mut self, level: &Level, name: &CStr) -> Result<()> {
@@ -163,7 +164,7 @@ impl<V: Visitor> Walk<'_, V> {
             return Err(too_deep());
         }
         let directory = open_directory(&level.directory, name).doing(|| "open the directory")?;
-        let marked = !self.whole && self.stack.marks().of(&directory).doing(|| "getxattr")? == Some(b'y');
+        let marked = !self.whole && is_opaque(self.stack.marks(), &directory)?;
         let opaque = marked && !parts.is_empty();
         let (parent, beneath) = (&level.directory, below.as_ref());
         let met = Met { path: &self.path, parent, name, found, directory: Some(&directory), beneath, opaque };

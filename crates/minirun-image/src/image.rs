@@ -6,6 +6,8 @@ mod layout;
 use std::fs::File;
 use std::path::Path;
 
+use minirun_overlay::MOST_LAYERS;
+
 use crate::archive::{Files, read_small};
 use crate::digest::Digest;
 use crate::document::{Configuration, Descriptor, DockerEntry, Index, Manifest, parse};
@@ -16,9 +18,6 @@ pub(crate) use choice::full_name;
 use choice::{choose, choose_docker, own_architecture, resolve};
 pub(crate) use layout::check_version;
 use layout::{blob_name, check_layout, read_blob};
-
-/// The most layers: overlayfs takes no more.
-pub(crate) const MOST_LAYERS: usize = 500;
 
 /// An image, of which the documents are read and verified. The layers are not read so far.
 #[derive(Debug)]

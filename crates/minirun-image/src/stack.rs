@@ -15,7 +15,7 @@ use nix::sys::stat::SFlag;
 use crate::attributes::copy_attributes;
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, kind_of, open_directory, open_file, read_all, shown, stat_at};
-use crate::marks::Marks;
+use crate::marks::{Marks, is_absence, is_opaque};
 use crate::store::Stored;
 use copy::Copier;
 
@@ -137,7 +137,7 @@ impl Stack {
             match self.open_in(*number, path) {
                 Ok(opened) => {
                     merged.push(*number);
-                    if self.marks.of(&opened).doing(|| "getxattr")? == Some(b'y') {
+                    if is_opaque(self.marks, &opened)? {
                         break;
                     }
                 }
@@ -268,13 +268,13 @@ impl Stack {
             let Some(found) = stat_at(directory, name).doing(|| "stat")? else { continue };
             let kind = kind_of(&found);
             if kind != SFlag::S_IFDIR {
-                if below.is_empty() && !self.marks.is_absence(directory, name, &found).doing(|| "getxattr")? {
+                if below.is_empty() && !is_absence(self.marks, directory, name, &found)? {
                     return Ok(Seen::Other(directory.try_clone().doing(|| "dup")?, name.to_owned(), kind));
                 }
                 break;
             }
             let opened = open_directory(directory, name).doing(|| "open")?;
-            let opaque = self.marks.of(&opened).doing(|| "getxattr")? == Some(b'y');
+            let opaque = is_opaque(self.marks, &opened)?;
             below.push((*number, opened));
             if opaque {
                 break;

@@ -13,6 +13,7 @@ mod mounts;
 mod namespaces;
 mod net_devices;
 mod nodes;
+mod overlay_root;
 mod process;
 mod resctrl;
 mod resources;
@@ -369,8 +370,9 @@ fn resources_of(linux: &crate::spec::Linux) -> &crate::spec::Resources {
 pub use cgroup_path::{default_path as default_cgroup, scope_of};
 pub use hooks::compile_hooks;
 pub(crate) use mount_options::known_words as mount_options;
-pub use mounts::{is_bind, is_overlay_root};
+pub use mounts::is_bind;
 pub(crate) use namespaces::name_of as namespaces_name;
+pub use overlay_root::{OverlayRoot, is_overlay_root};
 pub use process::limit_name;
 pub use resctrl::compile_schemata;
 pub use unit::{knobs_of, unit_description, unit_devices, unit_properties};

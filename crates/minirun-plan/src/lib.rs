@@ -24,13 +24,14 @@ mod unit;
 
 pub use compile::devices::{DeviceFilter, DeviceRule};
 pub use compile::{
-    ExecRequest, Limits, Request, RootSource, SystemdRequest, compile, compile_exec, compile_hooks, compile_resources,
-    compile_schemata, default_cgroup, is_bind, is_overlay_root, knobs_of, limit_name, scope_of, unit_description,
-    unit_devices, unit_properties,
+    ExecRequest, Limits, OverlayRoot, Request, RootSource, SystemdRequest, compile, compile_exec, compile_hooks,
+    compile_resources, compile_schemata, default_cgroup, is_bind, is_overlay_root, knobs_of, limit_name, scope_of,
+    unit_description, unit_devices, unit_properties,
 };
 pub use credentials::Credentials;
 pub use facts::{ControllerHome, HostFacts, HostNode, Resctrl};
 pub use in_root::InRoot;
+pub use minirun_overlay::{LayerStack, Marks};
 pub use minirun_seccomp::{ACTIONS, ARCHITECTURES, FLAGS, Filter as SeccompFilter, Listener, OPERATORS};
 pub use mount_point::{Attributes, FsOption, MountPoint, PointKind, RootPlace, Source};
 pub use op::*;

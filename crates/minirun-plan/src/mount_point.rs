@@ -59,6 +59,12 @@ impl Attributes {
     pub fn is_empty(&self) -> bool {
         *self == Attributes::default()
     }
+
+    /// Adds attributes, which override the same ones.
+    pub(crate) fn add(&mut self, later: Attributes) {
+        self.set = self.set & !later.clear | later.set;
+        self.clear = self.clear & !later.set | later.clear;
+    }
 }
 
 /// Everything about a mount that is the same for every kind of it.

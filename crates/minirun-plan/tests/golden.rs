@@ -1,15 +1,24 @@
-//! Golden plans of bundles whose root is a directory; those with layers are compared in the crate that reads layers.
+//! Golden plans of the bundles of `rootfs-fixtures/bundles`.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 mod plans;
 
-use minirun_plan::{RootSource, is_overlay_root};
+use std::path::Path;
+
+use minirun_plan::spec::LinuxNamespaceType;
+use minirun_plan::{Marks, OverlayRoot, RootSource, is_overlay_root};
 
 #[test]
 fn plans_are_as_they_were() {
-    plans::compare(|spec| match spec.mounts.iter().any(is_overlay_root) {
-        true => None,
-        false => Some(Ok(RootSource::Directory(format!("{}/{}", plans::BUNDLE, spec.root.as_ref()?.path)))),
+    plans::compare(|spec| {
+        let Some(index) = spec.mounts.iter().position(is_overlay_root) else {
+            return Some(Ok(RootSource::Directory(format!("{}/{}", plans::BUNDLE, spec.root.as_ref()?.path))));
+        };
+        let namespaces = spec.linux.as_ref().map_or(&[][..], |linux| &linux.namespaces);
+        let in_user_namespace = namespaces.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::User);
+        let marks = if in_user_namespace { Marks::User } else { Marks::Trusted };
+        let root = OverlayRoot::parse(&spec.mounts[index], index, Path::new(plans::BUNDLE), marks);
+        Some(root.map(|root| RootSource::Overlay(root.steps())))
     });
 }

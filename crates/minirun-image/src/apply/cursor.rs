@@ -14,7 +14,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fchmod};
 use nix::unistd::{Gid, Uid, fchown};
 
 use super::links::resolve;
-use super::{IMPLIED, Marks, make_directory, remove_file, set_modified};
+use super::{IMPLIED, Marks, make_directory, remove_file, set_modified, set_opaque};
 use crate::error::{Doing as _, ImageError, Result};
 use crate::files::{c_string, is_whiteout, kind_of, open_directory, shown, stat_at};
 
@@ -161,7 +161,7 @@ impl Cursor {
                 remove_file(at, name).doing(|| "remove the former entry")?;
                 replaced = found;
                 let fd = make(at, name)?;
-                marks.set_opaque(fd.as_fd())?;
+                set_opaque(marks, fd.as_fd())?;
                 (fd, true)
             }
             Err(errno) => return Err(ImageError::of("open the directory", errno)),

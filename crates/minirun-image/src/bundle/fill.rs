@@ -14,7 +14,7 @@ impl Store {
     /// Copies an image's content into its volumes. Each source is there and empty.
     ///
     /// # Errors
-    /// Something is no directory, or cannot be copied.
+    /// Something is not a directory, or cannot be copied.
     pub(crate) fn fill(&self, stack: &Stack, volumes: &[Volume]) -> Result<()> {
         if volumes.is_empty() {
             return Ok(());

@@ -130,8 +130,7 @@ impl MountOptions {
             match meaning_of(word) {
                 Some((Meaning::Attribute { set, clear }, recursive)) => {
                     let attributes = if recursive { &mut options.recursive } else { &mut options.attributes };
-                    attributes.set = attributes.set & !clear | set;
-                    attributes.clear = attributes.clear & !set | clear;
+                    attributes.add(Attributes { set, clear });
                 }
                 Some((Meaning::Superblock, _)) => {
                     options.filesystem.push(FsOption {
@@ -200,6 +199,35 @@ fn meaning_of(word: &str) -> Option<(Meaning, bool)> {
         Some(meaning @ Meaning::Attribute { .. }) => Some((meaning, true)),
         _ => None,
     }
+}
+
+/// The options of a root of layers, sorted.
+#[derive(Debug, Default)]
+pub(super) struct RootOptions<'a> {
+    pub(super) attributes: Attributes,
+    /// The numbers of those that make the mount read-only.
+    pub(super) read_only: Vec<usize>,
+    /// Those of the overlay itself, with their numbers.
+    pub(super) overlay: Vec<(usize, &'a str)>,
+}
+
+/// Sorts the options of a root of layers. Only attributes of the mount are options that every mount has: its superblock is
+/// made by mount(2), and its propagation is `linux.rootfsPropagation`.
+pub(super) fn root_options(words: &[String]) -> RootOptions<'_> {
+    let mut options = RootOptions::default();
+    let mut recursive = Attributes::default();
+    for (index, word) in words.iter().enumerate() {
+        match meaning_of(word) {
+            Some((Meaning::Attribute { set, .. }, _)) if set & RDONLY != 0 => options.read_only.push(index),
+            // The root has no mounts below it yet.
+            Some((Meaning::Attribute { set, clear }, true)) => recursive.add(Attributes { set, clear }),
+            Some((Meaning::Attribute { set, clear }, false)) => options.attributes.add(Attributes { set, clear }),
+            Some((Meaning::Nothing, _)) => {}
+            _ => options.overlay.push((index, word)),
+        }
+    }
+    options.attributes.add(recursive);
+    options
 }
 
 fn filesystem_option(word: &str, index: usize) -> Option<FsOption> {

@@ -7,13 +7,13 @@ mod root;
 mod views;
 
 use super::mount_options::MountOptions;
+use super::overlay_root::is_overlay_root;
 use super::{Draft, RootSource, c_string, labels, mount_options, namespaces};
 use crate::spec::{Mount, Spec};
 use crate::{InRoot, MountPoint, Op, Origin, PointKind};
 use callers::shares_callers_mounts;
 
 pub use bind::is_bind;
-pub use root::is_overlay_root;
 pub(super) use root::{change_root, root};
 pub(super) use views::views;
 

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use minirun_overlay::{Call, Directories, Marks, MountError, Stage, configure_stage, features};
 use minirun_plan::{IdMaps, Origin};
 use minirun_sys as sys;
 use minirun_sys::{Errno, MountAttr};
@@ -52,8 +53,8 @@ pub fn rows(runtime: &Runtime<'_>, bundle: Option<&Path>) -> Vec<Row> {
 fn overlays() -> [Row; 2] {
     let advice = "modprobe overlay, or a kernel with CONFIG_OVERLAY_FS";
     let matters = "a mount of type \"overlay\" at /";
-    let plain = in_mount_namespace(0, || overlay(c"index=off,metacopy=off,redirect_dir=nofollow,xino=auto"));
-    let user = in_mount_namespace(USER, || overlay(c"index=off,userxattr"));
+    let plain = in_mount_namespace(0, || overlay(Marks::Trusted));
+    let user = in_mount_namespace(USER, || overlay(Marks::User));
     let in_user = "a kernel of 5.11 or later with CONFIG_OVERLAY_FS, and user namespaces";
     let plain = match plain {
         Err(failure) if !nix::unistd::geteuid().is_root() && user.is_ok() => {
@@ -159,23 +160,26 @@ fn devices() -> Row {
     }
 }
 
-fn overlay(options: &'static CStr) -> Result<(), Fault> {
-    // The names of the layers count from the working directory.
+fn overlay(marks: Marks) -> Result<(), Fault> {
     let tmpfs = detached(c"tmpfs")?;
-    for name in [c"root", c"lower", c"upper", c"work"] {
+    for name in [c"lower", c"stage"] {
         sys::mkdirat(tmpfs.as_fd(), name, 0o755).at("mkdirat")?;
     }
     attach(&tmpfs)?;
+    let open = |name| sys::openat2(tmpfs.as_fd(), name, libc::O_PATH | libc::O_DIRECTORY, 0, 0).at("openat2");
     sys::fchdir(tmpfs.as_fd()).at("fchdir")?;
-    let mut data = [0u8; 128];
-    let parts = [options.to_bytes(), b",lowerdir=lower,upperdir=upper,workdir=work\0"];
-    let mut end = 0;
-    for part in parts {
-        data[end..end + part.len()].copy_from_slice(part);
-        end += part.len();
-    }
-    let data = CStr::from_bytes_until_nul(&data).unwrap_or(c"");
-    sys::mount(c"overlay", c"root", c"overlay", 0, data).at("mount of overlay")
+    let fault = |error: MountError| match error {
+        MountError::Failed(Call::Mount, errno) => Fault::of("mount of overlay", errno),
+        MountError::Failed(_, errno) => Fault::of("the directories of an overlay", errno),
+        _ => Fault::of("the options of an overlay", sys::Errno::E2BIG),
+    };
+    let mut directories = Directories::default();
+    directories.add_lower(c"lower").map_err(fault)?;
+    let context = configure_stage(c"").map_err(fault)?;
+    sys::fsconfig_create(context.as_fd()).at("fsconfig")?;
+    let stage = Stage::prepare(sys::fsmount(context.as_fd(), 0).at("fsmount")?).map_err(fault)?;
+    sys::move_mount(stage.mount(), open(c"stage")?.as_fd()).at("move_mount")?;
+    directories.mount(&stage, features(marks)).map(drop).map_err(fault)
 }
 
 /// Where mapped ids are wanted: the bundle or working directory, whose files are bind-mounted, and the state directory.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_container::bundle::Bundle;
 use minirun_container::{Kind, Runtime, Snapshot};
-use minirun_image::{ImageError, Marks, Root, Source};
+use minirun_image::{ImageError, Root, Source};
 
 use super::workers;
 use crate::report::print;
@@ -54,9 +54,10 @@ impl Subject {
         let layers = self.bundle.layers().with_context(|| {
             format!("the root of bundle {dir} is not an overlay of layers (hint: minirun bundle makes bundles that have one)")
         });
-        let layers = layers?.map_err(|problems| anyhow!("bundle {dir}: {problems}"))?;
+        let root = layers?.map_err(|problems| anyhow!("bundle {dir}: {problems}"))?;
+        let layers = root.layers();
         let source = match (layers.upper(), &self.container) {
-            (Some(upper), _) => Source::Upper(upper.to_owned()),
+            (Some(upper), _) => Source::Upper(upper.upper.path.clone()),
             (None, Some((id, found))) => {
                 let init = found
                     .pidfd()
@@ -66,8 +67,8 @@ impl Subject {
             }
             (None, None) => bail!("bundle {dir} keeps changes in memory, and has no running container"),
         };
-        let marks = if layers.userxattr() { Marks::User } else { Marks::Trusted };
-        Ok(Root { lower: layers.lower().map(Path::to_owned).collect(), marks, source })
+        let lower = layers.lower().iter().map(|layer| layer.path.clone()).collect();
+        Ok(Root { lower, marks: layers.marks(), source })
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::callers::{refuse_mounts, shares_callers_mounts};
 use super::{Draft, RootSource, c_string, labels};
-use crate::spec::{Linux, Mount, Spec};
-use crate::{InRoot, Op, Origin, RootPlace, Step};
+use crate::spec::{Linux, Spec};
+use crate::{Op, Origin, RootPlace, Step};
 
 /// `linux.rootfsPropagation` as `MS_*` flags; none when it is absent or unknown.
 pub(super) fn root_propagation(linux: &Linux) -> Option<u64> {
@@ -84,12 +84,6 @@ fn placed(mut step: Step, at: &RootPlace, label: Option<(&CStr, &CStr)>) -> Step
         labels::add_context(options, option, label);
     }
     step
-}
-
-/// Whether this mount makes the root of layers.
-pub fn is_overlay_root(mount: &Mount) -> bool {
-    mount.typ.as_deref() == Some("overlay")
-        && InRoot::new(&mount.destination.to_string_lossy()).is_some_and(|path| path.path().is_empty())
 }
 
 /// Makes the mounted root the root directory.

@@ -8,8 +8,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::Metadata;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
+
+use minirun_overlay::{Mark, Marks};
 
 use super::kernel::{Kernel, Shown};
 
@@ -290,13 +293,8 @@ fn in_layers(layers: &[PathBuf], rest: &Path) -> Option<PathBuf> {
 }
 
 fn is_opaque(directory: &Path) -> bool {
-    use std::os::fd::AsFd as _;
     let Ok(directory) = std::fs::File::open(directory) else { return false };
-    let mut value = [0u8; 4];
-    [c"trusted.overlay.opaque", c"user.overlay.opaque"].iter().any(|name| {
-        minirun_sys::get_xattr(directory.as_fd(), name, &mut value)
-            .is_ok_and(|length| value[..length].starts_with(b"y"))
-    })
+    [Marks::Trusted, Marks::User].iter().any(|marks| matches!(marks.of(directory.as_fd()), Ok(Some(Mark::Opaque))))
 }
 
 #[cfg(test)]
