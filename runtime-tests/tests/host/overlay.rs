@@ -241,9 +241,39 @@ fn a_layer_that_is_missing_is_named() {
 }
 
 #[test]
+fn a_root_takes_the_attributes_of_every_mount() {
+    for (option, shown) in [
+        ("", "relatime"),
+        ("defaults", "relatime"),
+        ("strictatime", "rw"),
+        ("norelatime", "relatime"),
+        ("nostrictatime", "relatime"),
+        ("diratime", "relatime"),
+        ("noatime", "noatime"),
+        ("nosuid", "nosuid"),
+        ("rnodev", "nodev"),
+        ("nosymfollow", "nosymfollow"),
+        ("symfollow", "relatime"),
+    ] {
+        fails_on(&OWN, || {
+            let mountinfo = Layers::of(&[]).mounted(&[option]).probe("mounts").run().success();
+            let line = mountinfo.lines().rfind(|line| line.split(' ').nth(4) == Some("/")).unwrap();
+            let mut fields = line.split(' ');
+            let options: Vec<_> = fields.nth(5).unwrap().split(',').collect();
+            assert!(options.contains(&shown), "{option:?}: {line}");
+            assert!(option != "strictatime" || !options.contains(&"relatime"), "{option:?}: {line}");
+            assert!(line.contains(" - overlay "), "{option:?}: {line}");
+        });
+    }
+}
+
+#[test]
 fn bad_overlays_are_refused() {
-    let rows: [(&[&str], &str); 5] = [
+    let rows: [(&[&str], &str); 8] = [
         (&[], "lowerdir"),
+        (&["lowerdir+=rootfs", "ro"], "root.readonly"),
+        (&["lowerdir+=rootfs", "rro"], "root.readonly"),
+        (&["lowerdir+=rootfs", "rbind"], "rbind"),
         (&["lowerdir+=rootfs", "upperdir=up"], "workdir"),
         (&["lowerdir+=rootfs", "workdir=work"], "upperdir"),
         (&["lowerdir=rootfs:"], "empty"),
