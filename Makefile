@@ -26,14 +26,17 @@ commit = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/
 # Arguments for the test programs, as in: make test-vm ARGS=memory
 ARGS ?=
 
-.PHONY: help build install uninstall probe run fixtures vm test test-unit test-host test-vm test-sweeps test-selinux \
+.PHONY: help build install uninstall probe run fixtures vm test test-unit test-host test-bare test-vm test-sweeps test-selinux \
 	test-systemd test-engines bless bench bench-images lint fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
-build: ## compile the static program
-	MINIRUN_COMMIT=$(commit) $(cargo) build --release --package minirun
+# FEATURES= makes the bare runtime, without image commands and the systemd driver; FEATURES=images adds the former.
+features = $(if $(filter undefined,$(origin FEATURES)),,--no-default-features --features "$(FEATURES)")
+
+build: ## compile the static program; FEATURES= without images and systemd
+	MINIRUN_COMMIT=$(commit) $(cargo) build --release --package minirun $(features)
 	@ls -l $(minirun)
 
 # Nothing is compiled here, because root may have no compiler: minirun=FILE names a program that is elsewhere.
@@ -70,7 +73,7 @@ vm: build probe ## a shell in the test VM, with minirun and the fixtures' script
 		--add rootfs-fixtures=/root/rootfs-fixtures --env PROBE=/usr/local/bin/probe --shell
 
 test: SCOPE = quick
-test: lint test-unit test-host test-vm test-selinux test-systemd test-engines ## all tests; of the engines those that do not take long
+test: lint test-unit test-host test-bare test-vm test-selinux test-systemd test-engines ## all tests; of the engines those that do not take long
 
 # libseccomp is what the compiler of seccomp profiles is compared with.
 test-unit: ## tests that need no privilege: parsers, the compiler, golden plans
@@ -92,6 +95,12 @@ test-host: build probe ## containers on this kernel, as root
 			$(foreach name,MINIRUN_SWEEP MINIRUN_SEED,$(if $($(name)),$(name)=$($(name)))) \
 			runtime-tests/private-cgroup2 $$program $(ARGS) || exit; \
 	done
+
+# Its own directory: the full program stays.
+bare_target = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/bare
+test-bare: probe ## the bare runtime: its size, and the quick part of the host suite, as root
+	$(cargo) build --release --package minirun --no-default-features --target-dir $(bare_target)
+	$(sudo) runtime-tests/test-bare $(bare_target)/$(shell $(cargo) --print-target)/release/minirun $(probe)
 
 # SUITES="limits host" adds the host suites, on the VM's kernel: six minutes without KVM.
 SUITES ?= limits

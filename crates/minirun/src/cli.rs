@@ -26,7 +26,7 @@ pub use command::Command;
 use command::{Kind, Opt};
 pub use globals::Globals;
 use option::{Given, Options as _};
-use table::COMMANDS;
+use table::{ABSENT, COMMANDS};
 
 /// The outcome of reading a part of the command line.
 pub enum Asked<T> {
@@ -122,6 +122,9 @@ impl Line {
 
 fn find(name: &str) -> Result<&'static Command> {
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        if let Some((_, why)) = ABSENT.iter().find(|(absent, _)| *absent == name) {
+            bail!("no such command: {name:?} ({why})");
+        }
         match nearest(name, COMMANDS.iter().map(|command| command.name.to_owned())) {
             Some(near) => bail!("no such command: {name:?} (did you mean {near:?}?)"),
             None => bail!("no such command: {name:?} (minirun --help lists them)"),

@@ -9,6 +9,7 @@ mod cli;
 mod events;
 mod features;
 mod ids;
+#[cfg(feature = "images")]
 mod image;
 mod listing;
 mod plan;

@@ -67,16 +67,18 @@ pub enum Group {
     Life,
     Inside,
     Looking,
+    #[cfg(feature = "images")]
     Images,
     Host,
 }
 
 impl Group {
     /// The groups with their headings, in the order of the overview.
-    pub const ALL: [(Group, &'static str); 5] = [
+    pub const ALL: &[(Group, &'static str)] = &[
         (Group::Life, "Lifecycle"),
         (Group::Inside, "Processes"),
         (Group::Looking, "Inspection"),
+        #[cfg(feature = "images")]
         (Group::Images, "Images"),
         (Group::Host, "Bundles, host and program"),
     ];

@@ -27,7 +27,7 @@ pub fn overview() -> String {
     );
     for (group, heading) in Group::ALL {
         let _infallible = writeln!(text, "\n{heading}:");
-        for command in COMMANDS.iter().filter(|command| command.group == group) {
+        for command in COMMANDS.iter().filter(|command| command.group == *group) {
             let _infallible = writeln!(text, "  {:<11} {}", command.name, command.summary());
         }
     }

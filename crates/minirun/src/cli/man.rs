@@ -54,7 +54,7 @@ pub fn overview() -> String {
     page.section("COMMANDS");
     for (group, heading) in Group::ALL {
         page.line(&format!(".SS {}", escaped(heading)));
-        for command in COMMANDS.iter().filter(|command| command.group == group) {
+        for command in COMMANDS.iter().filter(|command| command.group == *group) {
             page.item(&marked(&command.synopsis()), command.summary());
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use super::command::{Kind, Opt, Value};
 use super::{duration, size};
@@ -132,13 +132,14 @@ pub const fn bytes(long: &'static str, name: &'static str, help: &'static str) -
 }
 
 /// A positive number of bytes with its unit.
+#[cfg(feature = "images")]
 pub const fn size(long: &'static str, name: &'static str, help: &'static str) -> Typed<Option<u64>> {
     valued(long, name, Kind::Number, help, |opt, given| {
         let Some(text) = given.text(opt) else { return Ok(None) };
         let bytes = size::bytes_of(&text).with_context(|| format!("--{}", opt.long))?;
         match u64::try_from(bytes) {
             Ok(bytes) if bytes > 0 => Ok(Some(bytes)),
-            _ => bail!(
+            _ => anyhow::bail!(
                 "--{}: invalid size {text:?} (expected a positive number with an optional suffix k, m, g or t)",
                 opt.long
             ),

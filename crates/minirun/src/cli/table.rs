@@ -2,8 +2,10 @@
 //!
 //! The parser, the help, the completions and the manual pages are made from this table.
 
+#[cfg(feature = "images")]
 mod bundle;
 mod host;
+#[cfg(feature = "images")]
 mod image;
 mod inside;
 mod life;
@@ -31,9 +33,13 @@ pub const COMMANDS: &[Command] = &[
     inside::PS,
     update::UPDATE,
     looking::EVENTS,
+    #[cfg(feature = "images")]
     bundle::BUNDLE,
+    #[cfg(feature = "images")]
     image::DIFF,
+    #[cfg(feature = "images")]
     image::COMMIT,
+    #[cfg(feature = "images")]
     image::IMAGE,
     host::FEATURES,
     host::SPEC,
@@ -43,6 +49,14 @@ pub const COMMANDS: &[Command] = &[
     host::MAN,
     host::COMPLETION,
 ];
+
+/// Commands that other builds have, with what this one lacks.
+pub const ABSENT: &[(&str, &str)] = if cfg!(feature = "images") {
+    &[]
+} else {
+    const IMAGES: &str = "this build has no image commands";
+    &[("bundle", IMAGES), ("diff", IMAGES), ("commit", IMAGES), ("image", IMAGES)]
+};
 
 /// Those that completions are made for.
 pub const SHELLS: &[&str] = &["bash", "zsh", "fish"];

@@ -193,3 +193,12 @@ fn the_table_is_complete() {
         }
     }
 }
+
+#[test]
+fn commands_that_this_build_lacks_are_named() {
+    for (name, why) in table::ABSENT {
+        let error = call(&[name]).unwrap_err().to_string();
+        assert_eq!(error, format!("no such command: {name:?} ({why})"));
+        assert!(!help::overview().contains(&format!("\n  {name} ")), "{name}");
+    }
+}
