@@ -26,7 +26,10 @@ impl Cgroup {
         };
         let read_back = knob.expect != Expect::Readable;
         let flags = if read_back { libc::O_RDWR } else { libc::O_WRONLY };
-        let file = match files::open_file(self.dir.as_fd(), &knob.file, flags) {
+        let open = || files::open_file(self.dir.as_fd(), &knob.file, flags);
+        // Asked twice: one wrong ENOENT would leave the container without its limit.
+        let again = |errno| if errno == Errno::ENOENT { open() } else { Err(errno) };
+        let file = match open().or_else(again) {
             Err(Errno::ENOENT) if knob.expect == Expect::SameOrAbsent => return Ok(()),
             answer => answer.map_err(|errno| failed(errno.into()))?,
         };
