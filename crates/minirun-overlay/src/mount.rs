@@ -45,7 +45,7 @@ impl fmt::Display for MountError {
         match self {
             MountError::Failed(call, errno) => write!(f, "{call:?}: {errno:?}"),
             MountError::TooManyLayers => f.write_str("more than 500 layers"),
-            MountError::TooLong => f.write_str("too long: the kernel takes one page of mount options"),
+            MountError::TooLong => f.write_str("too long: the kernel supports one page of mount options"),
         }
     }
 }

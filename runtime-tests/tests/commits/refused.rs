@@ -27,7 +27,7 @@ fn what_cannot_be_committed_is_refused_by_name() {
     refused(&home, &["web/", "oci:img"], "needs a tag");
     refused(&home, &["web/", "oci:no/such/place"], "open");
     refused(&home, &["web/", "docker://x"], "skopeo copy");
-    refused(&home, &["--change", "RUN x", "web/", "oci:img:new"], "RUN changes nothing");
+    refused(&home, &["--change", "RUN x", "web/", "oci:img:new"], "RUN is not supported");
     refused(&home, &["--compress", "xz", "web/", "oci:img:new"], "gzip, zstd, none");
     home.sh("echo >web/private/upper/.wh.name");
     refused(&home, &["web/", "oci:fresh"], ".wh.name");

@@ -8,7 +8,7 @@ use crate::error::{ImageError, Result};
 use crate::store::Wanted;
 
 /// What is understood.
-const KNOWN: &str = "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR";
+const KNOWN: &str = "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR";
 
 /// Carries out instructions, one after the other, on an image's configuration, after what a bundle has in place of it.
 ///

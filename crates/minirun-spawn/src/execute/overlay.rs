@@ -27,7 +27,7 @@ impl From<MountError> for Fault {
         let (call, errno) = match error {
             MountError::Failed(call, errno) => (call, errno),
             MountError::TooManyLayers => return Fault::check("more than 500 layers"),
-            _ => return Fault::check("too long: the kernel takes one page of mount options"),
+            _ => return Fault::check("too long: the kernel supports one page of mount options"),
         };
         let call = match call {
             minirun_overlay::Call::Open => Call::Open,
