@@ -39,7 +39,7 @@
 //! # What a program must know that makes containers
 //!
 //! These count for [`Runtime::create`], [`Runtime::run`] and [`Container::exec`], which make processes. Everything else can
-//! be called from any thread.
+//! be called in a process with threads; while a hook of it runs, the process is a subreaper.
 //!
 //! - **One thread.** `unshare(2)` and `setns(2)` refuse a process that has several, so these operations fail with
 //!   [`Kind::Threads`] before they do anything. A program with threads does this work in a child process.
