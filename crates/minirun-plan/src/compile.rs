@@ -1,4 +1,4 @@
-//! From a configuration to a plan: the order of a container, once, with the reasons.
+//! Compiles a configuration into a plan. This file fixes the order of a container's steps, with the reasons.
 
 mod anchors;
 mod annotations;
@@ -33,7 +33,7 @@ use crate::{
     ResctrlPlan, Source, Step,
 };
 
-/// What the command line adds to the configuration.
+/// The options of the command line that change a container's plan.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
     /// The container's id.
@@ -48,28 +48,28 @@ pub struct Request<'a> {
     pub no_pivot: bool,
     /// `--no-new-keyring`.
     pub no_new_keyring: bool,
-    /// How many descriptors from 3 on stay open: `--preserve-fds` and `LISTEN_FDS` together.
+    /// The number of descriptors from 3 on that stay open: `--preserve-fds` plus `LISTEN_FDS`.
     pub preserve_fds: u32,
-    /// How many of them are sockets of socket activation (sd_listen_fds(3)).
+    /// The number of these that are sockets of socket activation (sd_listen_fds(3)).
     pub listen_fds: u32,
     /// Their names, in the same order and separated by colons (`LISTEN_FDNAMES`).
     pub listen_names: Option<&'a str>,
     /// The text of each symbolic link that is the source of a mount with the option `copy-symlink`.
     pub links: BTreeMap<String, String>,
-    /// The directory with the socket on which the container says that it is ready (sd_notify(3)), if it may.
+    /// The directory of the socket for readiness messages (sd_notify(3)); none if the caller has no such socket.
     pub notify: Option<&'a str>,
-    /// Which systemd shall make the cgroup, if one shall.
+    /// The systemd that creates the cgroup; none if the runtime creates it.
     pub systemd: Option<SystemdRequest<'a>>,
 }
 
-/// What there is to know of the systemd that makes a container's cgroup.
+/// A systemd that creates the cgroup of a container.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemdRequest<'a> {
-    /// Is it that of a user, not the system's?
+    /// Whether it is a user's systemd rather than the system's.
     pub user: bool,
-    /// The cgroup below which its units are, relative to the root of the cgroup2 mount.
+    /// The cgroup that holds its units, relative to the root of the cgroup2 mount.
     pub cgroup: &'a Path,
-    /// The container's state directory, which tells whose the unit is.
+    /// The container's state directory. The unit's description names it, so that the runtime recognises its own unit.
     pub owner: &'a str,
 }
 
@@ -78,11 +78,11 @@ pub struct SystemdRequest<'a> {
 pub enum RootSource {
     /// `root.path`, absolute.
     Directory(String),
-    /// The steps that mount an overlay; where it goes, the compiler says.
+    /// The steps that mount an overlay; the compiler decides where.
     Overlay(Vec<Step>),
 }
 
-/// The plan while it is being made.
+/// A plan under construction.
 pub(crate) struct Draft<'a> {
     pub(crate) facts: &'a HostFacts,
     pub(crate) request: &'a Request<'a>,
@@ -93,20 +93,20 @@ pub(crate) struct Draft<'a> {
     pub(crate) host: Vec<HostStep>,
     pub(crate) handles: Vec<Handle>,
     pub(crate) idmaps: Vec<IdMaps>,
-    /// Shall what is mounted below bind mounts reach the host, where they want that?
+    /// Whether later mounts below bind mounts propagate to the host, if the bind mounts ask for it.
     pub(crate) shares_mounts: bool,
     pub(crate) init: Vec<Step>,
-    /// Where the steps so far mount something; kept only if sources lead into the root.
+    /// The mount points of the steps so far; kept only if sources lead into the root.
     mounted: Mounted,
     pub(crate) payload: Payload,
     pub(crate) hooks: Hooks,
     pub(crate) warnings: Vec<String>,
-    /// The warnings that were given by [`Draft::warn`].
+    /// The warnings that [`Draft::warn`] added.
     warned: HashSet<String>,
     pub(crate) notes: Vec<String>,
-    /// `linux.mountLabel`, where it can be had.
+    /// `linux.mountLabel`, if SELinux is enabled.
     pub(crate) mount_label: Option<CString>,
-    /// The option of a file system that gives it that label.
+    /// The mount option that sets that label.
     pub(crate) label_option: &'static CStr,
     /// Whether the process keeps the supplementary groups of the runtime's caller.
     pub(crate) keeps_groups: bool,
@@ -146,7 +146,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The plan, if nothing is wrong with it.
+    /// Returns the plan. Fails if any problem was found.
     fn finish(mut self) -> Result<Plan, Problems> {
         let mounts = anchors::anchors(&mut self.init);
         if !self.problems.is_empty() {
@@ -181,12 +181,12 @@ impl<'a> Draft<'a> {
         self.init.push(Step { op, origin });
     }
 
-    /// A problem at this place.
+    /// Adds a problem at this place.
     pub(crate) fn problem(&mut self, origin: &Origin, text: impl Into<String>) {
         self.problems.add(origin, text);
     }
 
-    /// A warning about this place.
+    /// Adds a warning about this place.
     pub(crate) fn warn(&mut self, origin: &Origin, text: impl std::fmt::Display) {
         let warning = format!("{origin}: {text}");
         if self.warned.insert(warning.clone()) {
@@ -194,28 +194,29 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The text as a C string; a NUL inside is a problem.
+    /// Returns the text as a C string; a NUL inside is a problem.
     pub(crate) fn c_string(&mut self, text: &str, origin: &Origin) -> CString {
         c_string(&mut self.problems, text, origin)
     }
 
-    /// Does init run in a user namespace of its own?
+    /// Whether init runs in a user namespace of its own.
     pub(crate) fn in_user_namespace(&self) -> bool {
         self.namespaces.has(libc::CLONE_NEWUSER)
     }
 
-    /// Does init run in another user namespace than the host's first one, be it its own or the runtime's? Then it has no
-    /// rights to what belongs to the host as a whole, such as device nodes.
+    /// Whether init runs in a user namespace other than the host's initial one: its own, or the runtime's. If so, it
+    /// has no rights to host-wide objects such as device nodes.
     pub(crate) fn below_initial_user_namespace(&self) -> bool {
         self.in_user_namespace() || !self.facts.initial_user_namespace
     }
 
-    /// A source of a bind mount: opened by init, or by the parent where init's user namespace may not reach it. Who has no
-    /// right to the mounts outside can copy them only within the new user namespace, where it reaches what it reaches outside.
+    /// Returns the source of a bind mount: init opens it, or the parent if init's user namespace may not reach it. A
+    /// caller without rights to the host's mounts can copy them only inside the new user namespace, where it reaches
+    /// the same files.
     pub(crate) fn source(&mut self, path: &str, recursive: bool, origin: &Origin) -> Source {
         let path = self.c_string(path, origin);
         let reached = !self.in_user_namespace();
-        // By the time that init could open it, the mount at `/` has no peer on the host any more.
+        // When init could open it, the mount at `/` no longer has a peer on the host.
         let connected = reached && self.shares_mounts;
         if reached && !connected || self.facts.euid != 0 || self.facts.others_mounts {
             return Source::Path(path);
@@ -235,7 +236,7 @@ impl<'a> Draft<'a> {
 /// Compiles a configuration for this host.
 ///
 /// # Errors
-/// Everything that is wrong with the configuration, or cannot be done on this host, each with its place.
+/// All problems of the configuration, including those that this host cannot satisfy, each with its place.
 pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<Plan, Problems> {
     let none = Default::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
@@ -244,7 +245,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     annotations::annotations(&mut draft, spec);
 
     labels::mounts(&mut draft, spec, linux);
-    // Namespaces come first, because what the rest may do depends on them.
+    // Namespaces come first, because later steps depend on them.
     namespaces::namespaces(&mut draft, linux);
     let slice = cgroup_path::cgroup_path(&mut draft, linux);
     cgroup_path::cgroup_owner(&mut draft, spec, linux);
@@ -255,9 +256,9 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     unit::unit(&mut draft, &slice, spec.annotations.as_ref());
     resctrl::groups(&mut draft, linux, false);
 
-    // Devices are there before kernel parameters, which may be about them.
+    // Devices come before kernel parameters, because parameters can be about devices.
     net_devices::net_devices(&mut draft, linux);
-    // Kernel parameters are written through the host's own /proc, before any file of the container is looked at.
+    // Kernel parameters are written through the host's /proc, before any file of the container is opened.
     labels::keys(&mut draft, spec.process.as_ref());
     namespaces::session_keyring(&mut draft);
     namespaces::names(&mut draft, spec);
@@ -266,7 +267,7 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
 
     hooks::hooks(&mut draft, spec);
 
-    // What must see the host's files happens before the root changes, everything else after it.
+    // Steps that need the host's files come before the root changes, all others after it.
     mounts::root(&mut draft, spec, linux);
     mounts::mounts(&mut draft, spec);
     mounts::notify(&mut draft);
@@ -283,23 +284,23 @@ pub fn compile(spec: &Spec, facts: &HostFacts, request: &Request<'_>) -> Result<
     draft.finish()
 }
 
-/// What the command line adds to the process of an `exec`.
+/// The options of the command line that change the plan of an `exec`.
 #[derive(Debug, Clone)]
 pub struct ExecRequest<'a> {
     /// The container's id.
     pub id: &'a str,
     /// Its bundle.
     pub bundle: &'a Path,
-    /// How many descriptors from 3 on stay open.
+    /// The number of descriptors from 3 on that stay open.
     pub preserve_fds: u32,
     /// `--no-new-keyring` of the container.
     pub no_new_keyring: bool,
 }
 
-/// Compiles a further process for a container: `spec` is the container's configuration with that process in it.
+/// Compiles the plan of a further process; `spec` is the container's configuration with `process` replaced.
 ///
 /// # Errors
-/// Everything that is wrong with the process.
+/// All problems of the process.
 pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -> Result<Plan, Problems> {
     let none = Default::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
@@ -330,30 +331,30 @@ pub fn compile_exec(spec: &Spec, facts: &HostFacts, request: &ExecRequest<'_>) -
     draft.finish()
 }
 
-/// Other limits for a container.
+/// New limits for an existing container.
 #[derive(Debug)]
 pub struct Limits {
-    /// The knobs, the controllers that they need, and the device filter.
+    /// The knobs, the controllers that they require, and the device filter.
     pub cgroup: CgroupPlan,
-    /// Whether the filter takes the place of the one that is there.
+    /// Whether the filter replaces the present one.
     pub changes_devices: bool,
-    /// As those of a [`Plan`].
+    /// Warnings, as in a [`Plan`].
     pub warnings: Vec<String>,
 }
 
-/// Compiles other limits for a container that exists.
+/// Compiles new limits for an existing container.
 ///
 /// # Errors
-/// Everything that is wrong with them.
+/// All problems of the limits.
 pub fn compile_resources(asked: &crate::spec::Resources, facts: &HostFacts) -> Result<Limits, Problems> {
     let (mut cgroup, mut problems, mut warnings) = (CgroupPlan::default(), Problems::new(), Vec::new());
     resources::resources(asked, facts, &mut cgroup, &mut problems, &mut warnings);
-    // Without the rights to load one there was none, and is none now; there is a warning of that.
+    // Without the rights to load a filter there is none, and a warning says so.
     let changes_devices = asked.devices.is_some() && !facts.rootless();
     if problems.is_empty() { Ok(Limits { cgroup, changes_devices, warnings }) } else { Err(problems) }
 }
 
-/// The text as a C string; a NUL inside is a problem.
+/// Returns the text as a C string; a NUL inside is a problem.
 fn c_string(problems: &mut Problems, text: &str, origin: &Origin) -> CString {
     CString::new(text).unwrap_or_else(|_| {
         problems.add(origin, "must not contain a NUL byte");
@@ -361,7 +362,7 @@ fn c_string(problems: &mut Problems, text: &str, origin: &Origin) -> CString {
     })
 }
 
-/// The resources section, or an empty one: an absent section still means the default device rules.
+/// Returns the resources section, or an empty one, because the default device rules apply without a section too.
 fn resources_of(linux: &crate::spec::Linux) -> &crate::spec::Resources {
     static NONE: std::sync::OnceLock<crate::spec::Resources> = std::sync::OnceLock::new();
     linux.resources.as_ref().unwrap_or_else(|| NONE.get_or_init(Default::default))

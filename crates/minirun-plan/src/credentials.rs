@@ -1,15 +1,15 @@
-//! What init must be and have when everything about it is set.
+//! The credentials that init must have before it executes the program.
 
-/// The ids and capabilities of a process, as the kernel must show them before its program is executed.
+/// The ids and capabilities of a process, as the kernel must report them before the program is executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The real, effective, saved and file system user id.
+    /// The real, effective, saved and file system user id, which are all the same.
     pub uid: u32,
-    /// The same of the group.
+    /// The real, effective, saved and file system group id, which are all the same.
     pub gid: u32,
-    /// The additional groups in ascending order, as the kernel keeps them; none where setgroups(2) is denied.
+    /// The additional groups in ascending order, as the kernel stores them; none where setgroups(2) is denied.
     pub groups: Option<Vec<u32>>,
-    /// The number of the newest capability that the kernel knows.
+    /// The number of the last capability that the kernel knows.
     pub last_capability: u32,
     /// Mask by capability number.
     pub bounding: u64,
@@ -21,6 +21,6 @@ pub struct Credentials {
     pub inheritable: u64,
     /// Mask by capability number.
     pub ambient: u64,
-    /// Whether no new privileges can be gained. One that has inherited this keeps it.
+    /// Whether no_new_privs is set. A process that inherited it keeps it.
     pub no_new_privileges: bool,
 }

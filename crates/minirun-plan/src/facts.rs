@@ -1,118 +1,121 @@
-//! What the compiler may know about the host. A value of this type is made by the program, or by a test.
+//! The facts about the host that the compiler may use. The program, or a test, provides them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::NodeKind;
 
-/// The host as far as plans depend on it.
+/// The properties of the host on which plans depend.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostFacts {
-    /// Where cgroup2 is mounted; none when the host has no cgroup2 mount.
+    /// The mount point of cgroup2; none if it is not mounted.
     pub cgroup_mount: Option<PathBuf>,
-    /// The controllers that are on offer where containers get their cgroups (`cgroup.controllers`).
+    /// The controllers available in the cgroup that holds the containers' cgroups (`cgroup.controllers`).
     pub controllers: Vec<String>,
-    /// The cgroup below which a container's is made that its configuration does not place, as a path from the root of the
+    /// The parent of the cgroups of containers without a path in their configuration, as a path from the root of the
     /// mount; empty for that root.
     pub cgroup_base: PathBuf,
-    /// Why none is made there, if the container may be without one (`--rootless`) or shall be (`--cgroup-manager disabled`).
+    /// Why no cgroup is created there, if containers may be without one (`--rootless`) or must be (`--cgroup-manager
+    /// disabled`).
     pub cgroup_denied: Option<String>,
-    /// Controllers that a cgroup v1 hierarchy holds, with its mount point.
+    /// Controllers that are bound to a cgroup v1 hierarchy, with its mount point.
     pub v1_controllers: Vec<(String, PathBuf)>,
-    /// Are the cgroup's files there for `io.bfq.weight` (the bfq scheduler) rather than `io.weight`?
+    /// Whether cgroups have `io.bfq.weight` (the bfq scheduler) rather than `io.weight`.
     pub bfq: bool,
-    /// Huge page sizes as the hugetlb controller names them: `2MB`, `1GB`.
+    /// Huge page sizes as the hugetlb controller spells them: `2MB`, `1GB`.
     pub huge_page_sizes: Vec<String>,
-    /// The size of a page in bytes, in whose multiples memory limits are kept; 0 counts as 4096.
+    /// The size of a page in bytes; memory limits are multiples of it. 0 counts as 4096.
     pub page_size: u64,
-    /// The number of the newest capability that the kernel knows (`/proc/sys/kernel/cap_last_cap`).
+    /// The number of the last capability that the kernel knows (`/proc/sys/kernel/cap_last_cap`).
     pub last_capability: u32,
-    /// What the runtime has in its bounding and its permitted set: what it can grant at most.
+    /// The capabilities in the runtime's bounding and permitted sets: the most it can grant.
     pub bounding: u64,
-    /// Does the host have /proc/kcore, so that containers get /dev/core?
+    /// Whether the host has /proc/kcore, so that containers get /dev/core.
     pub kcore: bool,
-    /// Is setgroups(2) denied in the runtime's user namespace, and so in those made in it?
+    /// Whether setgroups(2) is denied in the runtime's user namespace, and therefore in its descendants.
     pub setgroups_denied: bool,
-    /// The same of a user namespace that is joined, or of the container that is entered.
+    /// Whether setgroups(2) is denied in the user namespace that is joined, or in that of the container that is
+    /// entered.
     pub joined_setgroups_denied: bool,
     /// The effective user id of the runtime.
     pub euid: u32,
-    /// Its effective group id.
+    /// The effective group id of the runtime.
     pub egid: u32,
-    /// Intel RDT, if the configuration asks for it.
+    /// The state of Intel RDT, probed if the configuration uses it.
     pub resctrl: Resctrl,
     /// The nodes of the host at the paths of `linux.devices`, for a container in a user namespace.
     pub nodes: BTreeMap<String, HostNode>,
-    /// Is SELinux enabled in the kernel?
+    /// Whether SELinux is enabled in the kernel.
     pub selinux: bool,
-    /// Is the runtime in the host's first user namespace?
+    /// Whether the runtime is in the host's initial user namespace.
     pub initial_user_namespace: bool,
-    /// The sources of bind mounts that lead into the root file system, links followed: the path as given, and the one from
-    /// the root.
+    /// The sources of bind mounts that lead into the root file system with links resolved: the path as given, and the
+    /// path from the root.
     pub inside_root: BTreeMap<String, String>,
-    /// Where procfs and sysfs are mounted as a whole, in the order of mountinfo; told only with `--no-pivot`.
+    /// The mount points of complete procfs and sysfs mounts, in the order of mountinfo; set only with `--no-pivot`.
     pub kernel_views: Vec<PathBuf>,
-    /// Is it root of another one, but not of the mounts that it sees, so that it cannot copy them?
+    /// Whether the runtime is root of another user namespace, but does not own the mounts that it sees, so that it
+    /// cannot copy them.
     pub others_mounts: bool,
 }
 
 /// A device node of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostNode {
-    /// Character or block.
+    /// Whether it is a character or a block device.
     pub kind: NodeKind,
-    /// `makedev` of its numbers.
+    /// The device number, as of makedev(3).
     pub device: u64,
     /// Permission bits.
     pub mode: u32,
-    /// Owner, as the host has it.
+    /// The owner's user id on the host.
     pub uid: u32,
-    /// Group, as the host has it.
+    /// The group id on the host.
     pub gid: u32,
 }
 
-/// What there is of Intel RDT, which is a file system as well (Documentation/arch/x86/resctrl.rst).
+/// The state of Intel RDT on the host, which is controlled through a file system (Documentation/arch/x86/resctrl.rst).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Resctrl {
-    /// The kernel has no such file system, or not on this processor.
+    /// The kernel does not support the file system on this processor.
     #[default]
     Absent,
-    /// It is mounted nowhere.
+    /// The file system is not mounted.
     Unmounted,
-    /// It is there.
+    /// The file system is mounted.
     Mounted {
-        /// Where.
+        /// The mount point.
         mount: PathBuf,
-        /// What it allocates and monitors: the directories of `info`, as `L3`, `MB`, `L3_MON`.
+        /// The resources that it allocates and monitors: the directories of `info`, such as `L3`, `MB`, `L3_MON`.
         info: Vec<String>,
     },
 }
 
 impl Resctrl {
-    /// Is there something of this name in `info`?
+    /// Whether `info` has a directory of this name.
     pub fn has(&self, name: &str) -> bool {
         matches!(self, Resctrl::Mounted { info, .. } if info.iter().any(|had| had == name))
     }
 }
 
-/// Where a controller can be had.
+/// Where a controller is available.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControllerHome {
     /// In the cgroup2 hierarchy, where minirun can use it.
     V2,
     /// In a cgroup v1 hierarchy mounted there.
     V1(PathBuf),
-    /// Nowhere: not built into this kernel, or switched off.
+    /// Nowhere: not built into this kernel, or disabled.
     Absent,
 }
 
 impl HostFacts {
-    /// Is the runtime an ordinary user, or root of no more than a user namespace?
+    /// Whether the runtime is an ordinary user, or root of a user namespace only.
     pub fn rootless(&self) -> bool {
         self.euid != 0 || !self.initial_user_namespace
     }
 
-    /// Where `controller` can be had.
+    /// Returns where `controller` is available.
     pub fn home_of(&self, controller: &str) -> ControllerHome {
         if self.controllers.iter().any(|name| name == controller) {
             return ControllerHome::V2;

@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 pub struct InRoot {
     path: CString,
     parent: CString,
-    /// The mount that it lies on.
+    /// The mount that the path lies on.
     base: Option<Base>,
 }
 
@@ -16,13 +16,13 @@ pub struct InRoot {
 struct Base {
     /// The number of the mount: see [`MountPoint::number`].
     mount: usize,
-    /// Where the path goes on behind it, in bytes.
+    /// The offset in bytes at which the path continues below the mount.
     start: usize,
 }
 
 impl InRoot {
-    /// Cleans an absolute or relative path; empty components and `.` vanish, and `..` takes its predecessor away, as
-    /// runc has it. None when it holds a NUL.
+    /// Cleans an absolute or relative path. Empty components and `.` are removed, and `..` removes the component before
+    /// it, as in runc. Returns none if the path contains a NUL.
     pub fn new(path: &str) -> Option<InRoot> {
         if path.contains('\0') {
             return None;
@@ -42,50 +42,50 @@ impl InRoot {
         Some(InRoot { parent: CString::new(parent).ok()?, path: CString::new(clean).ok()?, base: None })
     }
 
-    /// The whole path; empty for the root itself.
+    /// Returns the whole path; empty for the root itself.
     pub fn path(&self) -> &CStr {
         &self.path
     }
 
-    /// The path of each ancestor below the root, outermost first, and then the path itself.
+    /// Returns the path of each ancestor below the root, outermost first, and then the path itself.
     pub fn prefixes(&self) -> impl Iterator<Item = &[u8]> {
         let bytes = self.path.to_bytes();
         let slashes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         slashes.chain((!bytes.is_empty()).then_some(bytes.len())).map(|end| &bytes[..end])
     }
 
-    /// The number of the mount that the path lies on, which is an earlier step's; none for the root's own.
+    /// Returns the number of the mount that the path lies on, which an earlier step creates; none for the root's own.
     ///
-    /// What is found below a mount is looked up from the mount's descriptor: by its name it may be something else by then,
-    /// because others can rename the directories of the root file system.
+    /// Paths below a mount are looked up from the mount's descriptor. Its name could lead elsewhere by then, because
+    /// other processes can rename directories of the root file system.
     pub fn mount(&self) -> Option<usize> {
         self.base.map(|base| base.mount)
     }
 
-    /// The path from that mount, or else from the root.
+    /// Returns the path from that mount, or else from the root.
     pub fn below_mount(&self) -> &CStr {
         self.rest_of(&self.path)
     }
 
-    /// The same of its parent directory.
+    /// Returns the parent directory's path from that mount, or else from the root.
     pub fn parent_below_mount(&self) -> &CStr {
         self.rest_of(&self.parent)
     }
 
-    /// A prefix without the part that leads to the mount.
+    /// Returns a prefix without the part that leads to the mount.
     fn rest_of<'p>(&self, prefix: &'p CStr) -> &'p CStr {
         let start = self.base.map_or(0, |base| base.start);
-        // A prefix that is the mount's own path, or one above it, leaves nothing.
+        // Nothing is left of the mount's own path, or of one above it.
         prefix.to_bytes_with_nul().get(start..).and_then(|rest| CStr::from_bytes_with_nul(rest).ok()).unwrap_or(c"")
     }
 
-    /// Says that the path lies on the mount of this number, whose own path is the first so many bytes.
+    /// Sets the mount that the path lies on; the mount's own path is the first `length` bytes.
     pub(crate) fn set_mount(&mut self, mount: usize, length: usize) {
         debug_assert!((1..self.path.as_bytes().len()).contains(&length), "a mount is above what lies on it");
         self.base = Some(Base { mount, start: length + 1 });
     }
 
-    /// The last component.
+    /// Returns the last component.
     pub fn name(&self) -> &CStr {
         let bytes = self.path.to_bytes_with_nul();
         let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);

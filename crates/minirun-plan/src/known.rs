@@ -1,20 +1,20 @@
-//! The words that the compiler knows, for the list of features.
+//! The names that the compiler supports, for `features`.
 
 use crate::scheduling::{MEMORY_FLAGS, MEMORY_MODES};
 
-/// Every mount option that the compiler itself understands, sorted; others are passed to the file system.
+/// Returns the mount options that the compiler interprets, sorted; others are passed to the file system.
 pub fn mount_options() -> Vec<String> {
     crate::compile::mount_options()
 }
 
-/// Every capability that has a name here.
+/// Returns the names of all known capabilities.
 pub fn capabilities() -> Vec<String> {
     let mut all: Vec<caps::Capability> = caps::all().into_iter().collect();
     all.sort_by_key(caps::Capability::index);
     all.iter().map(ToString::to_string).collect()
 }
 
-/// The modes of `linux.memoryPolicy`, and its flags.
+/// Returns the modes of `linux.memoryPolicy`, and its flags.
 pub fn memory_policies() -> [Vec<&'static str>; 2] {
     [MEMORY_MODES.map(|(name, _)| name).to_vec(), MEMORY_FLAGS.map(|(name, _)| name).to_vec()]
 }

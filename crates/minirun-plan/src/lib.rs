@@ -1,8 +1,8 @@
-//! What a container is made of, as data, and the compiler that gets there from an OCI runtime configuration.
+//! Compiles an OCI runtime configuration into a plan: the steps that create a container, as data.
 //!
-//! [`compile`] turns a [`Spec`], the [`HostFacts`] and a [`Request`] into a [`Plan`]: an ordered list of steps, each the
-//! smallest thing that a user would recognise in an error message. Nothing here asks the host anything or changes
-//! anything: the same inputs give the same plan.
+//! [`compile`] turns a [`Spec`], the [`HostFacts`] and a [`Request`] into a [`Plan`]: an ordered list of steps, each
+//! the smallest action that a user would recognise in an error message. This crate neither queries nor changes the
+//! host: the same inputs give the same plan.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Where things are mounted, what is mounted, and how.
+//! The sources, places and attributes of mounts.
 
 use std::ffi::{CStr, CString};
 
@@ -7,26 +7,27 @@ use crate::InRoot;
 /// Where the root file system is mounted before it becomes `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootPlace {
-    /// Over `/`: nobody needs to be able to reach it by a path.
+    /// Over `/`: no other process reaches it by a path.
     OverSlash,
-    /// At its own path, where hooks look for it.
+    /// At its own path, where hooks expect it.
     At(CString),
 }
 
-/// Which existing thing is mounted by a bind mount.
+/// The source of a bind mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A path on the host, opened by init.
     Path(CString),
-    /// A path on the host that leads into the root file system: opened by init in its turn, with the mounts made before it.
+    /// A path on the host that leads into the root file system. Init opens it when its step runs, with the mounts made
+    /// before it.
     Inside(InRoot, CString),
-    /// A path on the host, opened by the parent, because init in its user namespace may not reach it. The number counts
-    /// the handles of the plan.
+    /// A path on the host, opened by the parent, because init in its user namespace may not reach it. The number is an
+    /// index of the plan's handles.
     Handle(usize, CString),
 }
 
 impl Source {
-    /// The path, for a message.
+    /// Returns the path, for messages.
     pub fn path(&self) -> &CStr {
         match self {
             Source::Path(path) | Source::Inside(_, path) | Source::Handle(_, path) => path,
@@ -34,14 +35,14 @@ impl Source {
     }
 }
 
-/// What a mount point must be, and is made as when it is missing.
+/// The file type that a mount point must have, and with which it is created if missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PointKind {
     /// A directory.
     Directory,
-    /// What the source of the bind mount is.
+    /// The type of the bind mount's source.
     LikeSource,
-    /// A real directory, not a link: `proc` and `sysfs` (CVE-2019-19921 and its kin).
+    /// A directory, and not a link to one: `proc` and `sysfs` (CVE-2019-19921 and similar).
     RealDirectory,
 }
 
@@ -55,7 +56,7 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// Would setting these change anything?
+    /// Whether there are no changes.
     pub fn is_empty(&self) -> bool {
         *self == Attributes::default()
     }
@@ -67,23 +68,23 @@ impl Attributes {
     }
 }
 
-/// Everything about a mount that is the same for every kind of it.
+/// The properties that every kind of mount has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountPoint {
-    /// Where it goes.
+    /// The path of the mount point.
     pub target: InRoot,
-    /// The number of the mount, which counts those that init makes; of a remount, the one that it changes. None where no
-    /// step has made that.
+    /// The number of the mount, in the order in which init creates mounts; for a remount, the number of the mount that
+    /// it changes. None if no step created that one.
     pub number: Option<usize>,
-    /// Whether later steps start from it.
+    /// Whether later steps look up paths from it.
     pub keep: bool,
-    /// What the place must be.
+    /// The file type of the mount point.
     pub kind: PointKind,
-    /// May it lie on procfs? Names that lead there by a link may not.
+    /// Whether it may lie on procfs. Paths that lead there through a link must not.
     pub may_cover_proc: bool,
     /// Attributes of this mount alone.
     pub attributes: Attributes,
-    /// Attributes of this mount and everything beneath it (`rro` and its family).
+    /// Attributes of this mount and all mounts below it (`rro` and similar).
     pub recursive: Attributes,
     /// Propagation changes in order: `MS_SHARED` and so on, with `MS_REC`.
     pub propagation: Vec<u64>,
@@ -96,12 +97,12 @@ pub struct FsOption {
     pub key: CString,
     /// Its value, if it has one.
     pub value: Option<CString>,
-    /// Its index in the `options` array, for the message; none for one that an attribute brings along.
+    /// Its index in the `options` array, for messages; none if an attribute implies it.
     pub index: Option<usize>,
 }
 
 impl FsOption {
-    /// Is its value longer than fsconfig(2) takes: 255 bytes (`vfs_fsconfig` in fs/fsopen.c)?
+    /// Whether its value exceeds the 255 bytes that fsconfig(2) accepts (`vfs_fsconfig` in fs/fsopen.c).
     pub(crate) fn is_long(&self) -> bool {
         self.value.as_ref().is_some_and(|value| value.as_bytes().len() > 255)
     }

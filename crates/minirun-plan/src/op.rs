@@ -1,7 +1,7 @@
-//! The operations of init: a closed list, each the smallest thing that a user would recognise in an error message.
+//! The operations of init: a closed list. Each is the smallest action that a user would recognise in an error message.
 //!
-//! Strings are C strings and paths are names still to be resolved, so that the executor neither allocates nor relies on a
-//! check made earlier. No operation looks at another's result and none holds a condition, with two exceptions that the
+//! Strings are C strings and paths are not resolved yet, so the executor does not allocate and does not rely on an
+//! earlier check. No operation uses the result of another, and none has a condition, with two exceptions that the
 //! specification itself has: a path to mask that does not exist, and a working directory that only the container's user
 //! may enter.
 
@@ -25,30 +25,32 @@ pub enum NodeKind {
 /// An operation of init.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
-    /// Enter a namespace that the parent cannot enter for init: mount, time. The number counts `namespaces.join`.
+    /// Enter a namespace that the parent cannot enter for init: mount, time. The number is an index of
+    /// `namespaces.join`.
     Join(usize),
-    /// Enter the namespaces of a container that runs, these of them, and its root. The pid namespace is for children.
+    /// Enter these namespaces of a running container, and its root. The pid namespace applies to children.
     EnterContainer(u64),
-    /// Continue as a new process in a pid namespace that has processes already. They can trace it, so by then it has nothing
-    /// of the host and only the container's rights.
+    /// Continue as a new process in a pid namespace that has processes already. They can trace it, so by then it must
+    /// hold nothing of the host and have only the container's rights.
     EnterPidNamespace {
         /// Whether its standard input becomes its controlling terminal.
         terminal: bool,
     },
-    /// Give the root of the ipc namespace's message queues (mqueue) this label of SELinux. Its owner is who made the
-    /// namespace, so this comes before init is another user.
+    /// Set the SELinux label of the root of the ipc namespace's message queues (mqueue). It belongs to the creator of
+    /// the namespace, so this comes before init changes its user.
     LabelQueues(CString),
-    /// Make the time namespace, set its clocks and enter it: so it belongs to the container's user namespace. This comes
-    /// before init is another user, while its files in /proc are its own although others may not read them.
+    /// Create the time namespace, set its clocks and enter it, so that it belongs to the container's user namespace.
+    /// This comes before init changes its user: until then it owns its files in /proc, even if others may not read
+    /// them.
     NewTime,
-    /// Become the root of the user namespace: user and group 0, or those that it has.
+    /// Become root of the user namespace: user and group 0, or the first mapped ones.
     BecomeRoot {
-        /// 0, or the first one that is mapped.
+        /// The user id: 0, or the first mapped one.
         uid: u32,
-        /// The same of groups.
+        /// The group id: 0, or the first mapped one.
         gid: u32,
     },
-    /// A new session keyring of this name (keyctl(2)).
+    /// Create a session keyring with this name (keyctl(2)).
     SessionKeyring(CString),
     /// sethostname(2).
     Hostname(CString),
@@ -56,31 +58,31 @@ pub enum Op {
     Domainname(CString),
     /// Bring the loopback interface of the new network namespace up.
     LoopbackUp,
-    /// Change the propagation of every mount in the new mount namespace: `MS_SLAVE | MS_REC` and so on.
+    /// Change the propagation of every mount in the new mount namespace to these flags, such as `MS_SLAVE | MS_REC`.
     Propagation(u64),
-    /// Make the mount that this directory is on private, so that nobody else sees what is mounted there.
+    /// Make the mount that this directory is on private, so that mounts on it do not propagate.
     PrivateParent(CString),
-    /// The root file system is this directory, bind-mounted.
+    /// Bind-mount this directory as the root file system.
     BindRoot(Source, RootPlace),
-    /// A tmpfs of the container's own, mounted where the root file system goes: it holds the mount point of the root's
-    /// overlay, and its upper directory unless there is another one.
+    /// Mount a tmpfs where the root file system goes. It holds the mount point of the root's overlay, and its upper
+    /// directory unless there is another one.
     OverlayStage {
-        /// Where it is mounted.
+        /// The place of the root.
         place: RootPlace,
-        /// The most it may hold, in bytes; empty for the kernel's default, half of the memory.
+        /// The maximum size in bytes; empty for the kernel's default, half of the memory.
         size: CString,
     },
-    /// The next lower directory of the root's overlay, top first.
+    /// Open the next lower directory of the root's overlay, top first.
     OverlayLower(CString),
-    /// The upper directory of the root's overlay.
+    /// Open the upper directory of the root's overlay.
     OverlayUpper(CString),
-    /// The work directory of the root's overlay.
+    /// Open the work directory of the root's overlay.
     OverlayWork(CString),
-    /// Mount the overlay of the directories opened so far, with these options; it becomes the root file system.
+    /// Mount the overlay of the directories opened so far, with these options, as the root file system.
     OverlayRoot {
         /// Where.
         place: RootPlace,
-        /// `index=off,…`.
+        /// Options, such as `index=off`, joined by commas.
         options: CString,
         /// Attributes of the mount: nosuid, nodev and so on.
         attributes: Attributes,
@@ -89,20 +91,21 @@ pub enum Op {
     Mount {
         /// Its type, as in /proc/filesystems.
         filesystem: CString,
-        /// The name that mountinfo shows as source.
+        /// The source that mountinfo shows.
         source: CString,
         /// Options of the file system.
         options: Vec<FsOption>,
-        /// Give the new file system's root the permission bits that the mount point has (tmpfs without `mode=`).
+        /// Whether the new file system's root gets the permission bits of the mount point (tmpfs without `mode=`).
         inherit_mode: bool,
-        /// Copy what the mount point held into the new file system (`tmpcopyup`).
+        /// Whether the content of the mount point is copied into the new file system (`tmpcopyup`).
         copy_up: bool,
-        /// The joined pid namespace that a procfs shows, if that is not init's own: an index of `namespaces.join`.
+        /// The joined pid namespace that a procfs shows, if it is not init's own: an index of `namespaces.join`.
         pid_namespace: Option<usize>,
         /// Where.
         point: MountPoint,
     },
-    /// As `Mount`, by the older mount(2): for options that fsconfig(2) cannot say (`iversion`, `silent`, long ones).
+    /// As `Mount`, with the older mount(2): for options that fsconfig(2) does not support (`iversion`, `silent`, long
+    /// ones).
     ClassicMount {
         /// Its type.
         filesystem: CString,
@@ -115,20 +118,20 @@ pub enum Op {
         /// Where.
         point: MountPoint,
     },
-    /// Mount an existing directory or file a second time.
+    /// Mount an existing directory or file at a second place.
     Bind {
         /// What.
         source: Source,
-        /// With everything mounted beneath it (`rbind`)?
+        /// Whether the mounts below it are included (`rbind`).
         recursive: bool,
-        /// The user namespace to map ids by: counts the idmaps of the plan.
+        /// The user namespace that maps the ids: an index of the plan's idmaps.
         idmap: Option<usize>,
-        /// Map what is mounted beneath it as well (`ridmap`)?
+        /// Whether ids of the mounts below it are mapped as well (`ridmap`).
         idmap_recursive: bool,
         /// Where.
         point: MountPoint,
     },
-    /// Mount cgroup2 as the container's cgroup namespace shows it, or bind-mount the container's cgroup where the kernel
+    /// Mount cgroup2 as the container's cgroup namespace shows it, or bind-mount the container's cgroup if the kernel
     /// refuses that.
     MountCgroup {
         /// The container's cgroup on the host.
@@ -136,13 +139,13 @@ pub enum Op {
         /// Where.
         point: MountPoint,
     },
-    /// Change a mount that is there already.
+    /// Change an existing mount.
     Remount {
         /// Options of its superblock; unused when `bind`.
         options: Vec<FsOption>,
-        /// Only this mount, not its superblock?
+        /// Whether only the mount changes, not its superblock.
         bind: bool,
-        /// Which and how.
+        /// The mount and its new attributes.
         point: MountPoint,
     },
     /// Make a device node.
@@ -160,17 +163,17 @@ pub enum Op {
         /// Group.
         gid: u32,
     },
-    /// Wait until the parent has run the hooks that see the mounted root before it becomes `/`.
+    /// Wait until the parent has run the hooks that run before the mounted root becomes `/`.
     AwaitHooks {
-        /// May the parent look into init meanwhile, which is an ordinary user and could not otherwise? Nobody else is in
-        /// the container's user namespace yet.
+        /// Whether init is readable meanwhile for a parent that is an ordinary user and could not read it otherwise. No
+        /// other process is in the container's user namespace yet.
         readable: bool,
     },
     /// Run one of the startContainer hooks.
     RunHook(usize),
-    /// Mount a device node, since a user namespace may not make one.
+    /// Mount a device node, because a user namespace cannot create one.
     BindDevice {
-        /// The host's node, or one that the parent has made.
+        /// The host's node, or one that the parent created.
         source: Source,
         /// Where.
         path: InRoot,
@@ -179,32 +182,31 @@ pub enum Op {
         /// `makedev` of its numbers, to compare.
         device: u64,
     },
-    /// Make a symbolic link; an existing entry is left if it is a link to the same place.
+    /// Create a symbolic link; an existing entry is kept if it is a link to the same target.
     Symlink {
         /// Where.
         path: InRoot,
-        /// Its text.
+        /// The target.
         target: CString,
-        /// Take away what is there (`/dev/ptmx`)?
+        /// Whether an existing entry is replaced (`/dev/ptmx`).
         replace: bool,
     },
     /// pivot_root(2): the root file system becomes `/`, the host's is detached.
     PivotRoot,
-    /// Take the host's procfs or sysfs at this path away, and whatever covers it: `--no-pivot`.
+    /// Unmount the host's procfs or sysfs at this path, and the mounts that cover it: `--no-pivot`.
     TakeAway(CString),
     /// chroot(2) into the root file system: `--no-pivot`.
     ChangeRoot {
-        /// Whether it was mounted elsewhere than over `/`. Processes that enter the mount namespace later find it at `/`
-        /// only.
+        /// Whether it was not mounted over `/`. Processes that enter the mount namespace later find it only at `/`.
         elsewhere: bool,
     },
-    /// chroot(2) into this directory, where the mounts stay those of the caller.
+    /// chroot(2) into this directory; the mounts stay the caller's.
     Chroot(CString),
-    /// Tell a security module what it shall make of init or of its program, by a file below /proc/thread-self.
+    /// Write a label for a security module, for init or for its program, to a file below /proc/thread-self.
     LsmAttribute {
         /// `attr/apparmor/exec`, `attr/exec` or `attr/keycreate`.
         file: &'static CStr,
-        /// What is written: a label, or `exec` and a profile.
+        /// The value: a label, or `exec` and a profile.
         value: CString,
     },
     /// Write a kernel parameter of the container's namespaces, by its path below /proc/sys.
@@ -214,45 +216,45 @@ pub enum Op {
         /// Its value.
         value: CString,
     },
-    /// Make a pseudo-terminal of the container's own devpts the standard streams, and hand its master out.
+    /// Open a pseudo-terminal of the container's devpts as the standard streams, and send its master to the caller.
     Terminal {
         /// Rows and columns.
         size: Option<(u16, u16)>,
-        /// What makes it: `/dev/pts/ptmx`, or else `/dev/ptmx`.
+        /// The multiplexer: `/dev/pts/ptmx`, or else `/dev/ptmx`.
         multiplexers: Box<[InRoot; 2]>,
-        /// Where it is shown as well: `/dev/console`.
+        /// A second path where it is mounted: `/dev/console`.
         console: Option<InRoot>,
-        /// Whether it is the controlling terminal of this process, and not of the one that replaces it later.
+        /// Whether it is the controlling terminal of this process rather than of the one that replaces it later.
         controls: bool,
-        /// Who owns it.
+        /// The user id of its owner.
         uid: u32,
     },
-    /// Nothing of this path may be read: /dev/null over a file, an empty read-only directory over a directory.
+    /// Mask this path: mount /dev/null over a file, and an empty read-only directory over a directory.
     MaskedPath {
         /// Which.
         path: InRoot,
-        /// The label of the empty directory (SELinux).
+        /// The SELinux label of the empty directory.
         label: Option<CString>,
         /// The number of the mount whose mount point this is.
         number: Option<usize>,
     },
-    /// This path and what is beneath it may not be written.
+    /// Make this path and the mounts below it read-only.
     ReadonlyPath {
         /// Which.
         path: InRoot,
         /// The number of the mount whose mount point this is.
         number: Option<usize>,
     },
-    /// The mount of this number is still at this path: no other directory has taken its place.
+    /// Verify that the mount of this number is still at this path, and no other directory has taken its place.
     VerifyMount {
-        /// Where it was made.
+        /// The path of its mount point.
         path: InRoot,
         /// Which.
         number: usize,
     },
-    /// The propagation of `/` in the container.
+    /// Set the propagation of `/` in the container.
     RootPropagation(u64),
-    /// Nothing in the root file system itself may be written.
+    /// Make the root file system itself read-only.
     ReadonlyRoot,
     /// setrlimit(2).
     Limit {
@@ -265,11 +267,11 @@ pub enum Op {
     },
     /// set_mempolicy(2).
     MemoryPolicy(MemoryPolicy),
-    /// personality(2): the number of an execution domain.
+    /// personality(2), with the number of an execution domain.
     Personality(u32),
-    /// Make this directory and its parents where they are missing.
+    /// Create this directory and its parents if they are missing.
     MakeDirectory(InRoot),
-    /// Enter the working directory, if it lets root in.
+    /// Enter the working directory, if root is allowed to.
     EnterDirectory(CString),
     /// Enter the working directory as the container's user, if root was denied.
     EnterDirectoryAsUser(CString),
@@ -277,7 +279,7 @@ pub enum Op {
     Umask(u32),
     /// Look up the home directory of this user in the container's /etc/passwd, for HOME.
     FindHome(u32),
-    /// Take these capabilities out of the bounding set.
+    /// Remove these capabilities from the bounding set.
     DropBounding(u64),
     /// setgroups(2).
     Groups(Vec<u32>),
@@ -288,7 +290,7 @@ pub enum Op {
         /// Group id.
         gid: u32,
     },
-    /// The effective, permitted, inheritable and ambient capabilities.
+    /// Set the effective, permitted, inheritable and ambient capabilities.
     Capabilities {
         /// Mask by capability number.
         effective: u64,
@@ -301,31 +303,34 @@ pub enum Op {
     },
     /// `prctl(PR_SET_NO_NEW_PRIVS)`.
     NoNewPrivileges,
-    /// Compare ids, capabilities and no_new_privs with those that were asked for.
+    /// Compare ids, capabilities and no_new_privs with the requested ones.
     VerifyCredentials(Box<Credentials>),
-    /// Find the program among these, as execvp(3) would with the container's PATH.
+    /// Find the program among these paths, as execvp(3) would with the container's PATH.
     FindProgram(Vec<CString>),
-    /// Say that the container is created, and wait for the word to start.
+    /// Report that the container is created, and wait for the start request.
     AwaitStart,
-    /// Close every descriptor from this number on but init's own sockets, which close on execve.
+    /// Close every descriptor from this number on except init's own sockets, which close on execve.
     CloseDescriptors(u32),
-    /// Give the standard streams to this user, so that /dev/stdout can be opened: pipes, sockets and terminals, no files.
+    /// Change the owner of the standard streams to this user, so that /dev/stdout can be opened: pipes, sockets and
+    /// terminals, but not files.
     OwnStreams(u32),
-    /// seccomp(2): from here on the kernel asks the filter about every call.
+    /// seccomp(2): from here on the kernel applies the filter to every call.
     Seccomp {
         /// The program and its flags.
         filter: Box<Filter>,
-        /// Without `noNewPrivileges` it takes CAP_SYS_ADMIN: the effective, permitted and inheritable sets to load it with.
+        /// The effective, permitted and inheritable sets to load it with: without `noNewPrivileges` it requires
+        /// CAP_SYS_ADMIN.
         privileges: Option<(u64, u64, u64)>,
-        /// The same sets for afterwards, where others are to see the process, or hooks run, before execve makes its sets anew.
+        /// The same sets for afterwards, if others can see the process, or hooks run, before execve computes its sets
+        /// anew.
         after: Option<(u64, u64, u64)>,
     },
-    /// execve(2) of the program found.
+    /// execve(2) of the program that was found.
     Execute,
 }
 
 impl Op {
-    /// The mount point of an operation that makes a mount.
+    /// Returns the mount point of an operation that creates a mount.
     pub(crate) fn mount_point(&self) -> Option<&MountPoint> {
         match self {
             Op::Mount { point, .. }

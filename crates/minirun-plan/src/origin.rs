@@ -1,35 +1,34 @@
-//! Where in the configuration a step comes from, so that every error can say it.
+//! The place in the configuration that a step comes from, so that every error can name it.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// A place in `config.json` as a person writes it (`mounts[3].options[1]`), or the name of a default
-/// (`default devices`).
+/// A place in `config.json`, such as `mounts[3].options[1]`, or the name of a default, such as `default devices`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origin(Cow<'static, str>);
 
 impl Origin {
-    /// A place that is the same for every configuration.
+    /// Returns a place with a fixed name.
     pub const fn of(place: &'static str) -> Origin {
         Origin(Cow::Borrowed(place))
     }
 
-    /// The text, for a message.
+    /// Returns the text, for messages.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// An element of this list: `mounts` → `mounts[3]`.
+    /// Returns an element of this list: `mounts` → `mounts[3]`.
     pub fn index(&self, index: usize) -> Origin {
         Origin(Cow::Owned(format!("{}[{index}]", self.0)))
     }
 
-    /// A member of this object: `mounts[3]` → `mounts[3].options`.
+    /// Returns a member of this object: `mounts[3]` → `mounts[3].options`.
     pub fn field(&self, name: &str) -> Origin {
         Origin(Cow::Owned(format!("{}.{name}", self.0)))
     }
 
-    /// A member whose name the user chose: `linux.sysctl` → `linux.sysctl["net.ipv4.ip_forward"]`.
+    /// Returns a member whose name the user chose: `linux.sysctl` → `linux.sysctl["net.ipv4.ip_forward"]`.
     pub fn key(&self, key: &str) -> Origin {
         Origin(Cow::Owned(format!("{}[{key:?}]", self.0)))
     }

@@ -1,4 +1,4 @@
-//! A compiled container: what the parent does, what init does, and what is executed at the end.
+//! A compiled container: the steps of the parent, the steps of init, and the program.
 
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -14,137 +14,138 @@ pub struct Step {
     pub origin: Origin,
 }
 
-/// Everything that makes one container, in the order in which it is done.
+/// The complete plan of one container, in the order in which it is executed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Has the runtime no rights but those of an ordinary user, or of root in a user namespace? Then it can write to /proc/PID
-    /// of its init only while that is readable.
+    /// Whether the runtime only has the rights of an ordinary user, or of root in a user namespace. If so, it can write
+    /// to /proc/PID of its init only while that is readable.
     pub rootless: bool,
     /// The container's cgroup.
     pub cgroup: CgroupPlan,
-    /// Its groups in the resctrl file system (Intel RDT), if it has some.
+    /// The container's groups in the resctrl file system (Intel RDT).
     pub resctrl: Option<ResctrlPlan>,
     /// New and joined namespaces.
     pub namespaces: Namespaces,
-    /// What the parent does to itself before it makes init.
+    /// The steps that the parent applies to itself before it clones init.
     pub before_birth: Vec<HostStep>,
-    /// What the parent does to the new process before it may go on.
+    /// The steps that the parent applies to the new process before it lets it continue.
     pub host: Vec<HostStep>,
     /// Sources of bind mounts that the parent opens for init: see [`crate::Source::Handle`].
     pub handles: Vec<Handle>,
-    /// User namespaces made only to map the ids of mounts by.
+    /// User namespaces that only map the ids of mounts.
     pub idmaps: Vec<IdMaps>,
-    /// What init does, first to last.
+    /// The steps of init, in order.
     pub init: Vec<Step>,
-    /// How many mounts those steps make.
+    /// The number of mounts that those steps create.
     pub mounts: usize,
-    /// What runs in the container.
+    /// The program of the container.
     pub payload: Payload,
-    /// What runs besides.
+    /// The hooks.
     pub hooks: Hooks,
-    /// What the specification wants logged without refusing the configuration.
+    /// Problems that the specification wants logged but not refused.
     pub warnings: Vec<String>,
-    /// What the kernel makes of the configuration differently, and everybody is used to.
+    /// Notes on values that the kernel, by long practice, treats differently from the configuration.
     pub notes: Vec<String>,
 }
 
-/// The cgroup of a container and what is written to its files.
+/// The cgroup of a container, and the writes to its files.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CgroupPlan {
-    /// The directory, as a path from the root of the cgroup2 mount; it starts with `/`. Empty when the container has none
-    /// of its own: it stays in the runtime's.
+    /// The directory, as a path from the root of the cgroup2 mount; it starts with `/`. Empty if the container stays in
+    /// the runtime's cgroup.
     pub path: PathBuf,
-    /// The field that places it.
+    /// The field that sets the path.
     pub origin: Origin,
-    /// Controllers that the limits below need; they are enabled from the root down.
+    /// Controllers that the limits below require; they are enabled from the root down.
     pub controllers: Vec<String>,
     /// Interface files with their values, in the order of writing.
     pub knobs: Vec<Knob>,
-    /// Which devices may be used; none when every device may.
+    /// The device filter; none if every device may be used.
     pub devices: Option<DeviceFilter>,
-    /// Who gets it, if not its maker.
+    /// The owner, if it is not the runtime's user.
     pub owner: Option<CgroupOwner>,
-    /// The cgroup in it that init is born in; none when it is born in the container's cgroup itself.
+    /// The child cgroup in which init is created; none if init is created in the container's cgroup itself.
     pub leaf: Option<LeafCgroup>,
-    /// The unit of systemd that has the cgroup; none when it is made through the file system.
+    /// The systemd unit that owns the cgroup; none if the cgroup is created through the file system.
     pub unit: Option<UnitPlan>,
 }
 
-/// A cgroup inside of the container's that holds its processes. The limits are repeated in it, for that is where programs and
-/// engines look for them.
+/// A child of the container's cgroup that holds its processes. The limits are repeated in it, because programs and
+/// engines look for them there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeafCgroup {
     /// Its name.
     pub name: &'static str,
-    /// The field that asks for it.
+    /// The field that requests it.
     pub origin: Origin,
 }
 
-/// The user of a container, who may make cgroups inside of its own.
+/// The user of a container, who may create cgroups inside its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CgroupOwner {
-    /// Its id on the host.
+    /// The user id on the host.
     pub uid: u32,
-    /// The field that asks for it.
+    /// The field that requests it.
     pub origin: Origin,
 }
 
 impl CgroupPlan {
-    /// Does the container stay in the runtime's own cgroup?
+    /// Whether the container stays in the runtime's own cgroup.
     pub fn is_none(&self) -> bool {
         self.path.as_os_str().is_empty()
     }
 }
 
-/// A cgroup interface file and the value that it gets.
+/// A cgroup interface file and the value to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Knob {
     /// The file's name: `memory.max`.
     pub file: String,
     /// What is written.
     pub value: String,
-    /// What must be read afterwards.
+    /// The value that the file must show afterwards.
     pub expect: Expect,
-    /// The field that asked for it.
+    /// The field that requests it.
     pub origin: Origin,
 }
 
 impl Knob {
-    /// Whether the file is written in the leaf cgroup as well. The core's files are about the container's cgroup; CPUs can
-    /// be taken away from others only once; and reclaiming twice is no better.
+    /// Whether the file is written in the leaf cgroup as well. `cgroup.*` files concern the container's cgroup. CPUs
+    /// can be taken away from others only once, and reclaiming twice has no further effect.
     pub fn is_repeated(&self) -> bool {
         const ONCE: [&str; 3] = ["cpuset.cpus.partition", "cpuset.cpus.exclusive", "memory.reclaim"];
         !self.file.starts_with("cgroup.") && !ONCE.contains(&self.file.as_str())
     }
 }
 
-/// What reading a knob back must show.
+/// The content that a knob must have after it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
     /// The text that was written.
     Same,
-    /// The text that was written; or the file is absent, where that means that the value holds anyway (no swap at all).
+    /// The text that was written; or the file is absent, if that means that the value applies anyway (no swap at all).
     SameOrAbsent,
     /// The number that was written, rounded down to a multiple of this many bytes (a page, a huge page).
     Rounded(u64),
-    /// The CPUs or memory nodes that were written, however the ranges are spelt.
+    /// The CPUs or memory nodes that were written, in any notation.
     Set,
-    /// A line that begins with the word that was written first (`8:0`, `default`) and has the others as well (`rbps=1`).
+    /// A line that begins with the first written word (`8:0`, `default`) and contains the others (`rbps=1`).
     DeviceLine,
-    /// Anything, so that it is not read: a file that minirun does not know, written through `unified`.
+    /// Anything, so the file is not read: minirun does not know it, and it was written through `unified`.
     Readable,
 }
 
-/// A container's groups in the resctrl file system: made before init is born, which joins them then ([`HostOp::JoinResctrl`]).
+/// A container's groups in the resctrl file system. They are created before init, which then joins them
+/// ([`HostOp::JoinResctrl`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResctrlPlan {
-    /// Where that file system is mounted.
+    /// The mount point of that file system.
     pub mount: PathBuf,
     /// The directory of the group.
     pub group: PathBuf,
-    /// Whose it is.
+    /// The owner of the group.
     pub kind: GroupKind,
-    /// What is written to its `schemata`, in this order.
+    /// The lines to write to its `schemata`, in this order.
     pub schemata: Vec<Schema>,
     /// The directory of the container's monitoring group, if it has one.
     pub monitoring: Option<PathBuf>,
@@ -152,14 +153,14 @@ pub struct ResctrlPlan {
     pub origin: Origin,
 }
 
-/// Whose a group is (runtime-spec, "IntelRdt").
+/// The owner of a group (runtime-spec, "IntelRdt").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupKind {
-    /// The container's: made if it is missing, and then removed with the container.
+    /// The container: the group is created if it is missing, and then removed with the container.
     Own,
-    /// Everybody's who names it: made if it is missing, and left.
+    /// All containers that name it: the group is created if it is missing, and kept.
     Shared,
-    /// Somebody else's: it must be there.
+    /// Another program: the group must exist.
     Existing,
 }
 
@@ -168,9 +169,9 @@ pub enum GroupKind {
 pub struct Schema {
     /// The line.
     pub line: String,
-    /// Must a shared group that is there already have it, rather than get it?
+    /// Whether an existing shared group must already have this line, instead of getting it.
     pub compared: bool,
-    /// The field that asks for it.
+    /// The field that requests it.
     pub origin: Origin,
 }
 
@@ -179,54 +180,54 @@ pub struct Schema {
 pub struct Namespaces {
     /// `CLONE_NEW*` bits of the new ones.
     pub new: u64,
-    /// The ones joined by path.
+    /// The namespaces joined by path.
     pub join: Vec<JoinedNamespace>,
-    /// The ones of a running container, for a further process in it: `CLONE_NEW*` bits.
+    /// The namespaces of a running container, for a further process in it: `CLONE_NEW*` bits.
     pub entered: u64,
-    /// Whether a go-between enters the joined ones, because the runtime has no right to them outside of their user
-    /// namespace, or could not return from them.
+    /// Whether an intermediate process enters the joined namespaces, because the runtime has no right to them outside
+    /// their user namespace, or could not return from them.
     pub by_go_between: bool,
-    /// Are the runtime's supplementary groups given up before a joined user namespace is entered, where that would be
-    /// denied?
+    /// Whether the runtime's supplementary groups are dropped before a joined user namespace is entered, because that
+    /// would be denied inside.
     pub leave_groups: bool,
     /// Offsets of the clocks in a new time namespace, as lines for `/proc/PID/timens_offsets`.
     pub time_offsets: Option<String>,
 }
 
-/// A namespace that exists already.
+/// An existing namespace that is joined.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JoinedNamespace {
     /// Its `CLONE_NEW*` bit.
     pub kind: u64,
-    /// The file that stands for it (`/proc/PID/ns/net`, a bind mount of that).
+    /// The file that refers to it (`/proc/PID/ns/net`, or a bind mount of that).
     pub path: PathBuf,
     /// The field that names it.
     pub origin: Origin,
 }
 
 impl Namespaces {
-    /// The `CLONE_NEW*` bits of all of them.
+    /// Returns the `CLONE_NEW*` bits of all namespaces.
     pub fn kinds(&self) -> u64 {
         self.join.iter().fold(self.new | self.entered, |kinds, joined| kinds | joined.kind)
     }
 
-    /// Is there a namespace of this kind, new, joined or entered?
+    /// Whether there is a namespace of this kind: new, joined or entered.
     pub fn has(&self, kind: i32) -> bool {
         self.is_new(kind) || self.is_joined(kind) || self.entered & kind as u64 != 0
     }
 
-    /// Is there a new namespace of this kind?
+    /// Whether there is a new namespace of this kind.
     pub fn is_new(&self, kind: i32) -> bool {
         self.new & kind as u64 != 0
     }
 
-    /// Whether init enters a pid namespace that has processes already. It does so last, because they can trace it from then
-    /// on ([`Op::EnterPidNamespace`]).
+    /// Whether init enters a pid namespace that has processes already. It enters it last, because they can trace it
+    /// from then on ([`Op::EnterPidNamespace`]).
     pub fn enters_pid_namespace(&self) -> bool {
         self.is_joined(libc::CLONE_NEWPID) || self.entered & libc::CLONE_NEWPID as u64 != 0
     }
 
-    /// Whether the first process enters joined namespaces before anything else, and makes the new ones there.
+    /// Whether the first process enters joined namespaces before anything else, and creates the new ones there.
     pub fn entered_by_init(&self) -> bool {
         self.by_go_between || self.is_joined(libc::CLONE_NEWUSER) || self.is_joined(libc::CLONE_NEWPID)
     }
@@ -236,19 +237,20 @@ impl Namespaces {
         self.entered_by_init() || self.enters_pid_namespace()
     }
 
-    /// Does the parent make the time namespace, for its children? It would belong to the host's user namespace, so in
-    /// another one init does ([`Op::NewTime`]).
+    /// Whether the parent creates the time namespace for its children. It would belong to the host's user namespace, so
+    /// with another user namespace init creates it ([`Op::NewTime`]).
     pub fn parent_makes_time(&self) -> bool {
         self.is_new(libc::CLONE_NEWTIME) && !self.has(libc::CLONE_NEWUSER)
     }
 
-    /// Is a namespace of this kind joined?
+    /// Whether a namespace of this kind is joined.
     pub fn is_joined(&self, kind: i32) -> bool {
         self.join.iter().any(|joined| joined.kind == kind as u64)
     }
 }
 
-/// Something that the parent does to init between `clone3` and the word to go on, or to itself before it.
+/// An operation that the parent applies to init between `clone3` and the permission to continue, or to itself before
+/// `clone3`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostStep {
     /// What is done.
@@ -264,21 +266,21 @@ pub enum HostOp {
     WriteProc {
         /// The file's name.
         file: &'static str,
-        /// What is written, in one write.
+        /// The value, written at once.
         value: String,
     },
-    /// Have a helper map ids that are not the caller's own (newuidmap(1), newgidmap(1)).
+    /// Map ids that are not the caller's own, with a helper (newuidmap(1), newgidmap(1)).
     MapIds {
         /// Its name: `newuidmap` or `newgidmap`.
         program: &'static str,
         /// The lines of the map.
         value: String,
     },
-    /// Raise a hard limit to at least this, which init cannot do in a user namespace of its own.
+    /// Raise a hard limit to at least this value, which init cannot do in a user namespace of its own.
     RaiseLimit {
         /// `RLIMIT_*` number.
         resource: u32,
-        /// The hard limit, as setrlimit(2) takes it.
+        /// The hard limit, in the unit of setrlimit(2).
         hard: u64,
     },
     /// sched_setattr(2), before init does any work.
@@ -289,28 +291,28 @@ pub enum HostOp {
     Affinity(NumberSet),
     /// Write the process to the `tasks` of this group of the resctrl file system.
     JoinResctrl {
-        /// Where that is mounted.
+        /// The mount point of the file system.
         mount: PathBuf,
         /// The directory of the group.
         group: PathBuf,
     },
-    /// Move a network device to init's network namespace, with its addresses, and set it up there.
+    /// Move a network device to init's network namespace with its addresses, and set it up there.
     NetDevice {
-        /// Its name here.
+        /// Its name on the host.
         name: String,
-        /// Its name there; a `%d` in it stands for a number that the kernel finds.
+        /// Its name in the container; the kernel replaces a `%d` in it with a free number.
         new_name: String,
     },
 }
 
 impl HostOp {
-    /// Whether a child of the process has it as well. A scheduler can be such that its process can have no children
-    /// (`SCHED_DEADLINE`), or that they are without it (`SCHED_FLAG_RESET_ON_FORK`).
+    /// Whether a child of the process inherits the setting. With some schedulers a process cannot have children
+    /// (`SCHED_DEADLINE`), or its children do not inherit it (`SCHED_FLAG_RESET_ON_FORK`).
     pub fn is_inherited(&self) -> bool {
         !matches!(self, HostOp::Scheduler(_))
     }
 
-    /// The lines of an id map and its file, if this is what makes one.
+    /// Returns the file and the lines of an id map, if this operation writes one.
     pub fn id_map(&self) -> Option<(&'static str, &str)> {
         match self {
             HostOp::WriteProc { file: file @ ("uid_map" | "gid_map"), value } => Some((file, value)),
@@ -326,7 +328,7 @@ impl HostOp {
 pub struct Hooks {
     /// In the runtime's namespaces, before the root is changed.
     pub prestart: Vec<Hook>,
-    /// The same, after those.
+    /// In the runtime's namespaces, after the prestart hooks.
     pub create_runtime: Vec<Hook>,
     /// In the container's namespaces, before the root is changed.
     pub create_container: Vec<Hook>,
@@ -339,22 +341,22 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Is there a hook that wants to see the mounted root before it becomes `/`?
+    /// Whether there is a hook that runs before the mounted root becomes `/`.
     pub fn before_pivot(&self) -> bool {
         [&self.prestart, &self.create_runtime, &self.create_container].iter().any(|list| !list.is_empty())
     }
 }
 
-/// One of them.
+/// A program that runs at one of these points.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
     /// The program.
     pub path: CString,
     /// Its argument vector.
     pub args: Vec<CString>,
-    /// Its environment; without one the runtime's, in the container the program's.
+    /// Its environment; if absent, the runtime's, or the program's for hooks in the container.
     pub env: Option<Vec<CString>>,
-    /// How many seconds it may take.
+    /// The time limit in seconds.
     pub timeout: Option<u64>,
     /// The field that names it.
     pub origin: Origin,
@@ -365,13 +367,15 @@ pub struct Hook {
 pub struct Handle {
     /// The path on the host.
     pub path: CString,
-    /// With everything mounted beneath it?
+    /// Whether the mounts below it are included.
     pub recursive: bool,
-    /// The user namespace to map ids by, which only the parent may do; and whether what is beneath is mapped as well.
+    /// The user namespace that maps the ids, which only the parent may apply; and whether the mounts below are mapped
+    /// as well.
     pub idmap: Option<(usize, bool)>,
-    /// Does what is mounted below it go to and fro between the host and the container (`rootfsPropagation` shared)?
+    /// Whether mounts below it propagate between the host and the container in both directions (`rootfsPropagation`
+    /// shared).
     pub connected: bool,
-    /// The device node that is made, on a file system of its own, in place of the host's at this path.
+    /// The device node that is created on a separate file system in place of the host's at this path.
     pub node: Option<HostNode>,
     /// The field that names it.
     pub origin: Origin,
@@ -384,16 +388,16 @@ pub struct IdMaps {
     pub uids: String,
     /// For `gid_map`.
     pub gids: String,
-    /// A user namespace that is there, whose maps are used instead of these.
+    /// An existing user namespace whose maps are used instead of these.
     pub namespace: Option<PathBuf>,
-    /// The field that asks for it.
+    /// The field that requests it.
     pub origin: Origin,
 }
 
-/// The process of the container.
+/// The program of the container's process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Payload {
-    /// Argument vector; the first is what the user named.
+    /// The argument vector; the first argument is the program as the user named it.
     pub args: Vec<CString>,
     /// Environment, `KEY=value`, without duplicates.
     pub env: Vec<CString>,

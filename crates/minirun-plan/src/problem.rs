@@ -1,4 +1,4 @@
-//! Everything that is wrong with a configuration, not only the first thing.
+//! The collected problems of a configuration, not only the first one.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::Origin;
 pub struct Problem {
     /// The place in the configuration.
     pub origin: Origin,
-    /// What is wrong there, and what would be accepted where that helps.
+    /// The problem, and the accepted values where that helps.
     pub text: String,
 }
 
@@ -23,14 +23,14 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The problems found so far, and the warnings: what the specification wants logged but not refused.
+/// The problems found so far, and the warnings, which the specification wants logged but not refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Problems {
     problems: Vec<Problem>,
 }
 
 impl Problems {
-    /// Nothing wrong so far.
+    /// Returns an empty list.
     pub fn new() -> Problems {
         Problems::default()
     }
@@ -40,23 +40,23 @@ impl Problems {
         self.problems.push(Problem { origin: origin.clone(), text: text.into() });
     }
 
-    /// Adds all of the other's problems.
+    /// Moves all problems of `other` to the end of this list.
     pub fn append(&mut self, mut other: Problems) {
         self.problems.append(&mut other.problems);
     }
 
-    /// The problems in the order in which they were found.
+    /// Returns the problems in the order in which they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.problems.iter()
     }
 
-    /// Is nothing wrong?
+    /// Whether no problem was found.
     pub fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
-/// One line: the problems joined by semicolons, because engines show the last line of a log.
+/// Writes the problems in one line, joined by semicolons, because engines show the last line of a log.
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, problem) in self.problems.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! How the kernel shall share itself out to a process, in its own numbers: scheduler, I/O priority, CPUs and memory nodes.
+//! The scheduling of a process in the kernel's numbers: scheduler, I/O priority, CPUs and memory nodes.
 
 use std::fmt;
 
@@ -46,42 +46,42 @@ pub(crate) const MEMORY_FLAGS: [(&str, u32); 3] =
 /// The execution domains with their numbers (linux/personality.h).
 pub(crate) const DOMAINS: [(&str, u32); 2] = [("LINUX", 0), ("LINUX32", 8)];
 
-/// A policy with its parameters, as sched_setattr(2) takes them.
+/// A policy with its parameters, for sched_setattr(2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scheduler {
     /// `SCHED_*` number.
     pub policy: u32,
     /// `SCHED_FLAG_*` bits.
     pub flags: u64,
-    /// −20 to 19.
+    /// The nice value, −20 to 19.
     pub nice: i32,
-    /// 1 to 99 for real-time policies, else 0.
+    /// The real-time priority: 1 to 99 for real-time policies, else 0.
     pub priority: u32,
-    /// Nanoseconds of running that a deadline task gets in each period.
+    /// The run time in nanoseconds that a deadline task gets in each period.
     pub runtime: u64,
-    /// Within how many nanoseconds of the period's begin.
+    /// The deadline in nanoseconds after the period's begin.
     pub deadline: u64,
     /// The period in nanoseconds.
     pub period: u64,
 }
 
-/// The class and level that ioprio_set(2) takes.
+/// A class and level, for ioprio_set(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IoPriority {
     /// `IOPRIO_CLASS_*` number.
     pub class: u32,
-    /// 0, the highest, to 7.
+    /// The level: 0, the highest, to 7.
     pub level: u32,
 }
 
 impl IoPriority {
-    /// As the kernel packs them.
+    /// Returns the class and level in the kernel's packed form.
     pub fn packed(self) -> u32 {
         self.class << 13 | self.level
     }
 }
 
-/// What set_mempolicy(2) takes.
+/// A memory policy, for set_mempolicy(2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryPolicy {
     /// `MPOL_*` number with `MPOL_F_*` bits.
@@ -90,19 +90,20 @@ pub struct MemoryPolicy {
     pub nodes: NumberSet,
 }
 
-/// A set of CPUs or memory nodes, as a bit mask in words of the kernel's.
+/// A set of CPUs or memory nodes, as a bit mask in 64-bit words.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NumberSet(Vec<u64>);
 
 impl NumberSet {
-    /// More than any kernel is built for: 8192 CPUs, 1024 memory nodes.
-    const MOST: u32 = 8192;
+    /// More than any kernel supports: 8192 CPUs, 1024 memory nodes.
+    const MAX: u32 = 8192;
 
-    /// Reads the list format of cpuset(7): `0-3,7`. None when it is not one, or holds a number that no kernel knows.
+    /// Parses the list format of cpuset(7): `0-3,7`. Returns none if the text is not a list, or has a number above the
+    /// maximum.
     pub(crate) fn parse(list: &str) -> Option<NumberSet> {
         let number = |text: &str| {
             let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-            plain.then(|| text.parse::<u32>().ok()).flatten().filter(|number| *number < NumberSet::MOST)
+            plain.then(|| text.parse::<u32>().ok()).flatten().filter(|number| *number < NumberSet::MAX)
         };
         let mut words = Vec::new();
         for part in list.split(',') {
@@ -117,17 +118,17 @@ impl NumberSet {
         Some(NumberSet(words))
     }
 
-    /// Every number that any kernel knows.
+    /// Returns the set of all numbers up to the maximum.
     pub(crate) fn all() -> NumberSet {
-        NumberSet(vec![u64::MAX; NumberSet::MOST as usize / 64])
+        NumberSet(vec![u64::MAX; NumberSet::MAX as usize / 64])
     }
 
-    /// The mask, lowest numbers first.
+    /// Returns the mask, lowest numbers first.
     pub fn words(&self) -> &[u64] {
         &self.0
     }
 
-    /// Is nothing in it?
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -137,15 +138,14 @@ impl NumberSet {
     }
 }
 
-/// As a list with ranges.
+/// Formats the set as a list with ranges.
 impl fmt::Display for NumberSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == NumberSet::all() {
             return f.write_str("all");
         }
         let mut glue = "";
-        for first in (0..NumberSet::MOST).filter(|number| self.has(*number) && (*number == 0 || !self.has(number - 1)))
-        {
+        for first in (0..NumberSet::MAX).filter(|number| self.has(*number) && (*number == 0 || !self.has(number - 1))) {
             let last = (first..).take_while(|number| self.has(*number)).last().unwrap_or(first);
             write!(f, "{glue}{first}")?;
             if last > first {
@@ -157,7 +157,7 @@ impl fmt::Display for NumberSet {
     }
 }
 
-/// The name that goes with a number.
+/// Returns the name of a number.
 pub(crate) fn name_of<T: PartialEq>(table: &[(&'static str, T)], number: &T) -> &'static str {
     table.iter().find(|(_, known)| known == number).map_or("?", |(name, _)| name)
 }
@@ -196,7 +196,7 @@ impl fmt::Display for MemoryPolicy {
     }
 }
 
-/// The name of an execution domain.
+/// Returns the name of an execution domain.
 pub(crate) fn domain_name(number: u32) -> &'static str {
     name_of(&DOMAINS, &number)
 }

@@ -1,4 +1,4 @@
-//! A plan as text and as JSON: one line for each thing that is done, with the field that asks for it.
+//! Prints a plan: one line for each action, with the field that requests it.
 
 mod op;
 mod words;
@@ -16,21 +16,21 @@ use words::{hook_subject, limit, one_line, show};
 /// One line of a printed plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Who does it, or where: `cgroup`, `unit`, `resctrl`, `namespace`, `host`, `init` or `hooks`.
+    /// The part of the plan: `cgroup`, `unit`, `resctrl`, `namespace`, `host`, `init` or `hooks`.
     pub part: &'static str,
-    /// What is done, in a word: `mount`, `memory.max`.
+    /// The action in a word: `mount`, `memory.max`.
     pub verb: String,
-    /// To what, and how.
+    /// The object of the action, and its parameters.
     pub subject: String,
-    /// The field that asks for it.
+    /// The field that requests it.
     pub origin: Origin,
 }
 
-/// Takes a line: part, verb, subject, origin.
+/// A function that receives a line: part, verb, subject, origin.
 type Add<'a> = dyn FnMut(&'static str, &str, String, &Origin) + 'a;
 
 impl Plan {
-    /// The plan line by line, in the order of execution.
+    /// Returns the lines of the plan, in the order of execution.
     pub fn lines(&self) -> Vec<Line> {
         let mut lines = Vec::new();
         self.each_line(&mut |part, verb, subject, origin| {
@@ -63,7 +63,7 @@ impl Plan {
         self.hook_lines(add);
     }
 
-    /// What an operation works on, for a person.
+    /// Returns the object of an operation, for people.
     pub fn subject(&self, op: &Op) -> String {
         match op {
             Op::Join(i) => self
@@ -81,7 +81,7 @@ impl Plan {
         }
     }
 
-    /// The hooks of the parent, in the order in which they run.
+    /// Adds the hooks of the parent, in the order in which they run.
     fn hook_lines(&self, add: &mut Add<'_>) {
         let Hooks { prestart, create_runtime, create_container, poststart, poststop, .. } = &self.hooks;
         let lists: [(&str, &[Hook]); 5] = [
@@ -185,7 +185,7 @@ impl ResctrlPlan {
 }
 
 impl HostOp {
-    /// The operation in a word, and what it works on; `own` when it is done to the parent itself.
+    /// Returns the operation in a word, and its object. `own` is set if the parent applies it to itself.
     fn shown(&self, own: bool) -> (&'static str, String) {
         match self {
             HostOp::WriteProc { file: name, value } | HostOp::MapIds { program: name, value } => {
@@ -204,7 +204,7 @@ impl HostOp {
 }
 
 impl fmt::Display for Namespaces {
-    /// Which are new, and which are joined.
+    /// Lists the new, joined and entered namespaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bits = |kinds: u64| (0..64).map(|bit| 1 << bit).filter(move |bit| kinds & bit != 0);
         let new = bits(self.new).map(|kind| format!("new {}", name_of(kind)));
@@ -214,7 +214,7 @@ impl fmt::Display for Namespaces {
     }
 }
 
-/// Text: the parts under headings, numbers for init's steps, the origin behind each line.
+/// Writes the parts under headings, with numbers for init's steps, and the origin after each line.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (mut part, mut number) = ("", 0);
@@ -227,7 +227,7 @@ impl fmt::Display for Plan {
             }
             let start = if part == "init" {
                 number += 1;
-                // A string takes anything.
+                // Writing to a String cannot fail.
                 let _infallible = write!(line, "{number:3} ");
                 line.len()
             } else {

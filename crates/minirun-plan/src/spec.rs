@@ -1,8 +1,8 @@
-//! `config.json` as the OCI runtime specification 1.3 has it, for Linux.
+//! `config.json` as defined by the OCI runtime specification 1.3, for Linux.
 //!
-//! Unknown members are ignored, as the specification demands. The leaf types come from the `oci-spec` crate where that
-//! says what the specification says; where it turns a missing member into zero, or refuses what the specification
-//! allows (unknown capabilities, absent `pids.limit`), the type is our own.
+//! Unknown members are ignored, as the specification demands. The leaf types come from the `oci-spec` crate if they
+//! match the specification. The types here replace those that turn a missing member into zero, or refuse values that
+//! the specification allows (unknown capabilities, absent `pids.limit`).
 
 mod objects;
 
@@ -21,7 +21,7 @@ pub use objects::Objects;
 /// Reads a configuration, or a part of one.
 ///
 /// # Errors
-/// Those of `serde_json`, about the first thing that is no JSON or does not fit.
+/// The error of `serde_json` for the first text that is not JSON, or that does not match the types.
 pub fn read<T: for<'t> Deserialize<'t>>(text: &[u8]) -> serde_json::Result<T> {
     let mut json = serde_json::Deserializer::from_slice(text);
     let value = T::deserialize(Objects(&mut json))?;
@@ -96,7 +96,7 @@ pub struct Process {
     pub exec_cpu_affinity: Option<CpuAffinity>,
 }
 
-/// `process.scheduler`; times are in nanoseconds, and what is absent is zero.
+/// `process.scheduler`; times are in nanoseconds, and absent members are zero.
 #[derive(Debug, Clone, Deserialize)]
 #[allow(missing_docs)]
 pub struct Scheduler {
@@ -155,7 +155,7 @@ pub struct User {
     pub additional_gids: Vec<u32>,
 }
 
-/// `process.capabilities`: names, because the specification wants unknown ones warned about and not refused.
+/// `process.capabilities`: names, because the specification wants unknown ones warned about, not refused.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[allow(missing_docs)]
 pub struct Capabilities {
@@ -382,12 +382,12 @@ pub struct InterfacePriority {
     pub priority: u32,
 }
 
-/// `null` is the same as nothing: Go writes it for a list that is not there.
+/// Reads `null` as absent: Go writes it for a list that is nil.
 fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(input: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
-/// A map that refuses a key that is given twice: which of the two values was meant is not known.
+/// Reads a map and refuses duplicate keys, because it is unknown which of the values is right.
 fn unique<'de, D: Deserializer<'de>, V: Deserialize<'de>>(input: D) -> Result<Option<BTreeMap<String, V>>, D::Error> {
     Ok(Option::<objects::Unique<V>>::deserialize(input)?.map(|map| map.0))
 }

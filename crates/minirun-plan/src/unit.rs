@@ -1,28 +1,28 @@
-//! A unit of systemd as data: its name, its slice, and its properties with their D-Bus values.
+//! A systemd unit as data: its name, its slice, and its properties with their D-Bus values.
 
 use crate::Origin;
 
-/// The scope that systemd makes for a container, and its cgroup with it.
+/// The scope that systemd creates for a container, together with its cgroup.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UnitPlan {
     /// The unit's name: `minirun-web.scope`.
     pub name: String,
-    /// What it is to be, without its processes: those are known when it is made.
+    /// Its properties, without the processes: those are known when it is created.
     pub properties: Vec<Property>,
 }
 
-/// A property of a unit, as `StartTransientUnit` and `SetUnitProperties` take it (org.freedesktop.systemd1(5)).
+/// A property of a unit, for `StartTransientUnit` and `SetUnitProperties` (org.freedesktop.systemd1(5)).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Property {
-    /// The name on D-Bus, which for times is not that of the unit file: `TimeoutStopUSec`.
+    /// The name on D-Bus, which for times differs from the unit file: `TimeoutStopUSec`.
     pub name: String,
-    /// What it is set to.
+    /// The value.
     pub value: Value,
-    /// The field that asks for it.
+    /// The field that requests it.
     pub origin: Origin,
 }
 
-/// A D-Bus value, of those types that properties of units have.
+/// A D-Bus value of a type that unit properties have.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the types are the D-Bus specification's")]
 pub enum Value {
@@ -42,7 +42,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// Its type as D-Bus writes it: `a(ss)`.
+    /// Returns its D-Bus signature: `a(ss)`.
     pub fn signature(&self) -> String {
         let letter = match self {
             Value::Byte(_) => "y",
@@ -61,13 +61,13 @@ impl Value {
         letter.to_owned()
     }
 
-    /// A string.
+    /// Returns a string value.
     pub fn string(text: impl Into<String>) -> Value {
         Value::String(text.into())
     }
 }
 
-/// As gvariant text has it, shortly: numbers without their type.
+/// Formats a value as gvariant text, but numbers without their type.
 impl std::fmt::Display for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let list = |f: &mut std::fmt::Formatter<'_>, values: &[Value], [open, close]: [&str; 2]| {

@@ -1,6 +1,6 @@
-//! The compiler, row by row: what a change of a small configuration changes in its plan, or what it is refused for.
+//! Tests of the compiler. Each row changes a small configuration, and states how the plan changes or why it is refused.
 //!
-//! The order of steps is not compared here: the golden plans show it.
+//! The order of steps is not compared here; the golden plans show it.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
@@ -40,7 +40,7 @@ fn base() -> Value {
     })
 }
 
-/// Assigns each value at its pointer, where missing objects are made; `/-` appends to a list.
+/// Assigns each value at its pointer and creates missing objects; `/-` appends to a list.
 fn apply(config: &mut Value, patch: &Value) {
     for (pointer, value) in patch.as_object().unwrap() {
         let (way, last) = pointer.rsplit_once('/').unwrap();
@@ -73,7 +73,7 @@ fn request() -> Request<'static> {
     }
 }
 
-/// The changed configuration.
+/// Returns the changed configuration.
 fn spec(patch: &Value) -> Spec {
     let mut config = base();
     apply(&mut config, patch);
@@ -88,7 +88,7 @@ fn plan_for(request: &Request<'_>, patch: &Value, facts: &HostFacts) -> Result<P
     compile(&spec(patch), facts, request).map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
-/// A plan as `verb subject [origin]`, with its warnings and notes.
+/// Returns a plan as `verb subject [origin]`, with its warnings and notes.
 fn lines(plan: &Plan) -> Vec<String> {
     let lines = plan.lines().into_iter().map(|line| match line.subject.trim_end() {
         "" => format!("{} [{}]", line.verb, line.origin),
@@ -98,7 +98,7 @@ fn lines(plan: &Plan) -> Vec<String> {
     lines.chain(warnings).chain(plan.notes.iter().map(|note| format!("note: {note}"))).collect()
 }
 
-/// What the patch changes in the plan: the lines that go away with a minus before them, then the lines that come.
+/// Compares the changes in the plan: removed lines with a minus first, then added lines.
 #[track_caller]
 fn check(patch: Value, facts: &HostFacts, expected: &[&str]) {
     let (mut before, mut after) = (lines(&plan(&json!({}), facts).unwrap()), Vec::new());
@@ -113,7 +113,7 @@ fn check(patch: Value, facts: &HostFacts, expected: &[&str]) {
     assert_eq!(changes, expected, "{patch}");
 }
 
-/// All that the patch is refused for.
+/// Compares all problems of the patch.
 #[track_caller]
 fn refuse(patch: Value, expected: &[&str]) {
     refuse_on(&v2(), patch, expected);
@@ -125,7 +125,7 @@ fn refuse_on(facts: &HostFacts, patch: Value, expected: &[&str]) {
     assert_eq!(problems, expected, "{patch}");
 }
 
-/// Root on a host with cgroup v2 alone.
+/// Returns a host with cgroup v2 only, and root as the runtime's user.
 fn v2() -> HostFacts {
     hosts::host("v2")
 }
@@ -151,7 +151,7 @@ fn new_namespace(kind: &str) -> Vec<String> {
     lines
 }
 
-/// With another assignment.
+/// Adds an assignment to a patch.
 fn and(mut patch: Value, pointer: &str, value: Value) -> Value {
     patch[pointer] = value;
     patch
@@ -168,7 +168,7 @@ fn device(members: Value) -> Value {
     json!({"/linux/devices": [members]})
 }
 
-/// Where the plan mounts the root.
+/// Returns the place where the plan mounts the root.
 fn root_place(patch: &Value, request: &Request<'_>) -> Result<RootPlace, Vec<String>> {
     let plan = plan_for(request, patch, &v2())?;
     let mut places = plan.init.into_iter().filter_map(|step| match step.op {
@@ -180,12 +180,12 @@ fn root_place(patch: &Value, request: &Request<'_>) -> Result<RootPlace, Vec<Str
     Ok(first)
 }
 
-/// The steps of a further process, with what the parent does for it.
+/// Returns the steps of a further process, with those of the parent.
 fn exec(patch: &Value, facts: &HostFacts) -> Result<Vec<String>, Vec<String>> {
     let request = ExecRequest { id: "ID", bundle: Path::new("/bundle"), preserve_fds: 0, no_new_keyring: false };
     let plan = compile_exec(&spec(patch), facts, &request);
     let plan = plan.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let all = lines(&plan).into_iter();
-    // The cgroup is the container's own.
+    // The cgroup is the container's, so it is not compared.
     Ok(all.filter(|line| !line.starts_with("make ")).collect())
 }

@@ -10,7 +10,7 @@ use minirun_plan::spec::LinuxNamespaceType;
 use minirun_plan::{Marks, OverlayRoot, RootSource, is_overlay_root};
 
 #[test]
-fn plans_are_as_they_were() {
+fn plans_match_the_golden_files() {
     plans::compare(|spec| {
         let Some(index) = spec.mounts.iter().position(is_overlay_root) else {
             return Some(Ok(RootSource::Directory(format!("{}/{}", plans::BUNDLE, spec.root.as_ref()?.path))));

@@ -1,4 +1,4 @@
-//! What the compiler makes of a configuration for somebody who is not root of the host.
+//! Tests of the compiler for a runtime that is not root of the host.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
 
@@ -13,18 +13,18 @@ use serde_json::{Value, json};
 const DENIED: &str = "additionalGids: cannot set any additional groups in a rootless container: its user namespace denies \
                       setgroups(2)";
 
-/// An ordinary user, 1000, with a delegated cgroup.
+/// Returns the host of an ordinary user, 1000, with a delegated cgroup.
 fn user() -> HostFacts {
     hosts::host("rootless")
 }
 
-/// The same without one.
+/// Returns the same host without a delegated cgroup.
 fn undelegated() -> HostFacts {
     let cgroup_denied = Some("/sys/fs/cgroup/mine is not delegated to this user".to_owned());
     HostFacts { cgroup_base: "/mine".into(), cgroup_denied, controllers: Vec::new(), ..user() }
 }
 
-/// Root of the host.
+/// Returns a host whose root runs the runtime.
 fn root() -> HostFacts {
     hosts::host("v2")
 }
@@ -50,7 +50,7 @@ fn config(uids: &[(u32, u32, u32)], gids: &[(u32, u32, u32)]) -> Value {
     })
 }
 
-/// As everybody can have it: one's own ids.
+/// Returns the configuration that every user can run: it maps only the user's own ids.
 fn single() -> Value {
     config(&[(0, 1000, 1)], &[(0, 1000, 1)])
 }
@@ -60,7 +60,7 @@ fn with(mut config: Value, pointer: &str, value: Value) -> Value {
     config
 }
 
-/// The plan as `verb subject [origin]`, or the problems.
+/// Returns the plan as `verb subject [origin]`, or the problems.
 fn plan(config: Value, facts: &HostFacts) -> Result<Vec<String>, Vec<String>> {
     let spec: Spec = serde_json::from_value(config).unwrap();
     let request = Request {
@@ -84,7 +84,7 @@ fn plan(config: Value, facts: &HostFacts) -> Result<Vec<String>, Vec<String>> {
     Ok(lines.chain(said).chain(plan.notes.iter().map(|note| format!("note: {note}"))).collect())
 }
 
-/// The subjects of the lines with these verbs.
+/// Returns the subjects of the lines with these verbs.
 fn shown(config: Value, facts: &HostFacts, verbs: &[&str]) -> Vec<String> {
     let lines = plan(config, facts).unwrap_or_else(|problems| panic!("{problems:#?}"));
     lines.into_iter().filter(|line| verbs.iter().any(|verb| line.split(' ').next() == Some(verb))).collect()
@@ -93,7 +93,7 @@ fn shown(config: Value, facts: &HostFacts, verbs: &[&str]) -> Vec<String> {
 const MAPS: &[&str] = &["uid_map", "gid_map", "setgroups", "newuidmap", "newgidmap", "groups"];
 
 #[test]
-fn ones_own_ids_are_mapped_without_help_and_others_by_the_helpers() {
+fn own_ids_are_mapped_directly_and_others_by_the_helpers() {
     let own = [
         "uid_map 0 1000 1 [linux.uidMappings]",
         "setgroups deny [linux.gidMappings]",
@@ -110,7 +110,7 @@ fn ones_own_ids_are_mapped_without_help_and_others_by_the_helpers() {
             groups,
         ]
     );
-    // Somebody else's id, or more than one, takes a grant.
+    // Mapping another id, or more than one, requires a grant.
     for other in [&[(0, 1001, 1)][..], &[(0, 1000, 2)]] {
         assert!(shown(config(other, &[(0, 1000, 1)]), &user(), MAPS)[0].starts_with("newuidmap "), "{other:?}");
     }
@@ -125,13 +125,13 @@ fn ones_own_ids_are_mapped_without_help_and_others_by_the_helpers() {
 }
 
 #[test]
-fn groups_take_a_user_namespace_that_allows_them() {
+fn groups_require_a_user_namespace_that_allows_them() {
     let wanted = |config: Value| with(config, "/process/user", json!({"uid": 0, "gid": 0, "additionalGids": [7]}));
     let problem = format!("process.user.{DENIED}");
     assert_eq!(plan(wanted(single()), &user()).unwrap_err(), [problem.as_str()]);
     let ranges = &[(0, 1000, 1), (1, 100_000, 65_535)][..];
     assert_eq!(shown(wanted(config(ranges, ranges)), &user(), &["groups"]), ["groups 7 [process.user.additionalGids]"]);
-    // Of a joined one it is that one's own answer which counts.
+    // If a user namespace is joined, its own setting applies.
     let joined = |config| with(config, "/linux/namespaces/0", json!({"type": "user", "path": "/ns"}));
     let allows = HostFacts { setgroups_denied: true, ..user() };
     assert_eq!(shown(joined(single()), &allows, &["groups"]), ["groups none [process.user.additionalGids]"]);
@@ -143,7 +143,7 @@ fn groups_take_a_user_namespace_that_allows_them() {
 }
 
 #[test]
-fn root_leaves_its_groups_before_a_namespace_that_denies_it() {
+fn root_drops_its_groups_before_a_namespace_that_denies_setgroups() {
     let spec: Spec = serde_json::from_value(single()).unwrap();
     let request = ExecRequest { id: "ID", bundle: Path::new("/bundle"), preserve_fds: 0, no_new_keyring: true };
     let first = |facts: &HostFacts| compile_exec(&spec, facts, &request).unwrap().init[0].op.verb();
@@ -153,7 +153,7 @@ fn root_leaves_its_groups_before_a_namespace_that_denies_it() {
 }
 
 #[test]
-fn a_container_without_limits_does_without_a_cgroup() {
+fn a_container_without_limits_needs_no_cgroup() {
     let made = |facts: &HostFacts| shown(single(), facts, &["make", "stay", "note:"]);
     let base = "/user.slice/user-1000.slice/user@1000.service/app.slice";
     assert_eq!(made(&user()), [format!("make {base}/minirun-ID [default cgroup]")]);
@@ -168,7 +168,7 @@ fn a_container_without_limits_does_without_a_cgroup() {
 }
 
 #[test]
-fn what_takes_a_cgroup_is_refused_without_one() {
+fn limits_are_refused_without_a_cgroup() {
     let limited = |resources: Value| {
         let mut config = single();
         config["linux"]["resources"] = resources;
@@ -176,7 +176,7 @@ fn what_takes_a_cgroup_is_refused_without_one() {
     };
     let why = "/sys/fs/cgroup/mine is not delegated to this user";
     for (resources, problem) in [
-        (json!({"memory": {"limit": 1 << 20}}), "linux.resources.memory.limit: the memory controller is out of reach"),
+        (json!({"memory": {"limit": 1 << 20}}), "linux.resources.memory.limit: the memory controller is not available"),
         (
             json!({"unified": {"cgroup.max.depth": "3"}}),
             "linux.resources.unified[\"cgroup.max.depth\"]: cgroup.max.depth cannot be written without a cgroup",
@@ -184,7 +184,7 @@ fn what_takes_a_cgroup_is_refused_without_one() {
     ] {
         assert_eq!(plan(limited(resources), &undelegated()).unwrap_err(), [format!("{problem}: {why}")]);
     }
-    // What engines send always limits nothing.
+    // The values that engines always send limit nothing.
     for resources in [
         json!({"memory": {"limit": -1}, "pids": {"limit": -1}}),
         json!({"devices": [{"allow": false, "access": "rwm"}]}),
@@ -198,7 +198,7 @@ fn what_takes_a_cgroup_is_refused_without_one() {
 }
 
 #[test]
-fn a_relative_path_counts_from_what_is_delegated() {
+fn a_relative_path_starts_at_the_delegated_cgroup() {
     let placed = |path: &str, facts: &HostFacts| {
         let mut config = single();
         config["linux"]["cgroupsPath"] = path.into();
@@ -211,11 +211,11 @@ fn a_relative_path_counts_from_what_is_delegated() {
 }
 
 #[test]
-fn missing_controllers_are_those_of_the_delegated_cgroup() {
+fn controllers_missing_in_the_delegated_cgroup_are_refused() {
     let mut config = single();
     config["linux"]["resources"] = json!({"cpu": {"shares": 10}});
     let of_user = "user.slice/user@1000.service";
-    for (base, hint) in [("a", ""), (of_user, " (hint: root gives it by Delegate= in a drop-in of user@.service)")] {
+    for (base, hint) in [("a", ""), (of_user, " (hint: as root, set Delegate= in a drop-in of user@.service)")] {
         let facts = HostFacts { controllers: Vec::new(), cgroup_base: Path::new("/").join(base), ..user() };
         let message = format!(
             "linux.resources.cpu.shares: the cpu controller is not available in the cgroup /sys/fs/cgroup/{base}: it is not delegated{hint}"
@@ -225,7 +225,7 @@ fn missing_controllers_are_those_of_the_delegated_cgroup() {
 }
 
 #[test]
-fn sysfs_of_the_hosts_network_is_the_hosts() {
+fn sysfs_of_the_hosts_network_is_bound_from_the_host() {
     let sysfs = |options: Value| {
         with(
             single(),
@@ -253,7 +253,7 @@ fn a_read_only_sys_has_no_writable_cgroups() {
 }
 
 #[test]
-fn what_takes_root_is_refused() {
+fn operations_that_require_root_are_refused() {
     let mapped = json!([{"destination": "/m", "type": "bind", "source": "/s", "options": ["bind", "idmap"]}]);
     let problem = "mounts[0]: mapping the ids of a mount requires root";
     assert_eq!(plan(with(single(), "/mounts", mapped), &user()).unwrap_err(), [problem]);

@@ -206,7 +206,7 @@ fn a_device_in_a_user_namespace_whose_owner_is_not_mapped_is_refused() {
     let entry = json!({"path": "/dev/full", "type": "c", "major": 1, "minor": 7, "uid": 70_000});
     fails_on(&AS_THE_HOST_HAS_IT, || {
         let message = in_user_namespace(&entry).refused();
-        assert!(message.contains("linux.devices[0].uid: the host's /dev/full belongs to 0 (one cannot be made: 70000 is not in linux.uidMappings)"), "{message}");
+        assert!(message.contains("linux.devices[0].uid: the host's /dev/full belongs to 0 (it cannot be created: 70000 is not in linux.uidMappings)"), "{message}");
     });
 }
 

@@ -1,17 +1,18 @@
 //! Which mount each path of a plan lies on, and which mounts are verified.
 //!
-//! Others may be able to rename the directories of a root file system while a container is made. A mount moves with its
-//! mount point then, and a name that led to it leads elsewhere. So a path below a mount starts from that mount, and where
-//! masks and the like depend on a mount, init sees in the end that it still is where it was made.
+//! Other processes may be able to rename directories of a root file system while its container is created. A mount
+//! moves with its mount point, so a path that led to it would then lead elsewhere. For this reason a path below a mount
+//! is looked up from that mount. Where masks and the like depend on a mount, init verifies at the end that it is still
+//! in its place.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::{InRoot, MountPoint, Op, PointKind, Source, Step};
 
-/// The kernel takes no longer path (`PATH_MAX`): the step fails, and where it starts from does not matter.
+/// The kernel's `PATH_MAX`. A longer path makes its step fail, so its anchor does not matter.
 const LONGEST: usize = 4096;
 
-/// Sets the mount of each path in these steps, and adds the steps that verify mounts; returns the number of mounts.
+/// Sets the mount of each path in these steps and adds the steps that verify mounts. Returns the number of mounts.
 pub(super) fn anchors(steps: &mut Vec<Step>) -> usize {
     let mut mounts = Mounts::default();
     for step in steps.iter_mut() {
@@ -25,7 +26,7 @@ pub(super) fn anchors(steps: &mut Vec<Step>) -> usize {
     for point in steps.iter_mut().filter_map(|step| made_by(&mut step.op)) {
         point.keep = point.number.is_some_and(|number| mounts.used.contains(&number));
     }
-    // Nothing is looked up in the root by init after that, and all that needs the mounts' descriptors is done.
+    // After that step init looks up nothing in the root, and the mounts' descriptors are no longer needed.
     let last = |op: &Op| matches!(op, Op::RootPropagation(_) | Op::ReadonlyRoot | Op::CloseDescriptors(_));
     if let Some(at) = steps.iter().position(|step| last(&step.op)) {
         steps.splice(at..at, verified);
@@ -33,7 +34,7 @@ pub(super) fn anchors(steps: &mut Vec<Step>) -> usize {
     mounts.count
 }
 
-/// The mount point of a step that makes a mount.
+/// Returns the mount point of a step that creates a mount.
 fn made_by(op: &mut Op) -> Option<&mut MountPoint> {
     match op {
         Op::Mount { point, .. }
@@ -44,17 +45,17 @@ fn made_by(op: &mut Op) -> Option<&mut MountPoint> {
     }
 }
 
-/// The mounts that the steps so far have made.
+/// The mounts that the steps so far create.
 #[derive(Default)]
 struct Mounts {
-    /// The number of the last one at each path.
+    /// The number of the last mount at each path.
     last: HashMap<Vec<u8>, usize>,
     count: usize,
-    /// The ones that later steps start from.
+    /// The mounts from which later steps look up paths.
     used: HashSet<usize>,
-    /// The ones that masked and read-only paths depend on.
+    /// The mounts that masked and read-only paths depend on.
     viewed: HashSet<usize>,
-    /// The ones whose own mount point is masked, which that step verifies.
+    /// The mounts whose own mount point is masked; the masking step verifies them.
     masked: HashSet<usize>,
 }
 
@@ -100,8 +101,8 @@ impl Mounts {
         self.used.extend(number);
     }
 
-    /// Finds the mount that a path lies on: of those above it the one that was made last, which covers the others or lies
-    /// on them.
+    /// Sets the mount that a path lies on. Of the mounts above the path, it is the one created last, which covers the
+    /// others or lies on them.
     fn anchor(&mut self, path: &mut InRoot) {
         let length = path.path().to_bytes().len();
         let above = path.prefixes().take_while(|prefix| prefix.len() < length.min(LONGEST));
@@ -112,7 +113,7 @@ impl Mounts {
         }
     }
 
-    /// The mount whose mount point this path is, unless one above it has covered that since.
+    /// Returns the mount whose mount point this path is, unless a later mount above it covers it.
     fn at(&self, path: &InRoot) -> Option<usize> {
         let number = *self.last.get(path.path().to_bytes())?;
         let above = path.prefixes().take_while(|prefix| prefix.len() < LONGEST);
@@ -120,7 +121,8 @@ impl Mounts {
         (above == Some(&number)).then_some(number)
     }
 
-    /// Verifies what the container's views of the kernel and its masks depend on. A later mount may cover one on purpose.
+    /// Returns the steps that verify the mounts below views of the kernel and masks. A later mount can cover one on
+    /// purpose.
     fn verified(&self, steps: &mut [Step]) -> Vec<Step> {
         let mut verified = Vec::new();
         for Step { op, origin } in steps.iter_mut() {
@@ -129,7 +131,7 @@ impl Mounts {
                 *kind == PointKind::RealDirectory || matches!(target.path().to_bytes(), b"proc" | b"sys" | b"dev");
             let wanted = (view || self.viewed.contains(number)) && !self.masked.contains(number);
             if wanted && self.at(target) == Some(*number) {
-                // Its name is what matters, so it starts from the root.
+                // The path itself is verified, so the lookup starts from the root.
                 let path = InRoot::new(&target.path().to_string_lossy()).unwrap_or_default();
                 verified.push(Step { op: Op::VerifyMount { path, number: *number }, origin: origin.clone() });
             }

@@ -1,5 +1,5 @@
-//! Annotations that change how a container runs: crun's invention, of which Podman sends two. Those that make units of
-//! systemd are in `unit.rs`.
+//! Annotations that change how a container runs. crun defined them, and Podman uses two. The annotations for systemd
+//! units are in `unit.rs`.
 
 use std::ffi::CStr;
 
@@ -7,13 +7,13 @@ use super::Draft;
 use crate::Origin;
 use crate::spec::Spec;
 
-/// How the names of crun's annotations begin.
-const FAMILY: &str = "run.oci.";
+/// The prefix of crun's annotations.
+const PREFIX: &str = "run.oci.";
 
 /// The process keeps the groups of the runtime's caller (`podman run --group-add keep-groups`).
 const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
 
-/// Which option of a file system `linux.mountLabel` is given by.
+/// The mount option that sets `linux.mountLabel`.
 const CONTEXT_TYPE: &str = "run.oci.mount_context_type";
 
 /// The options that label a file system (mount(8), selinux(8)).
@@ -24,10 +24,10 @@ const CONTEXTS: [(&str, &CStr); 4] = [
     ("rootcontext", c"rootcontext"),
 ];
 
-/// Reads those that are supported, and warns about the others of the same family.
+/// Reads the supported annotations and warns about others with the same prefix.
 pub(super) fn annotations(draft: &mut Draft<'_>, spec: &Spec) {
     draft.keeps_groups = keeps_groups(spec);
-    for (key, value) in spec.annotations.iter().flatten().filter(|(key, _)| key.starts_with(FAMILY)) {
+    for (key, value) in spec.annotations.iter().flatten().filter(|(key, _)| key.starts_with(PREFIX)) {
         let origin = Origin::of("annotations").key(key);
         match key.as_str() {
             KEEP_GROUPS => {}
@@ -43,7 +43,7 @@ pub(super) fn annotations(draft: &mut Draft<'_>, spec: &Spec) {
     }
 }
 
-/// Whether the process keeps its caller's supplementary groups. As with crun any value says so, except for a plain no.
+/// Whether the process keeps its caller's supplementary groups. As in crun, any value except a plain "no" enables it.
 pub(super) fn keeps_groups(spec: &Spec) -> bool {
     let value = spec.annotations.as_ref().and_then(|all| all.get(KEEP_GROUPS));
     value.is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"))

@@ -1,5 +1,5 @@
-//! `linux.cgroupsPath`: where below the cgroup2 mount the container's cgroup is, or which unit of systemd has it; and whose
-//! it is.
+//! `linux.cgroupsPath`: the path of the container's cgroup below the cgroup2 mount, or the systemd unit that owns it;
+//! and the cgroup's owner.
 
 use std::path::{Path, PathBuf};
 
@@ -7,15 +7,16 @@ use super::Draft;
 use crate::spec::{IdMapping, Linux, Mount, Spec};
 use crate::{CgroupOwner, LeafCgroup, Origin, UnitPlan};
 
-/// The longest name of a unit, in bytes.
-const LONGEST_UNIT: usize = 255;
+/// The maximum length of a unit name, in bytes.
+const MAX_UNIT_NAME: usize = 255;
 
-/// The name of the cgroup that holds the processes of a container with a limit of memory. It is crun's, which engines know.
+/// The name of the child cgroup that holds the processes of a container with a memory limit. crun uses the same name,
+/// and engines know it.
 const LEAF: &str = "container";
 
-/// Sets the path of the container's cgroup. A relative path counts from the cgroup below which the runtime makes them, and
-/// no path means `minirun-ID` there: the specification leaves both to the runtime. Answers with the slice, if systemd makes
-/// the cgroup.
+/// Sets the path of the container's cgroup. A relative path starts at the cgroup below which the runtime creates
+/// containers; an absent one becomes `minirun-ID` there. The specification leaves both to the runtime. Returns the
+/// slice if systemd creates the cgroup.
 pub(super) fn cgroup_path(draft: &mut Draft<'_>, linux: &Linux) -> String {
     let origin = Origin::of("linux.cgroupsPath");
     if draft.facts.cgroup_mount.is_none() && draft.facts.cgroup_denied.is_none() {
@@ -25,7 +26,7 @@ pub(super) fn cgroup_path(draft: &mut Draft<'_>, linux: &Linux) -> String {
     if draft.request.systemd.is_some() {
         return scope(draft, path);
     }
-    // Who wants none gets none, whatever the configuration says (crun does so).
+    // `--cgroup-manager disabled` overrides the configuration, as in crun.
     if path.is_empty() || draft.facts.cgroup_denied.is_some() {
         draft.cgroup.origin = Origin::of("default cgroup");
         draft.cgroup.path = match draft.facts.cgroup_denied {
@@ -53,8 +54,8 @@ pub(super) fn cgroup_path(draft: &mut Draft<'_>, linux: &Linux) -> String {
     String::new()
 }
 
-/// To whom the cgroup goes: the container's user, where that sees the cgroup as its root and may write it (runtime-spec,
-/// "Cgroup ownership").
+/// Sets the owner of the cgroup: the container's user, if that user sees the cgroup as its root and may write to it
+/// (runtime-spec, "Cgroup ownership").
 pub(super) fn cgroup_owner(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     let Some(process) = spec.process.as_ref().filter(|_| draft.namespaces.is_new(libc::CLONE_NEWCGROUP)) else {
         return;
@@ -72,24 +73,25 @@ pub(super) fn cgroup_owner(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
         true => linux.uid_mappings.iter().find(holder).and_then(|map| map.host_id.checked_add(uid - map.container_id)),
         false => Some(uid),
     };
-    // A user that is not mapped is found when init becomes that user. What nobody needs to give is not given.
+    // A user without a mapping is reported when init becomes that user. The cgroup changes its owner only if necessary.
     if let Some(uid) = outside.filter(|uid| *uid != draft.facts.euid) {
         draft.cgroup.owner = Some(CgroupOwner { uid, origin: Origin::of("mounts").index(i) });
     }
 }
 
-/// Puts init into a cgroup of its own inside the container's where memory is limited.
+/// Puts init into a child of the container's cgroup if memory is limited.
 ///
-/// Monitors learn of an OOM kill from the first change of `memory.events` in init's cgroup. Where the limit is, the first
-/// change is an event that precedes the kill (`max`, `high`), and the kernel tells of further ones only after 10 ms: then the
-/// process is dead, and systemd may have removed the cgroup. The leaf sees the kill alone, because the charges of the leaf
-/// itself count above it, so that the limit above is reached first. Where memory is not limited, the kill is the first change.
+/// Monitors detect an OOM kill by the first change of `memory.events` in init's cgroup. In the cgroup that has the
+/// limit, the first change is an event before the kill (`max`, `high`), and the kernel reports further ones only after
+/// 10 ms. By then the process is dead, and systemd may have removed the cgroup. The leaf reports only the kill: its
+/// charges count in the cgroup above, which reaches its limit first. Without a memory limit, the kill is the first
+/// change.
 pub(super) fn leaf(draft: &mut Draft<'_>) {
     let limits = |file: &str| {
         let last = draft.cgroup.knobs.iter().rfind(|knob| knob.file == file);
         last.filter(|knob| knob.value.trim() != "max")
     };
-    // A threaded cgroup has no limit of memory, nor children with one.
+    // A threaded cgroup supports no memory limit, and neither do its children.
     if draft.cgroup.knobs.iter().any(|knob| knob.file == "cgroup.type") {
         return;
     }
@@ -97,31 +99,31 @@ pub(super) fn leaf(draft: &mut Draft<'_>) {
     draft.cgroup.leaf = limit.map(|knob| LeafCgroup { name: LEAF, origin: knob.origin.clone() });
 }
 
-/// What a container without a cgroup of its own cannot have: limits, and processes that nothing else tells from others.
+/// Refuses limits for a container without a cgroup, and warns if its processes could not be found later.
 pub(super) fn without_cgroup(draft: &mut Draft<'_>) {
     let Some(why) = draft.facts.cgroup_denied.as_deref().filter(|_| draft.cgroup.is_none()) else { return };
     for knob in std::mem::take(&mut draft.cgroup.knobs) {
         draft.problem(&knob.origin, format!("{} cannot be written without a cgroup: {why}", knob.file));
     }
-    // With rights that a user namespace gives nobody could use a device that was not given.
+    // With the rights of a user namespace, no process can use a device that the container was not given.
     if draft.cgroup.devices.take().is_some() {
         draft.warn(&Origin::of("linux.resources.devices"), format!("not enforced without a cgroup: {why}"));
     }
     draft.cgroup.owner = None;
     if !draft.namespaces.is_new(libc::CLONE_NEWPID) {
-        // As BuildKit's --oci-worker-no-process-sandbox has it.
+        // BuildKit does this with --oci-worker-no-process-sandbox.
         let text = "without a cgroup and a new pid namespace only the container's first process can be found later";
         draft.warn(&Origin::of("linux.namespaces"), format!("{text}: {why}"));
     }
     draft.notes.push(format!("{}: the container stays in the runtime's: {why}", draft.cgroup.origin));
 }
 
-/// Where a container's cgroup is when its configuration does not say so; `base` is empty for the root.
+/// Returns the path of a container's cgroup if its configuration has no path; `base` is empty for the root.
 pub fn default_path(base: &Path, id: &str) -> PathBuf {
     Path::new("/").join(base).join(format!("minirun-{id}"))
 }
 
-/// The scope that `SLICE:PREFIX:NAME` means, a form that runc has made up: `PREFIX-NAME.scope` in SLICE.
+/// Returns the slice of `SLICE:PREFIX:NAME` and plans the scope `PREFIX-NAME.scope` in it. runc defined this form.
 fn scope(draft: &mut Draft<'_>, path: &str) -> String {
     let Some(systemd) = draft.request.systemd else { return String::new() };
     let origin = if path.is_empty() { "default cgroup" } else { "linux.cgroupsPath" };
@@ -140,7 +142,7 @@ fn scope(draft: &mut Draft<'_>, path: &str) -> String {
     }
 }
 
-/// The slice, the scope, and the slice's cgroup, relative to that of systemd.
+/// Returns the slice, the scope, and the slice's cgroup relative to systemd's.
 pub fn scope_of(path: &str, id: &str, user: bool) -> Result<(String, String, PathBuf), String> {
     let (slice, prefix, name) = match path.split(':').collect::<Vec<_>>()[..] {
         [""] => ("", "minirun", escape(id)),
@@ -156,11 +158,11 @@ pub fn scope_of(path: &str, id: &str, user: bool) -> Result<(String, String, Pat
         slice => slice,
     };
     if name.is_empty() {
-        return Err(format!("{path:?} names no unit: its third part is empty"));
+        return Err(format!("{path:?} does not name a unit: the third part is empty"));
     }
     if name.ends_with(".slice") {
-        // runc gives it the container's process, which systemd refuses.
-        return Err(format!("{name:?} is a slice, which has no processes of its own; a container needs a scope"));
+        // runc passes the container's process to it, which systemd refuses.
+        return Err(format!("{name:?} is a slice, which cannot hold processes (hint: name a scope)"));
     }
     let unit = if prefix.is_empty() { format!("{name}.scope") } else { format!("{prefix}-{name}.scope") };
     check_unit(&unit)?;
@@ -168,21 +170,22 @@ pub fn scope_of(path: &str, id: &str, user: bool) -> Result<(String, String, Pat
     Ok((slice.to_owned(), unit, expanded))
 }
 
-/// Is this a name that systemd takes (systemd.unit(5))? An @ would make it an instance of a template.
+/// Fails if systemd does not accept this unit name (systemd.unit(5)). An @ would make it an instance of a template.
 fn check_unit(unit: &str) -> Result<(), String> {
-    if unit.len() > LONGEST_UNIT {
-        return Err(format!("{unit:?} is too long for a unit: {LONGEST_UNIT} bytes are allowed"));
+    if unit.len() > MAX_UNIT_NAME {
+        return Err(format!("unit name {unit:?} is too long (expected at most {MAX_UNIT_NAME} bytes)"));
     }
     match unit.chars().find(|letter| !letter.is_ascii_alphanumeric() && !":-_.\\".contains(*letter)) {
-        Some(letter) => Err(format!("{unit:?} is not the name of a unit: {letter:?} is not allowed")),
+        Some(letter) => Err(format!("invalid unit name {unit:?}: {letter:?} is not allowed")),
         None => Ok(()),
     }
 }
 
-/// The cgroup of a slice: the dashes in its name say in which slices it is. `a-b.slice` is `a.slice/a-b.slice`.
+/// Returns the cgroup of a slice. Dashes in its name separate the slices that contain it: `a-b.slice` is
+/// `a.slice/a-b.slice`.
 fn expand(slice: &str) -> Result<PathBuf, String> {
     check_unit(slice)?;
-    let not_a_slice = || format!("{slice:?} is not the name of a slice, as in \"system.slice\"");
+    let not_a_slice = || format!("invalid slice name {slice:?} (expected a name such as \"system.slice\")");
     let stem = slice.strip_suffix(".slice").filter(|stem| !stem.is_empty()).ok_or_else(not_a_slice)?;
     let mut path = PathBuf::new();
     if stem == "-" {
@@ -200,7 +203,7 @@ fn expand(slice: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// An id as a part of a unit's name: what systemd does not take there is written as it writes it (systemd-escape(1)).
+/// Returns an id as part of a unit name; other characters are escaped as in systemd-escape(1).
 fn escape(id: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     id.chars().fold(String::new(), |text, letter| match letter {
@@ -214,7 +217,7 @@ mod tests {
     use super::scope_of;
 
     #[test]
-    fn scopes() {
+    fn paths_become_scopes() {
         for (path, user, slice, unit, expanded) in [
             ("", false, "system.slice", "minirun-web\\x2b1.scope", "system.slice"),
             ("", true, "user.slice", "minirun-web\\x2b1.scope", "user.slice"),
@@ -229,17 +232,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_scope() {
+    fn invalid_scopes_are_refused() {
         let long = format!(":p:{}", "x".repeat(255));
         for (path, words) in [
             ("/a/b", "expected cgroupsPath to be of format \"slice:prefix:name\""),
             ("a.slice:b", "got \"a.slice:b\" instead"),
             ("a.slice:b:c:d", "expected"),
-            ("::", "names no unit"),
-            ("a:b:c", "not the name of a slice"),
-            (".slice:b:c", "not the name of a slice"),
-            ("a--b.slice:b:c", "not the name of a slice"),
-            ("-a.slice:b:c", "not the name of a slice"),
+            ("::", "does not name a unit"),
+            ("a:b:c", "invalid slice name"),
+            (".slice:b:c", "invalid slice name"),
+            ("a--b.slice:b:c", "invalid slice name"),
+            ("-a.slice:b:c", "invalid slice name"),
             ("a/b.slice:b:c", "'/' is not allowed"),
             (":p:a/../b", "'/' is not allowed"),
             (":p:n@x", "'@' is not allowed"),

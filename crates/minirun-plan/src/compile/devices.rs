@@ -1,9 +1,9 @@
-//! Device rules of `linux.resources.devices`, and the filter program that the kernel asks about each access.
+//! Device rules of `linux.resources.devices`, and the eBPF filter that the kernel runs for each access.
 //!
-//! Rules are applied in order and the last one that matches decides, *for each of read, write and mknod by itself*: a
-//! request to open for reading and writing is allowed when the last rule about reading allows it and the last rule about
-//! writing does. So cgroup v1 did it, whose semantics the specification refers to; runc refuses rule sets in which the
-//! bits part ways, minirun does not need to. What no rule is about is denied.
+//! Rules apply in order, and the last matching one decides, *separately for read, write and mknod*. Opening a device
+//! for reading and writing is allowed if the last rule about reading and the last rule about writing both allow it.
+//! Cgroup v1 has these semantics, and the specification refers to them. runc refuses rule sets in which the accesses
+//! are decided by different rules; minirun supports them. An access that no rule matches is denied.
 
 mod program;
 mod sets;
@@ -15,45 +15,45 @@ pub(crate) use sets::Wider;
 use crate::spec::{DeviceAccess, LinuxDeviceType};
 use crate::{Origin, Problems};
 
-/// The kinds of device, as bits with the kernel's values (`BPF_DEVCG_DEV_*`).
+/// Device types, as bits with the kernel's values (`BPF_DEVCG_DEV_*`).
 pub(crate) const BLOCK: u8 = 1;
 pub(crate) const CHAR: u8 = 2;
 const ANY_KIND: u8 = BLOCK | CHAR;
 
-/// What may be asked for, as bits with the kernel's values (`BPF_DEVCG_ACC_*`).
+/// Kinds of access, as bits with the kernel's values (`BPF_DEVCG_ACC_*`).
 pub(crate) const MKNOD: u8 = 1;
 pub(crate) const READ: u8 = 2;
 pub(crate) const WRITE: u8 = 4;
 const ANY_ACCESS: u8 = MKNOD | READ | WRITE;
 
-/// A rule about devices, parsed.
+/// A parsed device rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeviceRule {
-    /// Does the rule allow or deny?
+    /// Whether the rule allows the access; if not, it denies it.
     pub allow: bool,
     /// Block devices (1), character devices (2) or both (3).
     pub kinds: u8,
-    /// The major number; none means every one.
+    /// The major number; none means all.
     pub major: Option<u32>,
-    /// The minor number; none means every one.
+    /// The minor number; none means all.
     pub minor: Option<u32>,
-    /// Mknod (1), read (2), write (4), added up.
+    /// The sum of mknod (1), read (2) and write (4).
     pub access: u8,
 }
 
-/// The rules of a container with the program that decides by them.
+/// The device rules of a container, and the program that implements them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceFilter {
-    /// The rules in the order of application: the configuration's, then the runtime's own.
+    /// The rules in the order in which they apply: the configuration's, then the defaults.
     pub rules: Vec<DeviceRule>,
-    /// A `BPF_PROG_TYPE_CGROUP_DEVICE` program, one instruction per element as a little-endian kernel has it.
+    /// A `BPF_PROG_TYPE_CGROUP_DEVICE` program; each element is one instruction as a little-endian kernel stores it.
     pub program: Vec<u64>,
 }
 
-/// What every container may use, whatever the configuration says: runc's list, which engines count on.
+/// The accesses that every container has, whatever its configuration: runc's list, which engines rely on.
 ///
-/// Making nodes is harmless as long as they cannot be opened. 136:* are the pseudo terminals, 5:2 is `ptmx`. 10:200 is
-/// `/dev/net/tun`: runc 1.2.0 dropped it, VPN containers broke, and it came back in 1.2.1.
+/// Creating nodes is harmless as long as they cannot be opened. 136:* are the pseudo-terminals, 5:2 is `ptmx`. 10:200
+/// is `/dev/net/tun`: runc 1.2.0 dropped it, VPN containers broke, and 1.2.1 restored it.
 const DEFAULTS: [DeviceRule; 11] = [
     allow(CHAR, None, None, MKNOD),
     allow(BLOCK, None, None, MKNOD),
@@ -73,21 +73,21 @@ const fn allow(kinds: u8, major: Option<u32>, minor: Option<u32>, access: u8) ->
 }
 
 impl DeviceRule {
-    /// The letters of this access: `rwm`.
+    /// Returns the letters of this access: `rwm`.
     pub(crate) fn letters(access: u8) -> String {
         let letters = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')].into_iter();
         letters.filter(|(bit, _)| access & bit != 0).map(|(_, letter)| letter).collect()
     }
 }
 
-/// The filter of a container without rules of its own: the defaults, and nothing else.
+/// The filter of a container without rules: the defaults only.
 impl Default for DeviceFilter {
     fn default() -> DeviceFilter {
         DeviceFilter { rules: DEFAULTS.to_vec(), program: program::assemble(&DEFAULTS).unwrap_or_default() }
     }
 }
 
-/// As cgroup v1's `devices.list` has it, with the verdict in front: `allow c 1:3 rwm`.
+/// Formats a rule like cgroup v1's `devices.list`, with the verdict first: `allow c 1:3 rwm`.
 impl fmt::Display for DeviceRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = |n: Option<u32>| n.map_or_else(|| "*".to_owned(), |n| n.to_string());
@@ -102,7 +102,7 @@ impl fmt::Display for DeviceRule {
     }
 }
 
-/// The filter for `linux.resources.devices` and the defaults; none when every device is allowed.
+/// Returns the filter for `linux.resources.devices` and the defaults; none if every access is allowed.
 pub(crate) fn device_filter(rules: Option<&[DeviceAccess]>, problems: &mut Problems) -> Option<DeviceFilter> {
     let list = Origin::of("linux.resources.devices");
     let mut parsed = Vec::new();
@@ -135,14 +135,14 @@ fn parse(rule: &DeviceAccess, origin: impl Fn() -> Origin, problems: &mut Proble
     Some(DeviceRule { allow: rule.allow, kinds: kinds?, major: major?, minor: minor?, access: access? })
 }
 
-/// A device number, where absent and -1 mean every one.
+/// Returns a device number; absent and -1 mean all.
 fn number(value: Option<i64>, origin: impl Fn() -> Origin, problems: &mut Problems) -> Option<Option<u32>> {
     match value {
         None | Some(-1) => Some(None),
         Some(value) => match u32::try_from(value) {
             Ok(number) => Some(Some(number)),
             Err(_) => {
-                problems.add(&origin(), format!("{value} is not a device number; -1 means every one"));
+                problems.add(&origin(), format!("invalid device number {value} (-1 means all)"));
                 None
             }
         },
@@ -157,13 +157,16 @@ fn access(letters: &str, origin: impl Fn() -> Origin, problems: &mut Problems) -
             'w' => WRITE,
             'm' => MKNOD,
             _ => {
-                problems.add(&origin(), format!("{letters:?} has letters other than r, w and m"));
+                problems.add(
+                    &origin(),
+                    format!("invalid device access {letters:?} (expected a combination of r, w and m)"),
+                );
                 return None;
             }
         };
     }
     if access == 0 {
-        // An empty one could be meant as nothing or as everything; runc refuses it too.
+        // An empty access is ambiguous: nothing or everything. runc refuses it too.
         problems.add(&origin(), "device access cannot be empty (expected r, w or m)");
         return None;
     }

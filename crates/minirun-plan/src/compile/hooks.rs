@@ -14,7 +14,7 @@ pub(super) fn hooks(draft: &mut Draft<'_>, spec: &Spec) {
     }
 }
 
-/// Checks and converts the six lists: also where there is no plan any more, for the hooks after `create`.
+/// Checks and converts the six lists. It is also used without a plan, for the hooks after `create`.
 pub fn compile_hooks(given: &spec::Hooks, problems: &mut Problems) -> Hooks {
     #[allow(deprecated, reason = "the specification keeps prestart, and engines use it")]
     let prestart = given.prestart();
@@ -28,11 +28,11 @@ pub fn compile_hooks(given: &spec::Hooks, problems: &mut Problems) -> Hooks {
     }
 }
 
-/// The point at which the parent runs the first three lists: everything is mounted, nothing is hidden yet.
+/// Adds the step at which the parent runs the first three lists: everything is mounted, and nothing is masked yet.
 pub(super) fn await_hooks(draft: &mut Draft<'_>) {
     if draft.hooks.before_pivot() {
         let alone = match draft.facts.euid {
-            // In a user namespace that it shares, others cannot see init from their own pid namespaces.
+            // In a shared user namespace, other processes cannot see init from their own pid namespaces.
             0 => draft.namespaces.is_new(libc::CLONE_NEWUSER) || draft.namespaces.is_new(libc::CLONE_NEWPID),
             _ => draft.namespaces.is_new(libc::CLONE_NEWUSER),
         };
@@ -41,7 +41,7 @@ pub(super) fn await_hooks(draft: &mut Draft<'_>) {
     }
 }
 
-/// The hooks that init runs itself, right before its program.
+/// Adds the hooks that init runs itself, immediately before its program.
 pub(super) fn start_container(draft: &mut Draft<'_>) {
     for i in 0..draft.hooks.start_container.len() {
         let origin = draft.hooks.start_container[i].origin.clone();
@@ -61,7 +61,7 @@ fn one(problems: &mut Problems, hook: &oci_spec::runtime::Hook, origin: Origin) 
     }
     let timeout = hook.timeout();
     if let Some(seconds) = timeout.filter(|seconds| *seconds <= 0) {
-        problems.add(&origin.field("timeout"), format!("{seconds} is not a number of seconds above 0"));
+        problems.add(&origin.field("timeout"), format!("invalid timeout {seconds} (expected more than 0 seconds)"));
     }
     let mut strings = |texts: &[String], name: &str| -> Vec<CString> {
         let list = origin.field(name);

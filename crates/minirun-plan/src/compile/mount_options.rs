@@ -1,4 +1,4 @@
-//! The words of `mounts[].options`: which attribute, flag, propagation or file system option each one means.
+//! The words of `mounts[].options`: the attribute, flag, propagation or file system option that each one means.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use crate::{Attributes, FsOption};
 
-// From linux/mount.h; libc has them for some targets only, and with other types.
+// From linux/mount.h. The libc crate defines them for some targets only, and with other types.
 pub(super) const RDONLY: u64 = 0x01;
 pub(super) const NOSUID: u64 = 0x02;
 pub(super) const NODEV: u64 = 0x04;
@@ -17,7 +17,7 @@ const STRICTATIME: u64 = 0x20;
 const NODIRATIME: u64 = 0x80;
 const NOSYMFOLLOW: u64 = 0x20_0000;
 
-/// What one word does.
+/// The effect of one option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     /// Sets and clears attributes of the mount.
@@ -25,9 +25,9 @@ enum Meaning {
         set: u64,
         clear: u64,
     },
-    /// A flag of the superblock that fsconfig(2) knows by this name.
+    /// A superblock flag that fsconfig(2) sets by this name.
     Superblock,
-    /// A flag of the superblock that only mount(2) can set, or clear when zero.
+    /// A superblock flag that only mount(2) can set, or clear if zero.
     Classic {
         set: u64,
         clear: u64,
@@ -43,11 +43,11 @@ enum Meaning {
     Idmap {
         recursive: bool,
     },
-    /// What is so anyway.
+    /// No effect: it is the default.
     Nothing,
 }
 
-/// The words of the specification's lists, except that attributes also exist with an `r` before them.
+/// The specification's options. Attributes also exist with the prefix `r`.
 const WORDS: &[(&str, Meaning)] = {
     use Meaning::*;
     const REC: u64 = libc::MS_REC;
@@ -94,7 +94,7 @@ const WORDS: &[(&str, Meaning)] = {
         ("rbind", Bind { recursive: true }),
         ("remount", Remount),
         ("tmpcopyup", CopyUp),
-        // crun's: a source that is a symbolic link is copied instead of followed.
+        // From crun: a source that is a symbolic link is copied, not followed.
         ("copy-symlink", CopyLink),
         ("idmap", Idmap { recursive: false }),
         ("ridmap", Idmap { recursive: true }),
@@ -102,28 +102,28 @@ const WORDS: &[(&str, Meaning)] = {
     ]
 };
 
-/// The options of one mount, sorted.
+/// The options of one mount, sorted by their effect.
 #[derive(Debug, Default)]
 pub(super) struct MountOptions {
     pub(super) attributes: Attributes,
     pub(super) recursive: Attributes,
-    /// `MS_*` flags for mount(2), if any word needs it.
+    /// `MS_*` flags for mount(2), if an option requires it.
     pub(super) classic: Option<u64>,
     pub(super) propagation: Vec<u64>,
-    /// `bind` or `rbind`, and whether it was the latter.
+    /// `bind` or `rbind`; true for `rbind`.
     pub(super) bind: Option<bool>,
     pub(super) remount: bool,
     pub(super) copy_up: bool,
     /// `copy-symlink`.
     pub(super) copy_link: bool,
-    /// `idmap` or `ridmap`, and whether it was the latter.
+    /// `idmap` or `ridmap`; true for `ridmap`.
     pub(super) idmap: Option<bool>,
     /// Options of the file system itself, and flags of its superblock.
     pub(super) filesystem: Vec<FsOption>,
 }
 
 impl MountOptions {
-    /// Sorts the words; later ones override earlier ones. None when an option holds a NUL.
+    /// Sorts the options; later ones override earlier ones. Returns none if an option contains a NUL.
     pub(super) fn parse(words: &[String]) -> Option<MountOptions> {
         let mut options = MountOptions::default();
         for (index, word) in words.iter().enumerate() {
@@ -156,7 +156,7 @@ impl MountOptions {
         Some(options)
     }
 
-    /// Options that are neither attributes nor superblock flags.
+    /// Returns the options that are neither attributes nor superblock flags.
     pub(super) fn data(&self) -> impl Iterator<Item = &FsOption> {
         self.filesystem
             .iter()
@@ -168,7 +168,7 @@ impl MountOptions {
         self.data().next().is_some()
     }
 
-    /// The option of this name, if it is there.
+    /// Returns the option of this name.
     pub(super) fn find(&self, key: &str) -> Option<&FsOption> {
         self.filesystem.iter().find(|option| option.key.to_bytes() == key.as_bytes())
     }
@@ -179,14 +179,14 @@ pub(super) fn make_bind(words: &[String]) -> bool {
     words.iter().any(|word| matches!(meaning_of(word), Some((Meaning::Bind { .. }, _))))
 }
 
-/// What a word means, and whether it is the recursive form of an attribute.
+/// Returns the meaning of an option, and whether it is the recursive form of an attribute.
 fn meaning_of(word: &str) -> Option<(Meaning, bool)> {
-    // No word has a value.
+    // None of these options has a value.
     if word.contains('=') {
         return None;
     }
     if word.is_empty() {
-        // Podman gives one where it had something to leave out.
+        // Podman sends an empty option in place of one that it removed.
         return Some((Meaning::Nothing, false));
     }
     static TABLE: OnceLock<HashMap<&str, Meaning>> = OnceLock::new();
@@ -238,7 +238,7 @@ fn filesystem_option(word: &str, index: usize) -> Option<FsOption> {
     Some(FsOption { key: CString::new(key).ok()?, value, index: Some(index) })
 }
 
-/// The words of the table, sorted, the recursive forms among them.
+/// Returns the options of the table with their recursive forms, sorted.
 pub(crate) fn known_words() -> Vec<String> {
     let mut words = Vec::new();
     for (word, meaning) in WORDS {
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_wins() {
+    fn later_options_override_earlier_ones() {
         assert_eq!(parse(&["ro", "rw"]).attributes, Attributes { set: 0, clear: RDONLY });
         assert_eq!(parse(&["noatime", "strictatime"]).attributes, Attributes { set: STRICTATIME, clear: ATIME });
         assert_eq!(parse(&["rbind", "bind"]).bind, Some(true));
@@ -269,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn recursive_words_are_kept_apart() {
+    fn recursive_attributes_are_separate() {
         let options = parse(&["rro", "nosuid"]);
         assert_eq!(options.recursive, Attributes { set: RDONLY, clear: 0 });
         assert_eq!(options.attributes, Attributes { set: NOSUID, clear: 0 });
     }
 
     #[test]
-    fn unknown_words_belong_to_the_file_system() {
+    fn unknown_options_belong_to_the_file_system() {
         let options = parse(&["size=64k", "newinstance", "sync", "rsize=1"]);
         let keys: Vec<_> = options.filesystem.iter().map(|option| option.key.to_str().unwrap()).collect();
         assert_eq!(keys, ["size", "newinstance", "sync", "rsize"]);

@@ -1,4 +1,4 @@
-//! The places where steps have mounted something, to be asked about paths above and below them.
+//! The mount points of a plan so far, searchable for paths above and below them.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{InRoot, Op};
 pub(crate) struct Mounted(BTreeSet<Vec<u8>>);
 
 impl Mounted {
-    /// Adds the mount point of a step that makes a mount.
+    /// Adds the mount point of a step that creates a mount.
     pub(super) fn add(&mut self, op: &Op) {
         if let Some(point) = op.mount_point() {
             self.0.insert(point.target.path().to_bytes().to_vec());

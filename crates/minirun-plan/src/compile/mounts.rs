@@ -17,10 +17,10 @@ pub use bind::is_bind;
 pub(super) use root::{change_root, root};
 pub(super) use views::views;
 
-/// Where the container finds the socket on which it says that it is ready: runc's place.
+/// The directory of the readiness socket in the container (runc's path).
 pub(super) const NOTIFY_DIRECTORY: &str = "/run/notify";
 
-/// Files below /proc that a mount may cover: what LXCFS and its like provide (runc's list).
+/// Files below /proc that a mount may cover: those that LXCFS and similar programs provide (runc's list).
 const COVERABLE_PROC_FILES: [&str; 10] = [
     "proc/cpuinfo",
     "proc/diskstats",
@@ -38,14 +38,14 @@ const COVERABLE_PROC_FILES: [&str; 10] = [
 struct Entry<'m> {
     mount: &'m Mount,
     origin: &'m Origin,
-    /// Its type; empty if there is none.
+    /// Its type; empty if absent.
     typ: &'m str,
     target: InRoot,
     options: MountOptions,
 }
 
 impl<'m> Entry<'m> {
-    /// Reads an entry. None if there is a problem with its options or its destination.
+    /// Reads an entry. Returns none if its options or its destination have a problem.
     fn read(draft: &mut Draft<'_>, mount: &'m Mount, origin: &'m Origin) -> Option<Entry<'m>> {
         let words = mount.options.as_deref().unwrap_or(&[]);
         let Some(mut options) = MountOptions::parse(words) else {
@@ -74,13 +74,13 @@ impl<'m> Entry<'m> {
         }
     }
 
-    /// A member of the entry.
+    /// Returns the origin of a member of the entry.
     fn field(&self, name: &str) -> Origin {
         self.origin.field(name)
     }
 }
 
-/// `mounts`, in their order, except for the overlay at `/` which is the root.
+/// Adds the steps of `mounts`, in order, except for the overlay at `/`, which is the root.
 pub(super) fn mounts(draft: &mut Draft<'_>, spec: &Spec) {
     if shares_callers_mounts(draft) {
         return;
@@ -90,7 +90,7 @@ pub(super) fn mounts(draft: &mut Draft<'_>, spec: &Spec) {
     for (i, mount) in spec.mounts.iter().enumerate() {
         if is_overlay_root(mount) {
             if let Some(first) = root.replace(i) {
-                draft.problem(&list.index(i), format!("the root is an overlay already: mounts[{first}]"));
+                draft.problem(&list.index(i), format!("the root is already an overlay: mounts[{first}]"));
             }
             continue;
         }
@@ -98,7 +98,7 @@ pub(super) fn mounts(draft: &mut Draft<'_>, spec: &Spec) {
     }
 }
 
-/// The directory of the socket that `NOTIFY_SOCKET` names in the container.
+/// Mounts the directory of the socket that `NOTIFY_SOCKET` names in the container.
 pub(super) fn notify(draft: &mut Draft<'_>) {
     let Some(directory) = draft.request.notify else { return };
     if shares_callers_mounts(draft) {
@@ -147,26 +147,27 @@ fn remount(draft: &mut Draft<'_>, entry: &Entry<'_>) {
     draft.step(op, entry.origin.clone());
 }
 
-/// Links that are copied instead of what they lead to. They are made after the root has changed, as the default ones are.
+/// Adds the links of `copy-symlink`. Like the default links, they are created after the root has changed.
 pub(super) fn links(draft: &mut Draft<'_>) {
     let mut links = std::mem::take(&mut draft.links);
     draft.init.append(&mut links);
 }
 
-/// File systems of the container's own that shall be read-only, once the mount points and nodes in them are made.
+/// Makes the container's new file systems read-only, once the mount points and nodes in them exist.
 pub(super) fn finish_read_only(draft: &mut Draft<'_>) {
     let mut delayed = std::mem::take(&mut draft.delayed);
     draft.init.append(&mut delayed);
 }
 
-/// A relative path inside the container counts from `/`. The specification wants absolute ones; runc and crun accept both.
+/// Warns about a relative path, which starts at `/` of the container. The specification requires absolute paths; runc
+/// and crun accept both.
 pub(super) fn warn_of_relative(draft: &mut Draft<'_>, path: &str, origin: &Origin) {
     if !path.starts_with('/') {
-        draft.warn(origin, format!("{path:?} is not an absolute path; it counts from the root"));
+        draft.warn(origin, format!("{path:?} is not an absolute path; it starts at the root"));
     }
 }
 
-/// Where a mount goes.
+/// Returns the path where a mount goes.
 fn destination_of(draft: &mut Draft<'_>, destination: &str, origin: &Origin) -> Option<InRoot> {
     warn_of_relative(draft, destination, origin);
     let Some(target) = InRoot::new(destination) else {
@@ -174,13 +175,13 @@ fn destination_of(draft: &mut Draft<'_>, destination: &str, origin: &Origin) -> 
         return None;
     };
     if target.path().is_empty() {
-        draft.problem(origin, "only a mount of type \"overlay\" can be the root: others would hide it");
+        draft.problem(origin, "only a mount of type \"overlay\" can be the root; another one would hide it");
         return None;
     }
     Some(target)
 }
 
-/// A mount over /proc could make later writes of labels and parameters go elsewhere (CVE-2019-16884).
+/// Refuses mounts over /proc, which could redirect later writes of labels and parameters (CVE-2019-16884).
 fn refuse_over_proc(draft: &mut Draft<'_>, target: &InRoot, typ: &str, source: Option<&str>, origin: &Origin) {
     let path = target.path().to_string_lossy();
     if path == "proc" && (typ == "proc" || source == Some("/proc")) {

@@ -8,7 +8,7 @@ use super::Draft;
 use crate::spec::{IdMapping, Linux, LinuxNamespaceType, Spec};
 use crate::{HostOp, HostStep, JoinedNamespace, Op, Origin};
 
-/// The name of a namespace type in the configuration.
+/// Returns the name of a namespace type in the configuration.
 pub(crate) fn name_of(kind: u64) -> &'static str {
     match kind as i32 {
         libc::CLONE_NEWPID => "pid",
@@ -35,7 +35,7 @@ fn kind_of(typ: LinuxNamespaceType) -> i32 {
     }
 }
 
-/// Sorts the namespaces into new and joined ones, and emits what entering them takes.
+/// Sorts the namespaces into new and joined ones, and adds the steps that enter them.
 pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
     let list = Origin::of("linux.namespaces");
     for (i, namespace) in linux.namespaces.iter().enumerate() {
@@ -69,7 +69,7 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
     draft.namespaces.by_go_between = match draft.facts.euid {
         0 => {
             let away = !draft.namespaces.join.is_empty() || draft.namespaces.parent_makes_time();
-            // Root of a user namespace has no right to return to namespaces of the host.
+            // Root of a user namespace is not allowed to return to namespaces of the host.
             away && !draft.facts.initial_user_namespace
         }
         _ => draft.namespaces.is_joined(libc::CLONE_NEWUSER),
@@ -82,9 +82,10 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
         }
         become_root(draft, linux);
     }
-    // The parent enters the others for init and comes back; these it could not leave again, or not enter alone. From within
-    // a joined cgroup namespace nothing can be born in a cgroup outside of it (`nsdelegate`, cgroup-v2.rst), so init enters
-    // that one after its birth, unless its own user namespace gives it no right to.
+    // The parent enters the other namespaces for init and returns. It could not leave these again, or not enter them
+    // alone. A process in a joined cgroup namespace cannot create a child in a cgroup outside of it (`nsdelegate`,
+    // cgroup-v2.rst). So init enters that one after the clone, unless its own user namespace gives it no right to do
+    // so.
     let cgroup = if draft.namespaces.is_new(libc::CLONE_NEWUSER) { 0 } else { libc::CLONE_NEWCGROUP };
     for kind in [libc::CLONE_NEWNS, libc::CLONE_NEWTIME, cgroup] {
         if let Some(i) = draft.namespaces.join.iter().position(|joined| joined.kind == kind as u64) {
@@ -94,7 +95,7 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
     }
 }
 
-/// The namespaces of a running container, all those that its configuration lists.
+/// Adds the step that enters all namespaces of a running container that its configuration lists.
 pub(super) fn enter_container(draft: &mut Draft<'_>, linux: &Linux) {
     let kinds = linux.namespaces.iter().fold(0, |kinds, namespace| kinds | kind_of(namespace.typ()) as u64);
     let user = kinds & libc::CLONE_NEWUSER as u64;
@@ -109,8 +110,9 @@ pub(super) fn enter_container(draft: &mut Draft<'_>, linux: &Linux) {
     session_keyring(draft);
 }
 
-/// Root of the user namespace has every capability there, also where id 0 is not mapped; but files cannot be made by an id that
-/// is not. The maps of a joined namespace are known if the configuration repeats them, as engines' do.
+/// Adds the step that becomes root of the user namespace. Root has every capability there, even if id 0 is not mapped;
+/// but an unmapped id cannot create files. The mappings of a joined namespace are known if the configuration repeats
+/// them, as engines do.
 fn become_root(draft: &mut Draft<'_>, linux: &Linux) {
     let first = |maps: &[IdMapping]| {
         let zero = maps.iter().any(|map| map.container_id == 0);
@@ -120,13 +122,13 @@ fn become_root(draft: &mut Draft<'_>, linux: &Linux) {
     draft.step(op, Origin::of("linux.namespaces (user)"));
 }
 
-/// A user namespace that denies setgroups(2) keeps the groups that one comes with, so root comes without any. An ordinary
-/// user cannot give them up at all.
+/// Whether root must give up its groups before it enters. A user namespace that denies setgroups(2) keeps the groups
+/// that a process brings along. An ordinary user cannot give them up at all.
 fn must_leave_groups(draft: &Draft<'_>) -> bool {
     draft.facts.joined_setgroups_denied && !draft.facts.setgroups_denied && draft.facts.euid == 0
 }
 
-/// The id maps of a new user namespace.
+/// Adds the id mappings of a new user namespace.
 fn user_namespace(draft: &mut Draft<'_>, linux: &Linux) {
     let maps =
         [("linux.uidMappings", "uid_map", &linux.uid_mappings), ("linux.gidMappings", "gid_map", &linux.gid_mappings)];
@@ -134,7 +136,7 @@ fn user_namespace(draft: &mut Draft<'_>, linux: &Linux) {
         let origin = Origin::of(place);
         if !draft.in_user_namespace() {
             if !mappings.is_empty() {
-                draft.problem(&origin, "id mappings need a user namespace in linux.namespaces");
+                draft.problem(&origin, "id mappings require a user namespace in linux.namespaces");
             }
             continue;
         }
@@ -143,7 +145,7 @@ fn user_namespace(draft: &mut Draft<'_>, linux: &Linux) {
             continue;
         }
         if mappings.is_empty() {
-            draft.problem(&origin, "a new user namespace needs at least one mapping");
+            draft.problem(&origin, "a new user namespace requires at least one mapping");
         }
         let value = map_lines(draft, mappings, &origin);
         for op in map_ops(draft, file, mappings, value) {
@@ -152,8 +154,8 @@ fn user_namespace(draft: &mut Draft<'_>, linux: &Linux) {
     }
 }
 
-/// How a map is made. An ordinary user may map one id, its own, and the group only after giving up setgroups; the helpers
-/// map what the administrator has granted as well (user_namespaces(7), subuid(5)).
+/// Returns the operations that write a map. An ordinary user may map one id, its own, and the group only after giving
+/// up setgroups. The helpers also map the ids that the administrator has granted (user_namespaces(7), subuid(5)).
 fn map_ops(draft: &Draft<'_>, file: &'static str, mappings: &[IdMapping], value: String) -> Vec<HostOp> {
     let users = file == "uid_map";
     let own = if users { draft.facts.euid } else { draft.facts.egid };
@@ -168,7 +170,7 @@ fn map_ops(draft: &Draft<'_>, file: &'static str, mappings: &[IdMapping], value:
     }
 }
 
-/// The mappings as lines for `uid_map` and `gid_map`.
+/// Returns the mappings as lines for `uid_map` and `gid_map`.
 pub(super) fn map_lines(draft: &mut Draft<'_>, mappings: &[IdMapping], origin: &Origin) -> String {
     let mut lines = String::new();
     for (i, mapping) in mappings.iter().enumerate() {
@@ -182,21 +184,21 @@ pub(super) fn map_lines(draft: &mut Draft<'_>, mappings: &[IdMapping], origin: &
     for (later, earlier) in overlaps(mappings) {
         draft.problem(&origin.index(later), format!("overlaps element {earlier}"));
     }
-    // It takes one write of less than a page (user_namespaces(7)).
-    const MOST_BYTES: usize = 4096;
+    // The map must fit in one write of less than a page (user_namespaces(7)).
+    const MAX_BYTES: usize = 4096;
     let (count, bytes) = (mappings.len(), lines.len());
     if count > 340 {
-        draft.problem(origin, format!("has {count} mappings, and the kernel supports at most 340"));
-    } else if bytes >= MOST_BYTES {
+        draft.problem(origin, format!("has {count} mappings, but the kernel supports at most 340"));
+    } else if bytes >= MAX_BYTES {
         let text =
-            format!("{count} mappings are {bytes} bytes of text, and the kernel supports fewer than {MOST_BYTES}");
+            format!("{count} mappings are {bytes} bytes of text, but the kernel supports fewer than {MAX_BYTES}");
         draft.problem(origin, format!("{text} (hint: use fewer mappings of more ids)"));
     }
     lines
 }
 
-/// Elements that have an id inside or outside in common, as pairs of indices, the greater first: each overlapping element is
-/// in one at least.
+/// Returns the pairs of elements that share an id inside or outside, as indices with the greater one first. Each
+/// overlapping element is in at least one pair.
 fn overlaps(mappings: &[IdMapping]) -> BTreeSet<(usize, usize)> {
     let mut found = BTreeSet::new();
     for start in [|mapping: &IdMapping| mapping.container_id, |mapping: &IdMapping| mapping.host_id] {
@@ -217,12 +219,12 @@ fn overlaps(mappings: &[IdMapping]) -> BTreeSet<(usize, usize)> {
     found
 }
 
-/// The clocks of a new time namespace (time_namespaces(7)).
+/// Sets the clocks of a new time namespace (time_namespaces(7)).
 fn time_offsets(draft: &mut Draft<'_>, linux: &Linux) {
     let Some(offsets) = linux.time_offsets.as_ref().filter(|offsets| !offsets.is_empty()) else { return };
     let origin = Origin::of("linux.timeOffsets");
     if !draft.namespaces.is_new(libc::CLONE_NEWTIME) {
-        draft.problem(&origin, "clock offsets need a new time namespace in linux.namespaces");
+        draft.problem(&origin, "clock offsets require a new time namespace in linux.namespaces");
     }
     let mut lines = String::new();
     for (clock, offset) in offsets {
@@ -231,14 +233,17 @@ fn time_offsets(draft: &mut Draft<'_>, linux: &Linux) {
         }
         let (seconds, nanoseconds) = (offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
         if nanoseconds >= 1_000_000_000 {
-            draft.problem(&origin.key(clock).field("nanosecs"), format!("{nanoseconds} is not below 1000000000"));
+            draft.problem(
+                &origin.key(clock).field("nanosecs"),
+                format!("{nanoseconds} is out of range (expected 0 to 999999999)"),
+            );
         }
         let _infallible = writeln!(lines, "{clock} {seconds} {nanoseconds}");
     }
     draft.namespaces.time_offsets = Some(lines);
 }
 
-/// A session keyring of the container's own, so that it cannot see the caller's keys.
+/// Adds a session keyring for the container, so that it cannot see the caller's keys.
 pub(super) fn session_keyring(draft: &mut Draft<'_>) {
     if !draft.request.no_new_keyring {
         let origin = Origin::of("default session keyring");
@@ -247,8 +252,8 @@ pub(super) fn session_keyring(draft: &mut Draft<'_>) {
     }
 }
 
-/// The loopback interface, without which a container with a network of its own cannot talk to itself; `hostname` and
-/// `domainname`.
+/// Adds the steps for the loopback interface, without which a container with its own network cannot reach itself, and
+/// for `hostname` and `domainname`.
 pub(super) fn names(draft: &mut Draft<'_>, spec: &Spec) {
     if draft.namespaces.is_new(libc::CLONE_NEWNET) {
         draft.step(Op::LoopbackUp, Origin::of("default loopback"));
@@ -260,7 +265,7 @@ pub(super) fn names(draft: &mut Draft<'_>, spec: &Spec) {
             draft.problem(&origin, format!("unable to set {place} without a private UTS namespace"));
         }
         if name.len() > 64 {
-            draft.problem(&origin, format!("{} bytes are too many: the kernel keeps 64", name.len()));
+            draft.problem(&origin, format!("{} bytes are too long (expected at most 64)", name.len()));
         }
         let name = draft.c_string(name, &origin);
         draft.step(if place == "hostname" { Op::Hostname(name) } else { Op::Domainname(name) }, origin);

@@ -1,4 +1,4 @@
-//! Device nodes and the links beside them: the specification's default ones, and `linux.devices`.
+//! Device nodes and links in /dev: the specification's default ones, and `linux.devices`.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -18,12 +18,12 @@ const DEFAULT_DEVICES: [(&str, u32, u32); 6] = [
     ("dev/tty", 5, 0),
 ];
 
-/// Where those come from.
+/// The origin of the default devices.
 const DEFAULT: &str = "default devices";
 
-/// The greatest numbers of a device that the kernel keeps (`MINORBITS` in linux/kdev_t.h).
-const MAJORS: i64 = (1 << 12) - 1;
-const MINORS: i64 = (1 << 20) - 1;
+/// The greatest major and minor numbers that the kernel stores (`MINORBITS` in linux/kdev_t.h).
+const MAX_MAJOR: i64 = (1 << 12) - 1;
+const MAX_MINOR: i64 = (1 << 20) - 1;
 
 /// The links that every container has (runtime-spec, "Dev symbolic links").
 const DEFAULT_LINKS: [(&str, &str); 4] = [
@@ -33,7 +33,7 @@ const DEFAULT_LINKS: [(&str, &str); 4] = [
     ("dev/stderr", "/proc/self/fd/2"),
 ];
 
-/// A node to be made.
+/// A node to create.
 struct Node {
     path: InRoot,
     kind: NodeKind,
@@ -44,8 +44,9 @@ struct Node {
     origin: Origin,
 }
 
-/// In a user namespace device nodes cannot be made (mknod(2)): the host's are mounted instead, while they can be seen. Where a
-/// listed one is not as it shall be, the parent makes one, if it has the right to.
+/// Adds the steps that mount the host's device nodes. In a user namespace device nodes cannot be created (mknod(2)), so
+/// the host's are mounted while they can still be seen. If a listed one differs from the host's, the parent creates
+/// one, if it has the right to.
 pub(super) fn host_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     if !draft.below_initial_user_namespace() || !draft.namespaces.has(libc::CLONE_NEWNS) {
         return;
@@ -75,8 +76,8 @@ pub(super) fn host_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     }
 }
 
-/// What a node of the host lacks to be the one that is asked for, with the field that asks. An owner may be named as the host
-/// has it, for that is how engines copy it, or as the container does.
+/// Returns the field that differs between a node of the host and the requested one, and a description. An owner can be
+/// given with its id on the host, because engines copy that id, or with its id in the container.
 fn difference(
     draft: &Draft<'_>,
     node: &Node,
@@ -100,19 +101,19 @@ fn difference(
     })
 }
 
-/// The id on the host.
+/// Returns the id on the host.
 fn host_id(maps: &[IdMapping], id: u32) -> Option<u32> {
     let inside = |map: &&IdMapping| id >= map.container_id && id - map.container_id < map.size;
     maps.iter().find(inside).and_then(|map| map.host_id.checked_add(id - map.container_id))
 }
 
-/// The node as the parent makes it; or why it cannot.
+/// Returns the node as the parent creates it; or why it cannot.
 fn made_node(draft: &Draft<'_>, node: &Node, linux: &Linux) -> Result<HostNode, String> {
     if draft.facts.rootless() || !draft.in_user_namespace() {
-        return Err("hint: leave it out, or make the node on the host: only the host's root can make one".to_owned());
+        return Err("hint: remove it, or create the node on the host: only the host's root can create one".to_owned());
     }
     let id = |maps: &[IdMapping], id: u32, place: &str| {
-        host_id(maps, id).ok_or_else(|| format!("one cannot be made: {id} is not in {place}"))
+        host_id(maps, id).ok_or_else(|| format!("it cannot be created: {id} is not in {place}"))
     };
     Ok(HostNode {
         kind: node.kind,
@@ -137,7 +138,7 @@ fn made_source(draft: &mut Draft<'_>, node: HostNode, host: &str, origin: &Origi
     Source::Handle(draft.handles.len() - 1, path)
 }
 
-/// Nodes and links that init makes once the root is the container's, so that no path can lead out of it.
+/// Adds the nodes and links that init creates. The root is the container's by then, so no path can lead out of it.
 pub(super) fn own_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     if !draft.namespaces.has(libc::CLONE_NEWNS) {
         return listed_nodes(draft, spec, linux);
@@ -161,8 +162,8 @@ pub(super) fn own_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     }
 }
 
-/// Those of the configuration, for a container without mounts of its own: its /dev may be the host's, where default devices
-/// and links would replace others.
+/// Adds the nodes of the configuration, for a container without mounts of its own: its /dev can be the host's, where
+/// default devices and links would replace others.
 fn listed_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     for Node { path, kind, device, mode, uid, gid, origin } in all_nodes(draft, spec, linux) {
         if origin != Origin::of(DEFAULT) {
@@ -171,14 +172,15 @@ fn listed_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     }
 }
 
-/// Whether /dev is the container's own: a bind-mounted one is left as it is.
+/// Whether /dev is the container's own; a bind-mounted one is left as it is.
 fn sets_up_dev(spec: &Spec) -> bool {
     !spec.mounts.iter().any(|mount| {
         is_bind(mount) && InRoot::new(&mount.destination.to_string_lossy()).is_some_and(|path| path.path() == c"dev")
     })
 }
 
-/// A listed device replaces the default one, whose mode and owner were not chosen, and an equal one before it.
+/// Returns all nodes. A listed device replaces the default one, whose mode and owner nobody chose, and an equal one
+/// before it.
 fn all_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) -> Vec<Node> {
     let mut nodes: Vec<Option<Node>> = Vec::with_capacity(DEFAULT_DEVICES.len() + linux.devices.len());
     let mut places: BTreeMap<CString, usize> = BTreeMap::new();
@@ -214,7 +216,10 @@ fn listed_node(draft: &mut Draft<'_>, device: &Device, origin: Origin) -> Option
         LinuxDeviceType::B => NodeKind::Block,
         LinuxDeviceType::P => NodeKind::Fifo,
         LinuxDeviceType::A => {
-            draft.problem(&origin.field("type"), "\"a\" is for device rules: a node is c, b, u or p");
+            draft.problem(
+                &origin.field("type"),
+                "invalid type \"a\" (expected c, b, u or p; \"a\" is for device rules)",
+            );
             return None;
         }
     };
@@ -230,20 +235,21 @@ fn listed_node(draft: &mut Draft<'_>, device: &Device, origin: Origin) -> Option
             0
         }
     };
-    let device_number = libc::makedev(number("major", device.major, MAJORS), number("minor", device.minor, MINORS));
+    let device_number =
+        libc::makedev(number("major", device.major, MAX_MAJOR), number("minor", device.minor, MAX_MINOR));
     for (name, id) in [("uid", device.uid), ("gid", device.gid)] {
-        // chown(2) takes it for "leave as it is".
+        // chown(2) interprets this id as "do not change".
         if id == Some(u32::MAX) {
-            draft.problem(&origin.field(name), format!("{} is not an id", u32::MAX));
+            draft.problem(&origin.field(name), format!("invalid id {} (expected 0 to {})", u32::MAX, u32::MAX - 1));
         }
     }
     // Docker sends the whole st_mode, with the bits of the file type.
     let mode = device.file_mode.unwrap_or(0o666);
     if mode > 0o177_777 {
-        draft.problem(&origin.field("fileMode"), format!("{mode:#o} is not a file mode"));
+        draft.problem(&origin.field("fileMode"), format!("invalid file mode {mode:#o}"));
     }
     let Some(path) = InRoot::new(&device.path).filter(|path| !path.path().is_empty()) else {
-        draft.problem(&place, format!("{:?} is not the path of a node", device.path));
+        draft.problem(&place, format!("invalid device node path {:?}", device.path));
         return None;
     };
     Some(Node {

@@ -1,4 +1,4 @@
-//! `process`: who the container's process is, what it may do, and what it runs.
+//! `process`: the ids, rights, limits and program of the container's process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -8,23 +8,23 @@ use super::{Draft, scheduling, seccomp};
 use crate::spec::{Capabilities, Linux, PosixRlimitType, Process, Spec};
 use crate::{Credentials, HostOp, HostStep, InRoot, Op, Origin};
 
-/// `process.terminal`: a pseudo-terminal of the container's devpts, which every path to it leads to once the devices are
-/// there. The console is init's alone.
+/// Adds the step of `process.terminal`: a pseudo-terminal of the container's devpts, created when the devices exist, so
+/// that every path leads to it. Only init gets a console.
 pub(super) fn terminal(draft: &mut Draft<'_>, spec: &Spec, console: bool) {
     let Some(process) = spec.process.as_ref().filter(|process| process.terminal) else { return };
     let size = process.console_size.as_ref().map(|size| (size.height, size.width));
     let path = |path| InRoot::new(path).unwrap_or_default();
     let multiplexers = Box::new([path("dev/pts/ptmx"), path("dev/ptmx")]);
-    // It is a mount.
+    // /dev/console is a mount.
     let console = console && draft.namespaces.has(libc::CLONE_NEWNS);
     let console = console.then(|| path("dev/console"));
-    // A session is led by a process of its own pid namespace.
+    // A session's leader belongs to the pid namespace of the session.
     let controls = !draft.namespaces.enters_pid_namespace();
     let op = Op::Terminal { size, multiplexers, console, controls, uid: process.user.uid };
     draft.step(op, Origin::of("process.terminal"));
 }
 
-/// `process.cwd` is made while the root can still be written.
+/// Creates `process.cwd` while the root is still writable.
 pub(super) fn make_working_directory(draft: &mut Draft<'_>, spec: &Spec) {
     let Some(process) = &spec.process else { return };
     if let Some(path) = InRoot::new(&process.cwd).filter(|path| !path.path().is_empty()) {
@@ -32,14 +32,14 @@ pub(super) fn make_working_directory(draft: &mut Draft<'_>, spec: &Spec) {
     }
 }
 
-/// Everything from the last look of root to the program's first instruction. The order matters: limits and the working
-/// directory while still root, groups before the user, the capabilities after it, no new privileges, and the filter last.
-/// A `further` process is that of an exec.
+/// Adds the steps from the last lookup as root to the program's first instruction. The order matters: limits and the
+/// working directory while still root, groups before the user, the capabilities after it, no new privileges, and the
+/// filter last. A `further` process is that of an exec.
 pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further: bool) {
     let Some(process) = &spec.process else {
         return draft.problem(&Origin::of("process"), "process property must not be empty");
     };
-    // From here on paths are looked up as the container has them, and they may lead through /proc/self/fd.
+    // From here on paths are resolved as in the container, and they may lead through /proc/self/fd.
     let keep = Origin::of(match draft.request.preserve_fds {
         0 => "default descriptors",
         count if count == draft.request.listen_fds => "LISTEN_FDS",
@@ -49,7 +49,7 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further
     home(draft, process);
     limits(draft, process);
     oom_score(draft, process);
-    // Once it is a deadline's, the kernel refuses fewer CPUs.
+    // With a deadline policy the kernel refuses to reduce the CPUs.
     scheduling::affinity(draft, process, further);
     scheduling::priorities(draft, process);
     scheduling::own_policies(draft, linux);
@@ -57,7 +57,7 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further
     draft.step(Op::EnterDirectory(cwd.clone()), Origin::of("process.cwd"));
     umask(draft, process);
     let sets = capability_sets(draft, process.capabilities.as_ref());
-    // Dropping from the bounding set takes CAP_SETPCAP, which the change of user or the sets may take away.
+    // Dropping from the bounding set requires CAP_SETPCAP, which the change of user or the sets may take away.
     let known = mask_up_to(draft.facts.last_capability);
     draft.step(Op::DropBounding(known & !sets.bounding), sets.origin.clone());
     if process.user.uid != 0 {
@@ -88,7 +88,8 @@ pub(super) fn process(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux, further
     draft.step(Op::Execute, Origin::of("process.args").index(0));
 }
 
-/// The kernel's answers are not believed: what the steps before must have made of init is compared with what it is.
+/// Adds the step that compares init's credentials with the requested ones, instead of trusting the results of the
+/// calls.
 fn verify(draft: &mut Draft<'_>, process: &Process, bounding: u64) {
     let steps = draft.init.iter().map(|step| &step.op);
     let (mut groups, mut sets) = (None, (0, 0, 0, 0));
@@ -118,7 +119,7 @@ fn verify(draft: &mut Draft<'_>, process: &Process, bounding: u64) {
     draft.step(Op::VerifyCredentials(Box::new(expected)), Origin::of("process"));
 }
 
-/// `process.cwd`, cleaned as the path that is made where it is missing.
+/// Returns `process.cwd`, cleaned like the directory that is created if it is missing.
 fn working_directory(draft: &mut Draft<'_>, process: &Process) -> CString {
     let origin = Origin::of("process.cwd");
     match InRoot::new(&process.cwd) {
@@ -130,7 +131,7 @@ fn working_directory(draft: &mut Draft<'_>, process: &Process) -> CString {
     CString::default()
 }
 
-/// HOME, where the configuration leaves it out or empty.
+/// Adds the step that finds HOME, if the configuration omits it or leaves it empty.
 fn home(draft: &mut Draft<'_>, process: &Process) {
     let set = |entry: &&String| entry.strip_prefix("HOME=").is_some_and(|home| !home.is_empty());
     if process.env.iter().flatten().rfind(|entry| entry.starts_with("HOME=")).filter(set).is_none() {
@@ -148,7 +149,7 @@ fn umask(draft: &mut Draft<'_>, process: &Process) {
     draft.step(Op::Umask(mask), origin);
 }
 
-/// The limits with their names, each at the place of its number (asm-generic/resource.h).
+/// The limits with their names; the index of each is its number (asm-generic/resource.h).
 const LIMITS: [(PosixRlimitType, &str); 16] = {
     use PosixRlimitType::*;
     [
@@ -171,12 +172,12 @@ const LIMITS: [(PosixRlimitType, &str); 16] = {
     ]
 };
 
-/// The kernel's number of a limit.
+/// Returns the kernel's number of a limit.
 fn resource_of(limit: PosixRlimitType) -> u32 {
     LIMITS.iter().position(|(known, _)| *known == limit).map_or(u32::MAX, |number| number as u32)
 }
 
-/// The name of a limit in the configuration.
+/// Returns the name of a limit in the configuration.
 pub fn limit_name(resource: u32) -> &'static str {
     LIMITS.get(resource as usize).map_or("RLIMIT_?", |(_, name)| name)
 }
@@ -194,7 +195,7 @@ fn limits(draft: &mut Draft<'_>, process: &Process) {
         }
         seen |= bit;
         if limit.soft > limit.hard {
-            let text = format!("{} is more than the hard limit, {}", limit.soft, limit.hard);
+            let text = format!("{} is more than the hard limit of {}", limit.soft, limit.hard);
             draft.problem(&origin.field("soft"), text);
         }
         if draft.in_user_namespace() {
@@ -219,14 +220,17 @@ fn user(draft: &mut Draft<'_>, process: &Process) {
     let user = &process.user;
     let origin = Origin::of("process.user");
     for (name, id) in [("uid", user.uid), ("gid", user.gid)] {
-        // setresuid(2) takes it for "leave as it is".
+        // setresuid(2) interprets this id as "do not change".
         if id == u32::MAX {
-            draft.problem(&origin.field(name), format!("{id} is not an id"));
+            draft.problem(&origin.field(name), format!("invalid id {id} (expected 0 to {})", u32::MAX - 1));
         }
     }
     for (i, gid) in user.additional_gids.iter().enumerate() {
         if *gid == u32::MAX {
-            draft.problem(&origin.field("additionalGids").index(i), format!("{gid} is not an id"));
+            draft.problem(
+                &origin.field("additionalGids").index(i),
+                format!("invalid id {gid} (expected 0 to {})", u32::MAX - 1),
+            );
         }
     }
     if draft.keeps_groups {
@@ -252,7 +256,7 @@ fn user(draft: &mut Draft<'_>, process: &Process) {
     draft.step(Op::User { uid: user.uid, gid: user.gid }, origin);
 }
 
-/// The five sets as masks.
+/// The five capability sets as masks.
 struct Sets {
     bounding: u64,
     effective: u64,
@@ -266,13 +270,13 @@ fn mask_up_to(last: u32) -> u64 {
     if last >= 63 { u64::MAX } else { (1 << (last + 1)) - 1 }
 }
 
-/// No capabilities section means none at all, the bounding set included.
+/// Returns the capability sets. Without a capabilities section all sets are empty, including the bounding set.
 fn capability_sets(draft: &mut Draft<'_>, capabilities: Option<&Capabilities>) -> Sets {
     let origin = Origin::of(if capabilities.is_some() { "process.capabilities" } else { "default capabilities" });
     let none = Capabilities::default();
     let capabilities = capabilities.unwrap_or(&none);
     let (mut ignored, mut seen) = (Vec::new(), BTreeSet::new());
-    // Whoever makes a user namespace has every capability in it (user_namespaces(7)).
+    // The creator of a user namespace has every capability in it (user_namespaces(7)).
     let available = match draft.in_user_namespace() {
         true => mask_up_to(draft.facts.last_capability),
         false => draft.facts.bounding,
@@ -294,10 +298,11 @@ fn capability_sets(draft: &mut Draft<'_>, capabilities: Option<&Capabilities>) -
         draft.warn(&origin, format!("ignoring unknown or unavailable capabilities: [{}]", ignored.join(" ")));
     }
     if effective & !permitted != 0 {
-        draft.problem(&origin.field("effective"), "must be among the permitted ones: capset(2) refuses others");
+        draft
+            .problem(&origin.field("effective"), "must be a subset of permitted: capset(2) refuses other capabilities");
     }
-    // The kernel raises an ambient capability only if it is permitted and inheritable (capabilities(7)); runc warns and
-    // goes on, and configurations of engines count on that.
+    // The kernel raises an ambient capability only if it is permitted and inheritable (capabilities(7)). runc warns and
+    // continues, and configurations of engines rely on that.
     let possible = ambient & permitted & inheritable;
     if possible != ambient {
         let text = "those that are not both permitted and inheritable are left out";
@@ -306,7 +311,7 @@ fn capability_sets(draft: &mut Draft<'_>, capabilities: Option<&Capabilities>) -
     Sets { bounding, effective, permitted, inheritable, ambient: possible, origin }
 }
 
-/// Arguments, environment and the program.
+/// Adds arguments, environment and the step that finds the program.
 fn program(draft: &mut Draft<'_>, process: &Process) {
     let origin = Origin::of("process.args");
     let args = process.args.as_deref().unwrap_or(&[]);
@@ -331,7 +336,7 @@ fn program(draft: &mut Draft<'_>, process: &Process) {
     }
 }
 
-/// Where execvp(3) would look: each directory of the container's PATH.
+/// Returns the paths that execvp(3) would try: one in each directory of the container's PATH.
 fn candidates_of(draft: &Draft<'_>, name: &str) -> Vec<CString> {
     let path = draft.payload.env.iter().find_map(|entry| entry.to_str().ok()?.strip_prefix("PATH="));
     path.unwrap_or("")
@@ -341,7 +346,8 @@ fn candidates_of(draft: &Draft<'_>, name: &str) -> Vec<CString> {
         .collect()
 }
 
-/// What tells the program of its sockets: it will be the first process of its pid namespace, or is told so.
+/// Sets the variables of socket activation. LISTEN_PID is 1, because the program is the first process of its pid
+/// namespace, or is told so.
 fn socket_activation(draft: &mut Draft<'_>) {
     if draft.request.listen_fds > 0 {
         set_variable(draft, "LISTEN_FDS", &draft.request.listen_fds.to_string());
@@ -350,13 +356,13 @@ fn socket_activation(draft: &mut Draft<'_>) {
             set_variable(draft, "LISTEN_FDNAMES", names);
         }
     }
-    // The socket is reached through a mount.
+    // A mount makes the socket reachable.
     if draft.request.notify.is_some() && draft.namespaces.has(libc::CLONE_NEWNS) {
         set_variable(draft, "NOTIFY_SOCKET", &format!("{NOTIFY_DIRECTORY}/notify.sock"));
     }
 }
 
-/// Sets a variable of the environment that the caller's own names, whatever the configuration says.
+/// Sets an environment variable that describes the caller's descriptors or socket; it overrides the configuration.
 fn set_variable(draft: &mut Draft<'_>, name: &'static str, value: &str) {
     let entry = draft.c_string(&format!("{name}={value}"), &Origin::of(name));
     let begin = &entry.to_bytes()[..=name.len()];
@@ -364,15 +370,15 @@ fn set_variable(draft: &mut Draft<'_>, name: &'static str, value: &str) {
     draft.payload.env.push(entry);
 }
 
-/// The environment without duplicates: the last one wins, at the place of the first, as runc has it. An empty HOME takes
-/// away those before it.
+/// Sets the environment without duplicates: the last value takes the place of the first, as in runc. An empty HOME
+/// removes those before it.
 fn environment(draft: &mut Draft<'_>, process: &Process) {
     let list = Origin::of("process.env");
     let mut variables: Vec<Option<CString>> = Vec::new();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for (i, entry) in process.env.iter().flatten().enumerate() {
         let Some((name, _)) = entry.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            draft.problem(&list.index(i), format!("{entry:?} is not of the form NAME=value"));
+            draft.problem(&list.index(i), format!("invalid variable {entry:?} (expected NAME=VALUE)"));
             continue;
         };
         if entry == "HOME=" {

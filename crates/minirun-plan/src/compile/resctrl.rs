@@ -1,24 +1,25 @@
-//! `linux.intelRdt`: which group of the resctrl file system the container's processes belong to, and what that group may
-//! have of caches and memory bandwidth.
+//! `linux.intelRdt`: the group of the resctrl file system for the container's processes, and the shares of caches and
+//! memory bandwidth of that group.
 
 use super::Draft;
 use crate::spec::{IntelRdt, Linux};
 use crate::{GroupKind, HostOp, HostStep, Origin, Problems, Resctrl, ResctrlPlan, Schema};
 
-/// What of the file system is no group: its own directories.
+/// Names that cannot be a group: the file system's own directories.
 const RESERVED: [&str; 5] = [".", "..", "info", "mon_groups", "mon_data"];
 
-/// The group, what is made for it, and init's way into it; of a further process the way alone.
+/// Adds the group, the directories and schemata to write, and the step by which init joins it; for a further process
+/// only the latter.
 pub(super) fn groups(draft: &mut Draft<'_>, linux: &Linux, further: bool) {
     let Some(rdt) = &linux.intel_rdt else { return };
     let origin = Origin::of("linux.intelRdt");
     let named = rdt.clos_id.as_deref().filter(|name| !name.is_empty());
     let place = if named.is_some() { origin.field("closID") } else { origin.clone() };
     let name = named.unwrap_or(draft.request.id);
-    // `/` is the default group, in which everybody is who is in no other.
+    // `/` is the default group of all processes that are in no other.
     let default = named == Some("/");
     if RESERVED.contains(&name) || !default && name.contains(['/', '\0', '\n']) {
-        draft.problem(&place, format!("{name:?} is not the name of a group"));
+        draft.problem(&place, format!("invalid group name {name:?}"));
     }
     let schemata = schemata_of(&mut draft.problems, rdt, &origin);
     if let Some(problem) = missing(&draft.facts.resctrl) {
@@ -27,7 +28,7 @@ pub(super) fn groups(draft: &mut Draft<'_>, linux: &Linux, further: bool) {
     let Resctrl::Mounted { mount, .. } = &draft.facts.resctrl else { return };
     check_resources(&draft.facts.resctrl, &mut draft.problems, &schemata);
     if rdt.enable_monitoring && !draft.facts.resctrl.has("L3_MON") {
-        let text = "this host's resctrl cannot monitor: its info has no L3_MON";
+        let text = "this host's resctrl does not support monitoring: its info has no L3_MON";
         draft.problems.add(&origin.field("enableMonitoring"), text);
     }
     let group = if default { mount.clone() } else { mount.join(name) };
@@ -49,7 +50,7 @@ pub(super) fn groups(draft: &mut Draft<'_>, linux: &Linux, further: bool) {
     draft.resctrl = Some(ResctrlPlan { mount: mount.clone(), group, kind, schemata, monitoring, origin: place });
 }
 
-/// Why there is no Intel RDT here.
+/// Returns why Intel RDT is not available.
 fn missing(resctrl: &Resctrl) -> Option<&'static str> {
     match resctrl {
         Resctrl::Absent => Some("this host has no Intel RDT: the kernel has no resctrl file system for its processor"),
@@ -60,7 +61,7 @@ fn missing(resctrl: &Resctrl) -> Option<&'static str> {
     }
 }
 
-/// All schemata in the order in which they are written. Empty texts mean nothing, as with runc.
+/// Returns all schemata in the order in which they are written. Empty texts mean unset, as in runc.
 fn schemata_of(problems: &mut Problems, rdt: &IntelRdt, origin: &Origin) -> Vec<Schema> {
     let mut list = Vec::new();
     for (name, text) in [("l3CacheSchema", &rdt.l3_cache_schema), ("memBwSchema", &rdt.mem_bw_schema)] {
@@ -79,19 +80,19 @@ fn schemata_of(problems: &mut Problems, rdt: &IntelRdt, origin: &Origin) -> Vec<
     list.into_iter().map(|(line, compared, origin)| Schema { line, compared, origin }).collect()
 }
 
-/// The lines of a schema; only the oldest field may have `several`.
+/// Returns the lines of a schema; only the oldest field may have `several`.
 fn lines_of(problems: &mut Problems, text: &str, several: bool, place: &Origin) -> impl Iterator<Item = String> {
     if text.trim_end_matches('\n').contains('\n') && !several {
         problems.add(place, "must not contain a newline");
     }
     let lines: Vec<String> = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
     for line in lines.iter().filter(|line| resource_of(line).is_none()) {
-        problems.add(place, format!("{line:?} is not a schema as in \"L3:0=ff;1=f\""));
+        problems.add(place, format!("invalid schema {line:?} (expected a line such as \"L3:0=ff;1=f\")"));
     }
     lines.into_iter()
 }
 
-/// `L3` of `L3:0=ff`.
+/// Returns the resource of a line: `L3` of `L3:0=ff`.
 fn resource_of(line: &str) -> Option<&str> {
     let (resource, domains) = line.split_once(':')?;
     let plain =
@@ -99,21 +100,22 @@ fn resource_of(line: &str) -> Option<&str> {
     (plain(resource.trim()) && domains.contains('=')).then_some(resource.trim())
 }
 
-/// What is asked for must be there to be shared out: `info` has a directory for each resource.
+/// Refuses schemata for resources that the host does not allocate: `info` has a directory for each resource.
 fn check_resources(resctrl: &Resctrl, problems: &mut Problems, schemata: &[Schema]) {
     let Resctrl::Mounted { info, .. } = resctrl else { return };
     for schema in schemata {
         let Some(resource) = resource_of(&schema.line).filter(|resource| !resctrl.has(resource)) else { continue };
         let offered: Vec<&str> = info.iter().map(String::as_str).filter(|name| !name.ends_with("_MON")).collect();
         let offered = if offered.is_empty() { "nothing".to_owned() } else { offered.join(", ") };
-        problems.add(&schema.origin, format!("this host's resctrl does not allocate {resource}: it has {offered}"));
+        problems
+            .add(&schema.origin, format!("this host's resctrl does not allocate {resource} (available: {offered})"));
     }
 }
 
-/// Compiles what `update` says about a container's group: the two schemata that have options of their own.
+/// Compiles the options of `update` for a container's group: the two schemata that have options of their own.
 ///
 /// # Errors
-/// Everything that is wrong with them, or that this host lacks.
+/// All problems of the schemata, and resources that this host lacks.
 pub fn compile_schemata(
     l3_cache: Option<&str>,
     mem_bw: Option<&str>,

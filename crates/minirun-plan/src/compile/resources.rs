@@ -1,8 +1,8 @@
 //! `linux.resources` as cgroup v2 knobs.
 //!
-//! The specification's fields were made for cgroup v1; what each becomes here is what runc 1.3.2 and later make of it,
-//! with one difference: a value that cgroup v2 cannot express is refused and not dropped. Absent members, zero where it
-//! means unset, and what engines always send (`disableOOMKiller: false`) pass.
+//! The specification's fields were designed for cgroup v1. They are converted as in runc 1.3.2 and later, with one
+//! difference: a value that cgroup v2 cannot express is refused, not dropped. Absent members, zero where it means
+//! unset, and members that engines always send (`disableOOMKiller: false`) pass.
 
 mod cpu;
 mod io;
@@ -16,7 +16,7 @@ use crate::{CgroupPlan, ControllerHome, Expect, HostFacts, Knob, Origin, Problem
 
 /// Compiles `linux.resources` into the controllers, knobs and device filter of `cgroup`.
 ///
-/// Without `linux.resources` call this with the default: the filter of devices is there always.
+/// Without `linux.resources`, call this with the default, because the device filter always applies.
 pub(crate) fn resources(
     resources: &Resources,
     facts: &HostFacts,
@@ -54,18 +54,18 @@ pub(crate) fn resources(
     limits.devices(resources);
 }
 
-/// The compilation of one `linux.resources`: what is read, and where results go.
+/// The state of compiling one `linux.resources`: its inputs and its results.
 struct Limits<'a> {
     facts: &'a HostFacts,
     cgroup: &'a mut CgroupPlan,
     problems: &'a mut Problems,
     warnings: &'a mut Vec<String>,
-    /// Controllers that were reported as missing: once, at the first field that needs it, is enough.
+    /// Controllers already reported as missing; each is reported once, at the first field that requires it.
     missing: Vec<String>,
 }
 
 impl Limits<'_> {
-    /// Adds a knob whose controller must be there. The controller is what stands before the file's first dot.
+    /// Adds a knob whose controller must be available. The controller is the part before the file's first dot.
     fn knob(&mut self, file: &str, value: impl Into<String>, expect: Expect, origin: &Origin) {
         let controller = file.split('.').next().unwrap_or(file);
         if self.need(controller, origin) {
@@ -74,8 +74,9 @@ impl Limits<'_> {
         }
     }
 
-    /// As [`Limits::knob`], for a value that means "no limit". A new cgroup has none, but an existing empty one may be
-    /// used again, so it is written; where the controller is missing there is nothing to write and nothing to refuse.
+    /// As [`Limits::knob`], for a value that means "no limit". A new cgroup has no limit, but an existing empty one can
+    /// be reused, so the value is written. If the controller is missing, there is nothing to write and nothing to
+    /// refuse.
     fn no_limit(&mut self, file: &str, value: &str, expect: Expect, origin: &Origin) {
         let controller = file.split('.').next().unwrap_or(file);
         if self.facts.home_of(controller) == ControllerHome::V2 {
@@ -83,7 +84,7 @@ impl Limits<'_> {
         }
     }
 
-    /// Notes that a controller is needed, or that it cannot be had.
+    /// Requires a controller. Returns whether it is available; if not, adds a problem.
     fn need(&mut self, controller: &str, origin: &Origin) -> bool {
         let Some(why) = self.why_missing(controller) else {
             if !self.cgroup.controllers.iter().any(|known| known == controller) {
@@ -98,10 +99,10 @@ impl Limits<'_> {
         false
     }
 
-    /// Why a controller cannot be used, as the end of a sentence; none when it can.
+    /// Returns why a controller cannot be used, as the end of a sentence; none if it can.
     fn why_missing(&self, controller: &str) -> Option<String> {
         if let Some(why) = &self.facts.cgroup_denied {
-            return Some(format!("out of reach: {why}"));
+            return Some(format!("not available: {why}"));
         }
         let base = self.facts.cgroup_base.strip_prefix("/").unwrap_or(&self.facts.cgroup_base);
         let here = match &self.facts.cgroup_mount {
@@ -115,22 +116,22 @@ impl Limits<'_> {
                 Some(format!("bound to cgroup v1 at {}, not available in {here}", mount.display()))
             }
             ControllerHome::Absent if !base.as_os_str().is_empty() => {
-                // What logs users in keeps back some (systemd.resource-control(5), Delegate=).
+                // A user's systemd does not have all controllers (systemd.resource-control(5), Delegate=).
                 let of_user = base.iter().any(|name| name.to_string_lossy().starts_with("user@"));
-                let hint =
-                    if of_user { " (hint: root gives it by Delegate= in a drop-in of user@.service)" } else { "" };
+                let hint = if of_user { " (hint: as root, set Delegate= in a drop-in of user@.service)" } else { "" };
                 Some(format!("not available in {here}: it is not delegated{hint}"))
             }
-            ControllerHome::Absent => Some(format!("not available in {here}, and cgroup v1 does not hold it either")),
+            ControllerHome::Absent => Some(format!("not available in {here}, and not bound to cgroup v1 either")),
         }
     }
 
-    /// Refuses a field that only cgroup v1 could honour.
+    /// Refuses a field that only cgroup v1 supports.
     fn v1_only(&mut self, origin: &Origin, why: &str) {
         self.problems.add(origin, format!("cannot be set with cgroup v2: {why}"));
     }
 
-    /// A number of bytes that the kernel keeps in units of `granule` bytes. Beyond what it can count it says `max`.
+    /// Adds a limit in bytes, which the kernel stores in units of `granule` bytes. Beyond its maximum the file reads
+    /// `max`.
     fn bytes(&mut self, file: &str, bytes: u64, granule: u64, origin: &Origin) {
         if bytes / granule >= i64::MAX as u64 / granule {
             self.no_limit(file, "max", Expect::Same, origin);
@@ -143,14 +144,14 @@ impl Limits<'_> {
         if self.facts.page_size == 0 { 4096 } else { self.facts.page_size }
     }
 
-    /// `memory`. Zero means unset in each of its limits, -1 means none (config-linux.md, "Memory").
+    /// Converts `memory`. In each limit zero means unset and -1 means no limit (config-linux.md, "Memory").
     fn memory(&mut self, memory: &LinuxMemory, at: &Origin) {
         self.memory_refusals(memory, at);
         let swap_at = at.field("swap");
-        // Swap first, as runc does it.
+        // Swap comes first, as in runc.
         match swap_of(memory.swap().unwrap_or(0), memory.limit().unwrap_or(0)) {
             Ok(None) => {}
-            // Without swap in the kernel the file is absent, and nothing can be swapped either.
+            // Without swap support in the kernel the file is absent, and nothing can be swapped.
             Ok(Some(-1)) => {
                 self.no_limit("memory.swap.max", "max", Expect::SameOrAbsent, &swap_at);
             }
@@ -166,7 +167,7 @@ impl Limits<'_> {
                 None | Some(0) => {}
                 Some(-1) => self.no_limit(file, "max", Expect::Same, &origin),
                 Some(limit) if limit < 0 => {
-                    self.problems.add(&origin, format!("invalid memory value: {limit}; -1 means no limit"));
+                    self.problems.add(&origin, format!("invalid memory value: {limit} (-1 means no limit)"));
                 }
                 Some(limit) => self.bytes(file, limit as u64, self.page_size(), &origin),
             }
@@ -188,29 +189,32 @@ impl Limits<'_> {
         }
     }
 
-    /// `pids`. Zero is a limit since 1.3 of the specification. It is written as 1, as runc does: init is born inside
-    /// the cgroup, which 0 would forbid, and init alone is what 0 allowed when processes were moved in.
+    /// Converts `pids`. Zero is a limit since version 1.3 of the specification. It is written as 1, as in runc: init is
+    /// created inside the cgroup, which 0 would forbid. When processes were moved into the cgroup, 0 allowed init
+    /// alone.
     fn pids(&mut self, pids: &Pids, at: &Origin) {
         /// The kernel's `PID_MAX_LIMIT` on 64-bit machines.
-        const MOST: i64 = 4 << 20;
+        const PID_MAX_LIMIT: i64 = 4 << 20;
         let origin = at.field("limit");
         match pids.limit {
             None => {}
             Some(-1) => self.no_limit("pids.max", "max", Expect::Same, &origin),
-            Some(limit @ 0..=MOST) => {
+            Some(limit @ 0..=PID_MAX_LIMIT) => {
                 if limit == 0 {
-                    self.warnings.push(format!("{origin}: 0 is a limit, not \"unset\": there will be one process"));
+                    self.warnings.push(format!("{origin}: 0 is a limit, not \"unset\": one process is allowed"));
                 }
                 self.knob("pids.max", limit.max(1).to_string(), Expect::Same, &origin);
             }
             Some(limit) => {
-                self.problems
-                    .add(&origin, format!("{limit} is out of range (expected 0 to {MOST}, or -1 for no limit)"));
+                self.problems.add(
+                    &origin,
+                    format!("{limit} is out of range (expected 0 to {PID_MAX_LIMIT}, or -1 for no limit)"),
+                );
             }
         }
     }
 
-    /// An element of `hugepageLimits`: pages in use and, the stricter one, pages reserved.
+    /// Converts an element of `hugepageLimits`: a limit of used pages and, which is stricter, of reserved pages.
     fn hugepages(&mut self, limit: &HugepageLimit, at: &Origin) {
         let (size, origin) = (&limit.page_size, at.field("pageSize"));
         if !self.need("hugetlb", &origin) {
@@ -224,23 +228,26 @@ impl Limits<'_> {
             }
             None => {
                 let known = self.facts.huge_page_sizes.join(", ");
-                self.problems.add(&origin, format!("{size:?} is not a huge page size of this host; it has: {known}"));
+                self.problems.add(
+                    &origin,
+                    format!("huge page size {size:?} is not supported by this host (available: {known})"),
+                );
             }
         }
     }
 
-    /// `rdma`: one line per device.
+    /// Converts `rdma`: one line per device.
     fn rdma(&mut self, rdma: &BTreeMap<String, LinuxRdma>, at: &Origin) {
         for (device, limits) in rdma {
             let origin = at.key(device);
             if device.is_empty() || device.contains(char::is_whitespace) {
-                self.problems.add(&origin, "this is not the name of an RDMA device");
+                self.problems.add(&origin, "invalid RDMA device name");
             }
             let mut line = device.clone();
             for (field, key, limit) in
                 [("hcaHandles", "hca_handle", limits.hca_handles()), ("hcaObjects", "hca_object", limits.hca_objects())]
             {
-                // The kernel counts in a signed 32-bit number, whose greatest value it calls max.
+                // The kernel counts in a signed 32-bit number and shows the maximum as max.
                 match limit {
                     None => {}
                     Some(limit) if limit >= i32::MAX as u32 => self
@@ -265,8 +272,9 @@ impl Limits<'_> {
         }
     }
 
-    /// The device filter. Loading one takes privileges in the first user namespace; without them nobody can make or
-    /// open a device node of a mount that a container has made, so what the engines send always is let pass.
+    /// Compiles the device filter. Loading one requires privileges in the initial user namespace. Without them no
+    /// process can create a device node, or open one on a mount that a container created, so the rules that engines
+    /// always send are accepted.
     fn devices(&mut self, resources: &Resources) {
         let rules = resources.devices.as_deref();
         let filter = device_filter(rules, self.problems);
@@ -279,25 +287,25 @@ impl Limits<'_> {
     }
 }
 
-/// The value for `memory.swap.max` from the specification's memory+swap: -1 for no limit, none for unset. The words of
-/// the errors are runc's, which engines show.
+/// Returns `memory.swap.max` for the specification's memory+swap: -1 for no limit, none for unset. The errors are
+/// worded as in runc, because engines show them.
 fn swap_of(memory_and_swap: i64, memory: i64) -> Result<Option<i64>, String> {
     match (memory_and_swap, memory) {
-        // As in cgroup v1: who takes the limit off memory and does not speak of swap means both.
+        // As in cgroup v1: removing the memory limit without giving swap removes both.
         (0, -1) => Ok(Some(-1)),
         (0, _) => Ok(None),
         (-1, _) => Ok(Some(-1)),
-        (swap, _) if swap < 0 => Err(format!("invalid memory+swap value: {swap}; -1 means no limit")),
+        (swap, _) if swap < 0 => Err(format!("invalid memory+swap value: {swap} (-1 means no limit)")),
         (swap, -1) => Ok(Some(swap)),
         (_, 0) => Err("unable to set swap limit without memory limit".to_owned()),
-        // Reported at the limit itself.
+        // Reported at the memory limit.
         (_, memory) if memory < 0 => Ok(None),
         (swap, memory) if swap < memory => Err("memory+swap limit should be >= memory limit".to_owned()),
         (swap, memory) => Ok(Some(swap - memory)),
     }
 }
 
-/// The bytes of a huge page size as the hugetlb controller spells it: `64KB`, `2MB`, `1GB`.
+/// Returns the bytes of a huge page size as the hugetlb controller spells it: `64KB`, `2MB`, `1GB`.
 fn huge_page_bytes(size: &str) -> Option<u64> {
     let (number, shift) = [("KB", 10), ("MB", 20), ("GB", 30)]
         .into_iter()

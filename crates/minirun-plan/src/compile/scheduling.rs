@@ -8,7 +8,8 @@ use crate::scheduling::{
 use crate::spec::{IoPriority as AskedPriority, Linux, Process, Scheduler as AskedScheduler};
 use crate::{HostOp, HostStep, Op, Origin};
 
-/// What the parent sets for init, because it takes capabilities that init in a user namespace of its own has not.
+/// Adds the settings that the parent makes for init, because they require capabilities that init in its own user
+/// namespace does not have.
 pub(super) fn priorities(draft: &mut Draft<'_>, process: &Process) {
     if let Some(asked) = &process.scheduler {
         scheduler(draft, asked);
@@ -18,7 +19,7 @@ pub(super) fn priorities(draft: &mut Draft<'_>, process: &Process) {
     }
 }
 
-/// The number behind a name of the specification; another name is a problem.
+/// Returns the number of a name in the specification; another name is a problem.
 fn number<T: Copy + Default>(draft: &mut Draft<'_>, table: &[(&str, T)], name: &str, origin: &Origin) -> T {
     if let Some((_, number)) = table.iter().find(|(known, _)| *known == name) {
         return *number;
@@ -43,11 +44,11 @@ fn scheduler(draft: &mut Draft<'_>, asked: &AskedScheduler) {
     if realtime && !(1..=99).contains(&asked.priority) {
         draft.problem(&place, format!("{} is out of range (expected 1 to 99)", asked.priority));
     } else if !realtime && asked.priority != 0 {
-        draft.problem(&place, "can only be given with SCHED_FIFO and SCHED_RR");
+        draft.problem(&place, "requires SCHED_FIFO or SCHED_RR");
     }
     for (name, value) in [("runtime", asked.runtime), ("deadline", asked.deadline), ("period", asked.period)] {
         if value != 0 && asked.policy != "SCHED_DEADLINE" {
-            draft.problem(&origin.field(name), "can only be given with SCHED_DEADLINE");
+            draft.problem(&origin.field(name), "requires SCHED_DEADLINE");
         }
     }
     let AskedScheduler { nice, priority, runtime, deadline, period, .. } = *asked;
@@ -65,10 +66,10 @@ fn io_priority(draft: &mut Draft<'_>, asked: &AskedPriority) {
     draft.host.push(HostStep { op: HostOp::IoPriority(IoPriority { class, level }), origin });
 }
 
-/// The CPUs of the process. It inherits the caller's, which may be those of a service that was given a few, so it gets all
-/// of its cgroup's cpuset instead. For a further process the configuration may say others: of this process until it has
-/// cloned that one into the container's cgroup, and of that one from there on. The container's first process has none of
-/// these, but a list that is wrong is found when it is made.
+/// Sets the CPUs of the process. It would inherit the caller's, which can be the few CPUs of a service, so it gets all
+/// CPUs of its cgroup's cpuset instead. For a further process the configuration can give two lists: `initial` for the
+/// process that clones it into the container's cgroup, `final` for the clone. The container's first process has
+/// neither, but an invalid list is reported when it is created.
 pub(super) fn affinity(draft: &mut Draft<'_>, process: &Process, further: bool) {
     let asked = process.exec_cpu_affinity.as_ref();
     let mut reset = true;
@@ -89,12 +90,13 @@ pub(super) fn affinity(draft: &mut Draft<'_>, process: &Process, further: bool) 
 fn number_set(draft: &mut Draft<'_>, list: &str, origin: &Origin) -> Option<NumberSet> {
     let set = NumberSet::parse(list);
     if set.is_none() {
-        draft.problem(origin, format!("{list:?} is not a list as in \"0-2,7\""));
+        draft.problem(origin, format!("invalid list {list:?} (expected a list such as \"0-2,7\")"));
     }
     set
 }
 
-/// What only the process itself can set: memory policy and execution domain. Both are inherited, and kept by execve(2).
+/// Adds the settings that only the process itself can make: memory policy and execution domain. Children inherit both,
+/// and execve(2) keeps them.
 pub(super) fn own_policies(draft: &mut Draft<'_>, linux: &Linux) {
     if let Some(asked) = &linux.memory_policy {
         memory_policy(draft, asked);

@@ -1,10 +1,10 @@
-//! `linux.seccomp`: the filter, and the privilege that loading it takes.
+//! `linux.seccomp`: the filter, and the privilege that is required to load it.
 //!
-//! It is loaded last, before nothing but execve: a profile is made for the program, and need not allow what init does. Where
-//! there are startContainer hooks it is loaded before them, because their programs come from the container as well.
-//! Without `noNewPrivileges` that takes CAP_SYS_ADMIN until then, which a container seldom has. So init keeps it among its
-//! permitted capabilities. The program does not get it: execve(2) makes the sets anew, from the bounding, the inheritable
-//! and the ambient one (capabilities(7)), which are without it.
+//! It is loaded last, immediately before execve: a profile is made for the program and need not allow init's calls. If
+//! there are startContainer hooks, it is loaded before them, because their programs also come from the container.
+//! Without `noNewPrivileges` that requires CAP_SYS_ADMIN until then, which a container seldom has, so init keeps it
+//! among its permitted capabilities. The program does not get it: execve(2) computes the sets anew from the bounding,
+//! inheritable and ambient sets (capabilities(7)), which lack it.
 
 use minirun_seccomp::{Machine, NativeCall, Remark, compile};
 
@@ -14,13 +14,13 @@ use crate::{Op, Origin, SeccompFilter};
 
 const PLACE: &str = "linux.seccomp";
 const SYS_ADMIN: u64 = 1 << 21;
-/// asm-generic/ioctls.h; libc's constant has another type with each C library.
+/// From asm-generic/ioctls.h. The type of libc's constant depends on the C library.
 const TIOCSCTTY: u64 = 0x540e;
 
-/// What remains to be loaded.
+/// A compiled filter that is not loaded yet.
 pub(super) struct Filter(SeccompFilter);
 
-/// Compiles the filter, if there is one.
+/// Compiles the filter, if the configuration has one.
 pub(super) fn filter(draft: &mut Draft<'_>, spec: &Spec) -> Option<Filter> {
     let profile = spec.linux.as_ref()?.seccomp.as_ref()?;
     match compile(profile, Machine::native()) {
@@ -39,7 +39,7 @@ fn origin(remark: &Remark) -> Origin {
     Origin::of(PLACE).field(&remark.place)
 }
 
-/// The capabilities that init keeps for the filter although the container does not have them.
+/// Returns the capabilities that init keeps to load the filter although the container does not have them.
 pub(super) fn kept_capabilities(draft: &mut Draft<'_>, filter: Option<&Filter>, no_new_privileges: bool) -> u64 {
     if filter.is_none() || no_new_privileges {
         return 0;
@@ -51,9 +51,9 @@ pub(super) fn kept_capabilities(draft: &mut Draft<'_>, filter: Option<&Filter>, 
     SYS_ADMIN
 }
 
-/// The calls that init makes from [`Op::EnterPidNamespace`] to the program, and with a filter that is loaded before that: it
-/// gives up the capability, goes on as a new process, and speaks with its parent or with `start`. Nothing else may be added
-/// to those steps without being added here.
+/// The calls that init makes from [`Op::EnterPidNamespace`] to the program, after a filter that is loaded before that
+/// step. Init gives up the capability, continues as a new process, and talks to its parent or to `start`. A call added
+/// to those steps must be added here.
 const REMAINING: [NativeCall<'_>; 14] = {
     const fn call<'a>(name: &'a str, arguments: &'a [Option<u64>]) -> NativeCall<'a> {
         NativeCall { name, arguments }
@@ -77,9 +77,9 @@ const REMAINING: [NativeCall<'_>; 14] = {
     ]
 };
 
-/// Loads it before others can see the process, if it allows what remains to be done and nobody is notified: who traces the
-/// process would else get a capability that the container does not have, and a process without the filter. Returns it if it
-/// is still to be loaded.
+/// Loads the filter before others can see the process, if it allows all remaining calls and notifies no one. Otherwise
+/// a process that traces init could use a capability that the container does not have, in a process without a filter.
+/// Returns the filter if it is still to be loaded.
 pub(super) fn load_early(
     draft: &mut Draft<'_>,
     filter: Option<Filter>,
@@ -99,7 +99,7 @@ pub(super) fn load_early(
     None
 }
 
-/// Loads it: with these effective, permitted and inheritable capabilities, if it takes some.
+/// Loads the filter, with these effective, permitted and inheritable capabilities if it requires some.
 pub(super) fn load(
     draft: &mut Draft<'_>,
     filter: Option<Filter>,

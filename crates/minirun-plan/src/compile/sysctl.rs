@@ -1,10 +1,10 @@
-//! `linux.sysctl`: kernel parameters that belong to a namespace of the container.
+//! `linux.sysctl`: kernel parameters of the container's namespaces.
 
 use super::Draft;
 use crate::spec::{Linux, Spec};
 use crate::{Op, Origin};
 
-/// Parameters of the IPC namespace (ipc_namespaces(7)), beside `fs.mqueue`.
+/// Parameters of the IPC namespace (ipc_namespaces(7)), in addition to `fs.mqueue`.
 const IPC: [&str; 10] = [
     "kernel/msgmax",
     "kernel/msgmnb",
@@ -18,13 +18,13 @@ const IPC: [&str; 10] = [
     "kernel/shm_next_id",
 ];
 
-/// Emits one step per parameter; those that would change the host are problems.
+/// Adds one step per parameter. Parameters that would change the host are problems.
 pub(super) fn sysctl(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     let list = Origin::of("linux.sysctl");
     for (key, value) in linux.sysctl.iter().flatten() {
         let origin = list.key(key);
         let Some(path) = path_of(key) else {
-            draft.problem(&origin, "is not the name of a kernel parameter");
+            draft.problem(&origin, "invalid kernel parameter name");
             continue;
         };
         if value.contains('\n') {
@@ -40,8 +40,9 @@ pub(super) fn sysctl(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     }
 }
 
-/// The parameter's path below /proc/sys. Both `.` and `/` separate, whichever comes first; the other one is then part of
-/// a name (sysctl.d(5)): `net.ipv4.conf.eth0/1.forwarding` is about the interface `eth0.1`.
+/// Returns the parameter's path below /proc/sys. Both `.` and `/` can be the separator. The first one that occurs is,
+/// and the other is then part of a name (sysctl.d(5)): `net.ipv4.conf.eth0/1.forwarding` is about the interface
+/// `eth0.1`.
 fn path_of(key: &str) -> Option<String> {
     let dots_separate = key.find(['.', '/']).is_none_or(|at| key.as_bytes()[at] == b'.');
     let path: String = match dots_separate {
@@ -63,7 +64,7 @@ fn path_of(key: &str) -> Option<String> {
     (clean && path.contains('/') && !path.contains(['\0', '\n', ' '])).then_some(path)
 }
 
-/// May this parameter be set, given the container's namespaces? The rules are runc's.
+/// Fails if this parameter must not be set in the container's namespaces. The rules are runc's.
 fn allowed(draft: &Draft<'_>, spec: &Spec, path: &str) -> Result<(), String> {
     let needs = |kind: i32, name: &str| match draft.namespaces.has(kind) {
         true => Ok(()),
@@ -95,7 +96,7 @@ mod tests {
     use super::path_of;
 
     #[test]
-    fn either_separator_names_a_parameter() {
+    fn dots_and_slashes_separate_names() {
         for (key, path) in [
             ("net.ipv4.ip_forward", Some("net/ipv4/ip_forward")),
             ("net/ipv4/ip_forward", Some("net/ipv4/ip_forward")),

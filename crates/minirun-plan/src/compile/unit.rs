@@ -1,8 +1,8 @@
-//! The scope that systemd makes for a container: the properties that say the same as the cgroup's files, so that systemd
-//! writes the same values when it writes them again (`systemctl daemon-reload`).
+//! The scope that systemd creates for a container: its properties have the same values as the cgroup's files. So
+//! systemd writes the same values when it writes them again (`systemctl daemon-reload`).
 //!
-//! The properties are made from the knobs, not from the configuration, so that what `update` changes or takes back goes
-//! the same way. What systemd has no property for it does not touch.
+//! The properties are computed from the knobs, not from the configuration, so that `update` uses the same code. systemd
+//! does not touch files for which it has no property.
 
 mod gvariant;
 
@@ -12,19 +12,19 @@ use super::Draft;
 use super::devices::{BLOCK, CHAR, DeviceFilter, DeviceRule, Wider};
 use crate::{CgroupPlan, Expect, Knob, Origin, Property, Value};
 
-/// What begins the name of an annotation that sets a property: runc's invention.
+/// The prefix of annotations that set a property. runc defined it.
 const ANNOTATION: &str = "org.systemd.property.";
-/// No limit, and the like, in properties that are numbers.
+/// "No limit", and similar, in numeric properties.
 const INFINITY: u64 = u64::MAX;
-/// What the runtime says itself, because the container's life depends on it.
+/// Properties that only the runtime sets, because the container's life depends on them.
 const OWN: [&str; 5] = ["PIDs", "Slice", "Delegate", "Description", "RemainAfterExit"];
 
-/// For whom a unit is, as its `Description` has it: by this a unit is known as ours.
+/// Returns the `Description` of a unit, by which the runtime recognises its own unit.
 pub fn unit_description(owner: &str) -> String {
     format!("minirun container {owner}")
 }
 
-/// Fills in the properties of the scope. The knobs have to be there.
+/// Sets the properties of the scope. The knobs must be complete.
 pub(super) fn unit(draft: &mut Draft<'_>, slice: &str, annotations: Option<&BTreeMap<String, String>>) {
     let Some(request) = draft.request.systemd else { return };
     let origin = draft.cgroup.origin.clone();
@@ -61,13 +61,13 @@ pub(super) fn unit(draft: &mut Draft<'_>, slice: &str, annotations: Option<&BTre
     }
 }
 
-/// The property that an annotation sets. Times have other names on D-Bus than in unit files, and are microseconds.
+/// Returns the property that an annotation sets. On D-Bus times have other names than in unit files, and are in
+/// microseconds.
 fn annotated(name: &str, text: &str) -> Result<(String, Value), String> {
     if name.len() < 3 || !name.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return Err("invalid property name (expected three or more letters)".to_owned());
     }
-    let value =
-        gvariant::parse(text).map_err(|why| format!("{text:?} is not a value in gvariant's text form: {why}"))?;
+    let value = gvariant::parse(text).map_err(|why| format!("invalid gvariant text {text:?}: {why}"))?;
     if OWN.contains(&name) {
         return Err("the runtime sets this property itself".to_owned());
     }
@@ -91,26 +91,26 @@ fn microseconds(seconds: &Value) -> Result<Value, String> {
         _ => None,
     };
     let time = whole.and_then(|whole| whole.checked_mul(MILLION));
-    time.map(Value::Uint64).ok_or_else(|| format!("{seconds} is not a number of seconds"))
+    time.map(Value::Uint64).ok_or_else(|| format!("invalid number of seconds {seconds}"))
 }
 
-/// What shall happen when a process was killed for want of memory, which systemd wants to know at the start.
+/// Returns the OOM policy, which systemd requires when the unit starts.
 fn oom_policy(cgroup: &CgroupPlan) -> Option<Property> {
     let knob = cgroup.knobs.iter().rfind(|knob| knob.file == "memory.oom.group")?;
     let policy = if knob.value.trim() == "1" { "kill" } else { "continue" };
     Some(Property { name: "OOMPolicy".to_owned(), value: Value::string(policy), origin: knob.origin.clone() })
 }
 
-/// The properties that say what these knobs say; of those with the same name the last one holds.
+/// Returns the properties that correspond to these knobs; the last one of a name applies.
 pub fn unit_properties(knobs: &[Knob]) -> Vec<Property> {
-    let mut found = Found::default();
+    let mut found = UnitProperties::default();
     for knob in knobs {
         found.knob(knob);
     }
     found.finish()
 }
 
-/// Things of which a later one takes the place of an earlier one with the same key, at the end.
+/// A list in which a new item removes the earlier one with the same key, and goes to the end.
 #[derive(Debug)]
 struct Latest<K, T> {
     all: Vec<Option<T>>,
@@ -134,14 +134,14 @@ impl<K: Ord, T> Latest<K, T> {
     }
 }
 
-/// Properties by name; entries by device are put into theirs at the end.
+/// Properties by name. Entries by device are collected and added to theirs at the end.
 #[derive(Debug, Default)]
-struct Found {
+struct UnitProperties {
     properties: Vec<Property>,
     devices: BTreeMap<String, Latest<String, Value>>,
 }
 
-impl Found {
+impl UnitProperties {
     fn finish(mut self) -> Vec<Property> {
         for property in &mut self.properties {
             if let Some(entries) = self.devices.remove(&property.name) {
@@ -179,7 +179,7 @@ impl Found {
             "pids.max" => "TasksMax",
             "cpu.weight" => "CPUWeight",
             "cpu.max" => return self.bandwidth(value, origin),
-            // The weight of an idle cgroup is 0 in systemd's words; one that is not idle has the default or another.
+            // systemd expresses an idle cgroup as weight 0; one that is not idle has the default or another weight.
             "cpu.idle" if value == "1" => return self.set("CPUWeight", Value::Uint64(0), origin),
             "cpu.idle" => return self.set("CPUWeight", Value::Uint64(INFINITY), origin),
             "cpuset.cpus" => return self.list("AllowedCPUs", value, origin),
@@ -194,8 +194,8 @@ impl Found {
         }
     }
 
-    /// `cpu.max`. systemd counts in whole percents of a processor, and keeps no others over a reload: rounded up, so that
-    /// what lives in the cgroup may have all that was asked for.
+    /// Converts `cpu.max`. systemd stores whole percents of a CPU, and would write these on a reload, so the value is
+    /// rounded up: the cgroup gets at least the requested time.
     fn bandwidth(&mut self, value: &str, origin: &Origin) {
         const PERCENT: u128 = 10_000;
         let mut words = value.split_whitespace();
@@ -213,9 +213,9 @@ impl Found {
         self.set("CPUQuotaPerSecUSec", Value::Uint64(per_second), origin);
     }
 
-    /// A list of CPUs or memory nodes, as a mask with the lowest numbers in the first byte.
+    /// Sets a list of CPUs or memory nodes, as a mask with the lowest numbers in the first byte.
     fn list(&mut self, name: &str, list: &str, origin: &Origin) {
-        /// More than any kernel has.
+        /// More than any kernel supports.
         const MOST: usize = 1 << 16;
         let mut mask: Vec<u8> = Vec::new();
         for part in list.split(',').filter(|part| !part.is_empty()) {
@@ -230,7 +230,7 @@ impl Found {
         self.set(name, Value::Array("y".to_owned(), mask.into_iter().map(Value::Byte).collect()), origin);
     }
 
-    /// `default 100`, or `8:0 100` for a device.
+    /// Converts `default 100`, or `8:0 100` for a device.
     fn weight(&mut self, line: &str, map: fn(u64) -> u64, origin: &Origin) {
         let (whose, weight) = line.split_once(' ').unwrap_or(("default", line));
         match weight.trim().parse::<u64>() {
@@ -240,7 +240,7 @@ impl Found {
         }
     }
 
-    /// `8:0 rbps=1048576 wiops=max`.
+    /// Converts `8:0 rbps=1048576 wiops=max`.
     fn throttle(&mut self, line: &str, origin: &Origin) {
         let mut words = line.split_whitespace();
         let Some(device) = words.next() else { return };
@@ -259,7 +259,7 @@ impl Found {
     }
 }
 
-/// A number as cgroup files take it: `max`, or digits with a unit of which each is 1024 times the one before.
+/// Returns a number in the format of cgroup files: `max`, or digits with a binary unit suffix.
 fn bytes_of(text: &str) -> Option<u64> {
     if text == "max" {
         return Some(INFINITY);
@@ -277,20 +277,20 @@ fn bytes_of(text: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-/// The `IOWeight` of which systemd makes this weight of bfq: 1 to 100 stay, from there to 1000 it goes to 10000.
+/// Returns the `IOWeight` that systemd converts to this bfq weight: 1 to 100 stay, 100 to 1000 map to 100 to 10000.
 fn io_weight_of_bfq(weight: u64) -> u64 {
     if weight <= 100 { weight } else { 100 + (weight - 100) * 11 }
 }
 
-/// The properties that put these rules in the place of others: systemd adds to a list that is not emptied first.
+/// Returns the properties that replace the device rules: systemd appends to a list unless it is emptied first.
 pub fn unit_devices(filter: Option<&DeviceFilter>) -> Vec<Property> {
     let [policy, allowed] = devices(filter);
     let emptied = Property { value: Value::Array("(ss)".to_owned(), Vec::new()), ..allowed.clone() };
     vec![policy, emptied, allowed]
 }
 
-/// The rules of the devices in systemd's words. It has no rules that deny and fewer patterns, and the kernel asks
-/// systemd's filter and ours: systemd's may allow more than the rules, never less.
+/// Returns the device rules as systemd's properties. systemd has no denying rules and fewer patterns. The kernel runs
+/// systemd's filter and minirun's, so systemd's may allow more than the rules, but never less.
 fn devices(filter: Option<&DeviceFilter>) -> [Property; 2] {
     let origin = Origin::of("linux.resources.devices");
     let rules = filter.map_or(&[][..], |filter| &filter.rules);
@@ -330,7 +330,7 @@ fn pattern_of(rule: &DeviceRule, kind: &str) -> String {
     }
 }
 
-/// What an interface file holds now as knobs, for the properties that say so.
+/// Returns the present content of an interface file as knobs, to compute the properties for it.
 pub fn knobs_of(file: &str, text: &str, origin: &Origin) -> Vec<Knob> {
     let knob = |line: &str| Knob {
         file: file.to_owned(),

@@ -1,4 +1,4 @@
-//! The operations of init as lines: the verb of each, and its subject.
+//! The operations of init as text: the verb of each, and its subject.
 
 use minirun_seccomp::Filter;
 
@@ -9,7 +9,7 @@ use crate::scheduling::domain_name;
 use crate::{NodeKind, Op};
 
 impl Op {
-    /// The operation in a word, as it stands in printed plans and in error messages.
+    /// Returns the operation in a word, as in printed plans and error messages.
     pub fn verb(&self) -> &'static str {
         match self {
             Op::Join(_) => "join",
@@ -73,7 +73,7 @@ impl Op {
         }
     }
 
-    /// What the operation works on; empty if the verb says it all.
+    /// Returns the object of the operation; empty if the verb is sufficient.
     pub fn subject(&self) -> String {
         match self {
             Op::EnterContainer(kinds) => {
@@ -99,7 +99,7 @@ impl Op {
         }
     }
 
-    /// The subject of an operation on a path in the root file system.
+    /// Returns the subject of an operation on a path in the root file system.
     fn subject_in_root(&self) -> String {
         match self {
             Op::Mount { filesystem, options, copy_up, point, .. } => {
@@ -142,7 +142,7 @@ impl Op {
         }
     }
 
-    /// The subject of an operation on the process.
+    /// Returns the subject of an operation on the process.
     fn subject_of_process(&self) -> String {
         match self {
             Op::EnterDirectory(path) | Op::EnterDirectoryAsUser(path) => show(path),

@@ -1,4 +1,4 @@
-//! Values of a plan as words: texts, masks of capabilities, attributes and options of mounts.
+//! Formats values of a plan: texts, capability masks, attributes and options of mounts.
 
 use std::ffi::CStr;
 use std::fmt::{self, Write as _};
@@ -10,19 +10,19 @@ pub(super) fn hook_subject(hook: &Hook) -> String {
     format!("{}{timeout}", show(&hook.path))
 }
 
-/// The lines of a file in /proc as one.
+/// Joins the lines of a file in /proc into one.
 pub(super) fn one_line(lines: &str) -> String {
     lines.trim_end().replace('\n', ", ")
 }
 
-/// A C string with everything that is not plain text escaped.
+/// Returns a C string with everything escaped that is not plain text.
 pub(super) fn show(text: &CStr) -> String {
     let mut shown = String::new();
     push_shown(&mut shown, text);
     shown
 }
 
-/// Appends a C string as [`show`] has it. Almost all are plain.
+/// Appends a C string, escaped as by [`show`]. Almost all strings are plain.
 fn push_shown(out: &mut String, text: &CStr) {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\');
     match text.to_str() {
@@ -71,7 +71,7 @@ pub(super) fn propagation(flags: u64) -> String {
     format!("{}{kind}", if flags & libc::MS_REC != 0 { "r" } else { "" })
 }
 
-/// What an attribute brings along is shown with the attributes.
+/// Returns the options; those that an attribute implies are shown with the attributes.
 pub(super) fn fs_options(options: &[FsOption]) -> String {
     options.iter().filter(|option| option.index.is_some() || option.value.is_some()).fold(
         String::new(),
@@ -87,7 +87,7 @@ pub(super) fn fs_options(options: &[FsOption]) -> String {
     )
 }
 
-/// Attributes as the words of mount options, with a prefix for the recursive ones.
+/// Returns attributes as mount options, with a prefix for the recursive ones.
 pub(super) fn words(attributes: &Attributes, prefix: &str) -> String {
     const WORDS: [(u64, &str, &str); 6] = [
         (0x01, "ro", "rw"),

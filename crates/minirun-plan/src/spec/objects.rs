@@ -1,7 +1,7 @@
-//! How the types are read: an object is an object, and has no member twice.
+//! Deserializers that accept only objects for structs, and refuse duplicate members.
 //!
-//! serde takes an array for a struct as well, as the values of its members in their order, and of a map the last of two
-//! values with one key. Neither is a configuration.
+//! serde also accepts an array for a struct, as the values of its members in order, and keeps the last of two values
+//! with the same key. Neither is valid in a configuration.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
 
-/// A deserializer that takes no array for a struct.
+/// A deserializer that does not accept an array for a struct.
 #[derive(Debug)]
 pub struct Objects<D>(pub D);
 
@@ -45,7 +45,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
     }
 }
 
-/// Carries the rule to what is inside.
+/// Applies the rule to nested values.
 struct Inner<T>(T);
 
 macro_rules! visit {
@@ -134,7 +134,7 @@ impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Inner<T> {
     }
 }
 
-/// A map whose keys differ.
+/// A map without duplicate keys.
 pub(super) struct Unique<V>(pub(super) BTreeMap<String, V>);
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Unique<V> {

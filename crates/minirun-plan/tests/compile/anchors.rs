@@ -1,11 +1,11 @@
-//! Which mount the paths of a plan start from, and which mounts are verified in the end.
+//! The mounts from which paths of a plan are looked up, and the mounts that are verified at the end.
 
 use minirun_plan::{InRoot, MountPoint, Op, Plan};
 use serde_json::{Value, json};
 
 use super::{plan, v2};
 
-/// A patch with these mounts, of which those without a type are bind mounts.
+/// Returns a patch with these mounts; those without a type are bind mounts.
 fn mounts(list: &[(&str, &str)]) -> Value {
     let mounts: Vec<_> = list
         .iter()
@@ -23,7 +23,8 @@ fn compiled(list: &[(&str, &str)], more: &Value) -> Plan {
     plan(&patch, &v2()).unwrap_or_else(|problems| panic!("{list:?}: {problems:#?}"))
 }
 
-/// The mounts of a plan: the path from the mount that each starts from, the number of that, and whether it is kept.
+/// Returns, for each mount of a plan, its path from the mount below which it lies, the number of that mount, and
+/// whether it is kept.
 fn started(plan: &Plan) -> Vec<(String, Option<usize>, bool)> {
     let points = plan.init.iter().filter_map(|step| match &step.op {
         Op::Mount { point, .. } | Op::Bind { point, .. } => Some(point),
@@ -36,7 +37,8 @@ fn rest(path: &InRoot) -> String {
     path.below_mount().to_str().unwrap().to_owned()
 }
 
-/// The masked and read-only paths: the path from the mount that each starts from, and the numbers of both mounts.
+/// Returns, for each masked and read-only path, its path from the mount below which it lies, and the numbers of both
+/// mounts.
 fn viewed(plan: &Plan) -> Vec<(String, Option<usize>, Option<usize>)> {
     let views = plan.init.iter().filter_map(|step| match &step.op {
         Op::MaskedPath { path, number, .. } | Op::ReadonlyPath { path, number } => Some((path, number)),
@@ -54,7 +56,7 @@ fn verified(plan: &Plan) -> Vec<(String, usize)> {
 }
 
 #[test]
-fn a_path_starts_from_the_mount_below_which_it_lies() {
+fn a_path_is_looked_up_from_the_mount_above_it() {
     let plan = compiled(&[("/a/b", "tmpfs"), ("/a/b/c/d", "tmpfs"), ("/a/bc", "tmpfs"), ("/a/b/c/d", "")], &json!({}));
     let expected = [("a/b", None, true), ("c/d", Some(0), false), ("a/bc", None, false), ("c/d", Some(0), false)];
     assert_eq!(started(&plan), expected.map(|(path, mount, keep)| (path.to_owned(), mount, keep)));
@@ -62,7 +64,7 @@ fn a_path_starts_from_the_mount_below_which_it_lies() {
 }
 
 #[test]
-fn a_later_mount_covers_those_below_its_mount_point() {
+fn a_later_mount_covers_mounts_below_its_mount_point() {
     let masked = json!({"/linux/maskedPaths": ["/a/b/x", "/a/b"]});
     let plan = compiled(&[("/a/b", "tmpfs"), ("/a", "tmpfs")], &masked);
     let expected = [("b/x", Some(1), None), ("b", Some(1), None)];
@@ -71,7 +73,7 @@ fn a_later_mount_covers_those_below_its_mount_point() {
 }
 
 #[test]
-fn the_views_of_the_kernel_and_what_masks_depend_on_are_verified() {
+fn kernel_views_and_mounts_below_masks_are_verified() {
     let list = [("/proc", "proc"), ("/dev", "tmpfs"), ("/sys", ""), ("/data", ""), ("/other", "tmpfs")];
     let views =
         json!({"/linux/maskedPaths": ["/proc/keys", "/data/secret", "/etc/x"], "/linux/readonlyPaths": ["/dev"]});
@@ -83,7 +85,7 @@ fn the_views_of_the_kernel_and_what_masks_depend_on_are_verified() {
     assert_eq!(started(&plan).iter().map(|(_, _, keep)| *keep).collect::<Vec<_>>(), [true, true, true, true, false]);
 }
 
-/// What masks a mount point covers the mount, and is verified itself.
+/// A mask over a mount point covers the mount, and is verified itself.
 #[test]
 fn a_masked_mount_point_is_not_verified() {
     let plan = compiled(&[("/proc", "proc"), ("/sys", "sysfs")], &json!({"/linux/maskedPaths": ["/sys"]}));

@@ -32,7 +32,7 @@ fn kernel_parameters_belong_to_a_namespace() {
     }
     let all = ["mount", "pid", "ipc", "uts", "network", "cgroup", "time"];
     const HOSTS: &str = "not allowed: it is not in a separate kernel namespace";
-    const NAME: &str = "is not the name of a kernel parameter";
+    const NAME: &str = "invalid kernel parameter name";
     for (key, value, reason) in [
         ("kernel.core_pattern", "x", HOSTS),
         ("vm.overcommit_memory", "1", HOSTS),
@@ -56,7 +56,7 @@ fn kernel_parameters_belong_to_a_namespace() {
 }
 
 #[test]
-fn security_modules_are_told_before_init_leaves_the_hosts_files() {
+fn labels_are_written_before_init_leaves_the_hosts_files() {
     let patch = json!({"/process/apparmorProfile": "docker-default", "/process/selinuxLabel": "u:r:t:s0:c1,c2"});
     let expected = [
         "lsm-attribute attr/keycreate = u:r:t:s0:c1,c2 [process.selinuxLabel]",
@@ -73,7 +73,7 @@ fn security_modules_are_told_before_init_leaves_the_hosts_files() {
     }
 }
 
-/// A host with SELinux.
+/// Returns a host with SELinux.
 fn selinux() -> HostFacts {
     HostFacts { selinux: true, ..v2() }
 }
@@ -89,7 +89,7 @@ fn an_annotation_chooses_the_option_of_the_mount_label() {
 }
 
 #[test]
-fn what_is_mounted_anew_gets_the_mount_label() {
+fn new_file_systems_get_the_mount_label() {
     let label = |patch: Value| and(patch, "/linux/mountLabel", json!("u:r:t:s0:c1,c2"));
     let and_step = |patch: Value, expected: &str| check(label(patch), &selinux(), &[expected]);
     and_step(mount("/m", "tmpfs", &["size=1k"]), "mount /m tmpfs size=1k context=u:r:t:s0:c1,c2 [mounts[0]]");
@@ -103,7 +103,7 @@ fn what_is_mounted_anew_gets_the_mount_label() {
     let labelled = "label-queues u:r:t:s0:c1,c2 [linux.mountLabel]";
     let expected = ["new ipc [linux.namespaces]", labelled, "mount /m mqueue [mounts[0]]"];
     check(label(queues(mount("/m", "mqueue", &[]))), &selinux(), &expected);
-    // Before init becomes another user than their owner.
+    // Before init is no longer their owner.
     let mapped = and(label(queues(user_namespace())), "/mounts/-", json!({"destination": "/m", "type": "mqueue"}));
     let verbs: Vec<_> = plan(&mapped, &selinux()).unwrap().init.iter().map(|step| step.op.verb()).take(2).collect();
     assert_eq!(verbs, ["label-queues", "become-root"]);
@@ -112,14 +112,14 @@ fn what_is_mounted_anew_gets_the_mount_label() {
     and_step(mount("/m", "tmpfs", &["context=own"]), "mount /m tmpfs context=own [mounts[0]]");
     let masked = json!({"/linux/maskedPaths": ["/proc/acpi"]});
     and_step(masked, "mask /proc/acpi labelled u:r:t:s0:c1,c2 [linux.maskedPaths[0]]");
-    // One superblock for everybody, or for the whole namespace.
+    // These have one superblock for all, or for the whole namespace.
     for (name, kind) in [("proc", "proc"), ("sys", "sysfs")] {
         let expected = [format!("mount /{name} {kind} [mounts[0]]"), format!("verify /{name} [mounts[0]]")];
         check(label(mount(&format!("/{name}"), kind, &[])), &selinux(), &refs(&expected));
     }
     let cgroup = and(mount("/c", "cgroup", &[]), "/linux/namespaces/-", json!({"type": "cgroup"}));
     check(label(cgroup), &selinux(), &["new cgroup [linux.namespaces]", "mount /c cgroup2 [mounts[0]]"]);
-    // What is there already keeps its label.
+    // Existing file systems keep their label.
     and_step(mount("/m", "bind", &[]), "bind /m from /src [mounts[0]]");
     and_step(mount("/m", "tmpfs", &["remount", "size=1k"]), "remount /m size=1k [mounts[0]]");
     let overlay = Op::OverlayRoot {
@@ -139,7 +139,7 @@ fn what_is_mounted_anew_gets_the_mount_label() {
 }
 
 #[test]
-fn a_filter_is_loaded_last_and_without_no_new_privileges_takes_a_capability() {
+fn a_filter_is_loaded_last_and_requires_a_capability_without_no_new_privileges() {
     const SYS_ADMIN: u64 = 1 << 21;
     let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_S390X"]});
     let with =
@@ -186,7 +186,7 @@ fn a_filter_is_loaded_before_others_see_the_process_if_it_allows_the_rest() {
     let refuses =
         json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["setsid"], "action": "SCMP_ACT_ERRNO"}]});
     assert_eq!(order(&joined(refuses)), ["enter-pid-namespace", "await-start", "seccomp"]);
-    // Others see it neither way.
+    // No other process sees it in either case.
     assert_eq!(order(&json!({"/linux/seccomp": allow})), ["await-start", "seccomp"]);
     let plan = plan(&joined(json!({"defaultAction": "SCMP_ACT_ALLOW"})), &facts).unwrap();
     let sets = plan.init.iter().find_map(|step| match &step.op {
@@ -197,7 +197,7 @@ fn a_filter_is_loaded_before_others_see_the_process_if_it_allows_the_rest() {
 }
 
 #[test]
-fn what_is_wrong_with_a_profile_is_told_with_its_place() {
+fn problems_of_a_profile_name_their_place() {
     let rule = json!({"names": ["read"], "action": "SCMP_ACT_NO"});
     let patch = json!({"/linux/seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}});
     let text = "linux.seccomp.syscalls[0].action: \"SCMP_ACT_NO\" is not an action";

@@ -1,4 +1,4 @@
-//! The configuration as a whole: hooks, what is refused by name, and everything at once.
+//! The configuration as a whole: hooks, refused values, and several problems together.
 
 use minirun_plan::RootPlace;
 use serde_json::{Value, json};
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::{and, check, device, mount, namespaces, plan, refs, refuse, request, root_place, v2};
 
 #[test]
-fn nothing_changes_nothing() {
+fn unset_values_do_not_change_the_plan() {
     check(json!({}), &v2(), &[]);
-    // What engines send and what means nothing.
+    // Values that engines send, and values that mean "unset".
     for patch in [
         json!({"/hostname": "", "/domainname": "", "/process/apparmorProfile": "", "/process/selinuxLabel": ""}),
         json!({"/linux/mountLabel": "", "/linux/cgroupsPath": "", "/linux/rootfsPropagation": "", "/linux/netDevices": {}}),
@@ -32,7 +32,7 @@ fn hooks() {
         let verb = if list == "startContainer" { "hook" } else { list };
         let line = |i: usize, subject: &str| format!("{verb} {subject} [hooks.{list}[{i}]]");
         let (first, second) = (line(0, "/bin/a"), line(1, "/b c"));
-        // What looks at the root before it is `/` must find it at its path.
+        // Hooks that run before the root becomes `/` must find it at its path.
         let waits = ["prestart", "createRuntime", "createContainer"].contains(&list);
         let mut expected = if waits { vec!["await-hooks [hooks]"] } else { Vec::new() };
         expected.extend([first.as_str(), &second]);
@@ -46,8 +46,8 @@ fn hooks() {
             (json!({"path": "bin/x"}), &["path: \"bin/x\" must be an absolute path"][..]),
             (json!({"path": ""}), &["path: \"\" must be an absolute path"]),
             (json!({"path": "/x\0"}), &["path: must not contain a NUL byte"]),
-            (json!({"path": "/x", "timeout": 0}), &["timeout: 0 is not a number of seconds above 0"]),
-            (json!({"path": "/x", "timeout": -1}), &["timeout: -1 is not a number of seconds above 0"]),
+            (json!({"path": "/x", "timeout": 0}), &["timeout: invalid timeout 0 (expected more than 0 seconds)"]),
+            (json!({"path": "/x", "timeout": -1}), &["timeout: invalid timeout -1 (expected more than 0 seconds)"]),
             (
                 json!({"path": "/x", "args": ["", "\0"], "env": ["A=1", "B=\0"]}),
                 &["args[1]: must not contain a NUL byte", "env[1]: must not contain a NUL byte"],
@@ -60,7 +60,7 @@ fn hooks() {
 }
 
 #[test]
-fn what_is_not_supported_is_refused_by_name() {
+fn unsupported_values_are_refused() {
     let absent = "linux.intelRdt: this host has no Intel RDT: the kernel has no resctrl file system for its processor";
     refuse(json!({"/linux/intelRdt": {"closID": "x"}}), &[absent]);
     refuse(json!({"/linux/mountLabel": "label"}), &["linux.mountLabel: selinux is disabled or not supported"]);
@@ -71,7 +71,7 @@ fn what_is_not_supported_is_refused_by_name() {
     for version in ["", "1", "1.0", "1.0.x", "1..0", "v1.0.2", "1.0.2.3"] {
         refuse(
             json!({"/ociVersion": version}),
-            &[&format!("ociVersion: {version:?} is not a version as in \"1.0.2\"")],
+            &[&format!("ociVersion: invalid version {version:?} (expected a version such as \"1.0.2\")")],
         );
     }
     for version in ["1.0.2-dev", "1.3.0", "1.0.0-rc5+dev"] {
@@ -80,7 +80,7 @@ fn what_is_not_supported_is_refused_by_name() {
 }
 
 #[test]
-fn a_nul_byte_is_found_everywhere() {
+fn nul_bytes_are_refused_everywhere() {
     const NUL: &str = "must not contain a NUL byte";
     let namespaced = |pointer: &str, value: Value| and(namespaces(&["mount", "uts", "network"]), pointer, value);
     for (patch, place) in [
@@ -102,7 +102,7 @@ fn a_nul_byte_is_found_everywhere() {
         let problems = plan(&patch, &v2()).err().unwrap_or_else(|| panic!("{patch}: accepted"));
         assert!(problems.contains(&format!("{place}: {NUL}")), "{patch}: {problems:?}");
     }
-    // In words of their own.
+    // These have their own messages.
     for (patch, place) in [
         (device(json!({"type": "p", "path": "/\0"})), "linux.devices[0].path"),
         (json!({"/linux/cgroupsPath": "/\0"}), "linux.cgroupsPath"),
@@ -117,7 +117,7 @@ fn a_nul_byte_is_found_everywhere() {
 }
 
 #[test]
-fn everything_wrong_is_told_at_once() {
+fn all_problems_are_reported_together() {
     refuse(
         json!({"/process/cwd": "tmp", "/process/args": [], "/linux/maskedPaths": ["/"], "/linux/intelRdt": {}}),
         &[

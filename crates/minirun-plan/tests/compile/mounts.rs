@@ -1,4 +1,4 @@
-//! Mounts, devices and what hides parts of them.
+//! Mounts, devices, and masked and read-only paths.
 
 use minirun_plan::{HostFacts, Op, Request, RootPlace, RootSource, Step, is_overlay_root};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn mount_options() {
 }
 
 #[test]
-fn what_is_too_long_for_fsconfig_goes_by_mount() {
+fn options_too_long_for_fsconfig_use_mount() {
     for (length, flags) in [(255, ""), (256, " flags 0x1")] {
         let option = format!("lowerdir={}", "x".repeat(length));
         let expected = format!("mount /m ro overlay{flags} {option} [mounts[0]]");
@@ -44,7 +44,7 @@ fn what_is_too_long_for_fsconfig_goes_by_mount() {
 }
 
 #[test]
-fn kinds_of_mounts() {
+fn mount_types() {
     let read_only = "remount /m ro bind [mounts[0].options]";
     for (typ, options, expected) in [
         ("ext4", &["ro", "data=journal"][..], &["mount /m ro ext4 data=journal [mounts[0]]"][..]),
@@ -65,7 +65,7 @@ fn kinds_of_mounts() {
 }
 
 #[test]
-fn places_of_mounts() {
+fn mount_destinations() {
     for (destination, expected) in [
         ("/a/b", &["mount /a/b tmpfs [mounts[0]]"][..]),
         ("//a/./b/", &["mount /a/b tmpfs [mounts[0]]"]),
@@ -76,7 +76,7 @@ fn places_of_mounts() {
             "a/b",
             &[
                 "mount /a/b tmpfs [mounts[0]]",
-                "warning: mounts[0].destination: \"a/b\" is not an absolute path; it counts from the root",
+                "warning: mounts[0].destination: \"a/b\" is not an absolute path; it starts at the root",
             ],
         ),
     ] {
@@ -89,10 +89,11 @@ fn places_of_mounts() {
 
 #[test]
 fn mounts_that_are_refused() {
-    const ROOT: &str = "mounts[0].destination: only a mount of type \"overlay\" can be the root: others would hide it";
+    const ROOT: &str =
+        "mounts[0].destination: only a mount of type \"overlay\" can be the root; another one would hide it";
     let bind_data =
         "mounts[0].options[0]: bind mounts cannot have any filesystem-specific options applied: \"size=1m\"";
-    let copy_up = "mounts[0].options: tmpcopyup works with tmpfs alone, and not beside silent or iversion";
+    let copy_up = "mounts[0].options: tmpcopyup requires a tmpfs without silent and iversion";
     let cgroup = "mounts[0].options: a cgroup mount does not support options of the file system";
     let remount = "mounts[0].options: silent, iversion and tmpcopyup cannot be changed by a remount";
     for (destination, typ, options, expected) in [
@@ -101,7 +102,7 @@ fn mounts_that_are_refused() {
         ("/m", "bind", &["size=1m"], bind_data),
         ("/m", "bind", &["tmpcopyup"], &bind_data.replace("size=1m", "tmpcopyup")),
         ("/m", "bind", &["nosuchword"], &bind_data.replace("size=1m", "nosuchword")),
-        ("/m", "", &[], "mounts[0].type: a mount that is not a bind mount needs a type"),
+        ("/m", "", &[], "mounts[0].type: a mount that is not a bind mount requires a type"),
         ("/m", "proc", &["tmpcopyup"], copy_up),
         ("/m", "tmpfs", &["tmpcopyup", "silent"], copy_up),
         ("/m", "tmpfs", &["iversion", "tmpcopyup"], copy_up),
@@ -112,21 +113,21 @@ fn mounts_that_are_refused() {
         ("/m", "", &["remount", "silent"], remount),
         ("/m", "tmpfs", &["remount", "tmpcopyup"], remount),
         ("/m", "tmpfs", &["idmap"], "mounts[0]: only bind mounts can map ids"),
-        ("/m", "bind", &["ridmap"], "mounts[0]: idmap without uidMappings and gidMappings needs a user namespace"),
+        ("/m", "bind", &["ridmap"], "mounts[0]: idmap without uidMappings and gidMappings requires a user namespace"),
     ] {
         refuse(mount(destination, typ, options), &[expected]);
     }
     let idmap = and(mount("/m", "bind", &["idmap"]), "/linux/namespaces/-", json!({"type": "user", "path": "/ns"}));
     assert!(lines(&plan(&idmap, &v2()).unwrap()).iter().any(|line| line == "idmap /ns [mounts[0]]"));
     let no_source = json!({"/mounts/-": {"destination": "/m", "options": ["bind"]}});
-    refuse(no_source, &["mounts[0].source: a bind mount needs a source"]);
+    refuse(no_source, &["mounts[0].source: a bind mount requires a source"]);
     let maps = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
     let one_map = and(mount("/m", "bind", &[]), "/mounts/0/uidMappings", maps);
     refuse(one_map, &["mounts[0]: uidMappings and gidMappings must be given together"]);
 }
 
 #[test]
-fn over_proc_only_what_is_known() {
+fn only_known_files_below_proc_can_be_covered() {
     let inside = |path: &str| format!("mounts[0].destination: {path:?} cannot be mounted because it is inside /proc");
     for path in ["/proc/self", "/proc/sys/net", "/proc/sys", "/proc/../proc/1", "/proc/meminfo/x", "/proc"] {
         let shown = path.replace("/proc/..", "");
@@ -175,7 +176,7 @@ fn propagation_of_the_root() {
     }
 }
 
-/// The lines of the default nodes and links, with a minus.
+/// The lines of the default nodes and links, with a leading minus.
 const DEV: [&str; 12] = [
     "- device /dev/null c 1:3 mode 0666 owner 0:0 [default devices]",
     "- device /dev/zero c 1:5 mode 0666 owner 0:0 [default devices]",
@@ -199,14 +200,14 @@ fn a_bound_dev_is_left_as_it_is() {
     check(mount("/dev/", "none", &["bind"]), &v2(), &[&DEV[..], &[bound, verified]].concat());
     check(mount("/dev", "tmpfs", &[]), &v2(), &["mount /dev tmpfs [mounts[0]]", verified]);
     check(mount("/dev/shm", "bind", &[]), &v2(), &["bind /dev/shm from /src [mounts[0]]"]);
-    // What is listed was asked for, wherever /dev comes from.
+    // Listed devices are created whether or not /dev is bind-mounted.
     let listed = and(mount("/dev", "bind", &[]), "/linux/devices", json!([{"type": "p", "path": "/dev/p"}]));
     let pipe = "device /dev/p p 0:0 mode 0666 owner 0:0 [linux.devices[0]]";
     check(listed, &v2(), &[&DEV[..], &[bound, pipe, verified]].concat());
 }
 
 #[test]
-fn no_link_to_a_core_that_is_not_there() {
+fn a_missing_kcore_gets_no_link() {
     let facts = HostFacts { kcore: false, ..v2() };
     assert!(!lines(&plan(&json!({}), &facts).unwrap()).iter().any(|line| line.contains("/dev/core")));
 }
@@ -239,8 +240,11 @@ fn devices() {
         &[DEV[0], "device /dev/null c 1:3 mode 0600 owner 0:0 [linux.devices[0]]"],
     );
     for (members, expected) in [
-        (json!({"type": "a", "path": "/x"}), &["type: \"a\" is for device rules: a node is c, b, u or p"][..]),
-        (json!({"type": "c", "path": "/", "major": 1, "minor": 2}), &["path: \"/\" is not the path of a node"]),
+        (
+            json!({"type": "a", "path": "/x"}),
+            &["type: invalid type \"a\" (expected c, b, u or p; \"a\" is for device rules)"][..],
+        ),
+        (json!({"type": "c", "path": "/", "major": 1, "minor": 2}), &["path: invalid device node path \"/\""]),
         (
             json!({"type": "c", "path": "/x", "major": -1, "minor": 2}),
             &["major: -1 is out of range (expected 0 to 4095)"],
@@ -268,7 +272,7 @@ fn devices() {
     let made = lines(&plan(&other, &v2()).unwrap());
     let node = made.iter().find(|line| line.starts_with("device /dev/fuse c 10:229 mode 0600 owner "));
     assert!(node.is_some() && made.contains(&"bind-device /dev/fuse [linux.devices[0]]".to_owned()), "{made:#?}");
-    let hint = "hint: leave it out, or make the node on the host: only the host's root can make one";
+    let hint = "hint: remove it, or create the node on the host: only the host's root can create one";
     let problem = format!("linux.devices[0].fileMode: the host's /dev/fuse has mode 0666 ({hint})");
     assert_eq!(plan(&other, &hosts::host("nested")).unwrap_err(), [problem]);
     let pipe = and(user_namespace(), "/linux/devices", json!([{"type": "p", "path": "/p"}]));
@@ -290,8 +294,8 @@ fn device_rules() {
         &[
             "linux.resources.devices[0].access: device access cannot be empty (expected r, w or m)",
             "linux.resources.devices[1].type: invalid cgroup device type \"p\" (expected a, b or c)",
-            "linux.resources.devices[1].major: -2 is not a device number; -1 means every one",
-            "linux.resources.devices[1].access: \"x\" has letters other than r, w and m",
+            "linux.resources.devices[1].major: invalid device number -2 (-1 means all)",
+            "linux.resources.devices[1].access: invalid device access \"x\" (expected a combination of r, w and m)",
         ],
     );
 }
@@ -321,10 +325,9 @@ fn views() {
 }
 
 #[test]
-fn relative_paths_inside_the_container_count_from_its_root() {
-    let warning = |place: &str, path: &str| {
-        format!("warning: {place}: {path:?} is not an absolute path; it counts from the root")
-    };
+fn relative_paths_inside_the_container_start_at_its_root() {
+    let warning =
+        |place: &str, path: &str| format!("warning: {place}: {path:?} is not an absolute path; it starts at the root");
     for (patch, place, path, step) in [
         (
             json!({"/linux/readonlyPaths": ["proc/sys"]}),
@@ -366,9 +369,9 @@ fn mapped_mounts() {
 }
 
 #[test]
-fn the_root_of_layers() {
+fn an_overlay_can_be_the_root() {
     let at = |destination: &str| mount(destination, "overlay", &["lowerdir=a"]);
-    // These steps are made by the crate that reads layers.
+    // The crate that reads layers adds these steps.
     for destination in ["/", "//", "/.", "/x/..", "/.."] {
         check(at(destination), &v2(), &[]);
         assert!(is_overlay_root(&spec(&at(destination)).mounts[0]), "{destination}");
@@ -379,14 +382,14 @@ fn the_root_of_layers() {
         {"destination": "/m", "type": "tmpfs"},
         {"destination": "/x/..", "type": "overlay"},
     ]});
-    refuse(twice, &["mounts[2]: the root is an overlay already: mounts[0]"]);
+    refuse(twice, &["mounts[2]: the root is already an overlay: mounts[0]"]);
 }
 
 #[test]
 fn hooks_find_the_root_at_its_path() {
     let hook = json!({"/hooks/createRuntime": [{"path": "/h", "timeout": 5}]});
     check(hook.clone(), &v2(), &["await-hooks [hooks]", "createRuntime /h (at most 5 s) [hooks.createRuntime[0]]"]);
-    // A shared mount would show it to the host as well.
+    // A shared mount would also appear on the host.
     for (word, extra) in [
         ("shared", Some("private-parent /bundle/rootfs [linux.rootfsPropagation]")),
         ("rshared", Some("private-parent /bundle/rootfs [linux.rootfsPropagation]")),
@@ -397,11 +400,11 @@ fn hooks_find_the_root_at_its_path() {
         assert_eq!(lines(&plan).iter().map(String::as_str).find(|line| line.starts_with("private-parent")), extra);
     }
     let without = Request { root_path: "", ..request() };
-    let expected = "root.path: hooks need a directory where they find the mounted root file system";
+    let expected = "root.path: hooks require a directory at which the root file system is mounted";
     assert_eq!(root_place(&hook, &without).unwrap_err(), [expected]);
     let late = json!({"/hooks/startContainer": [{"path": "/h"}]});
     assert_eq!(root_place(&late, &without), Ok(RootPlace::OverSlash));
-    // The crate that reads layers knows nothing of hooks.
+    // The crate that reads layers does not know the hooks.
     let steps = |place: RootPlace| {
         let overlay = Op::OverlayRoot { place: place.clone(), options: c"".to_owned(), attributes: Default::default() };
         [Op::OverlayStage { place, size: c"".to_owned() }, overlay]
@@ -413,9 +416,9 @@ fn hooks_find_the_root_at_its_path() {
     assert_eq!(root_place(&late, &layers), Ok(RootPlace::OverSlash));
 }
 
-/// What is mounted before a bind mount shows in it, where its source lies in the root.
+/// A bind mount shows earlier mounts if its source lies in the root.
 #[test]
-fn a_source_in_the_root_is_opened_in_its_turn() {
+fn a_source_in_the_root_is_opened_when_its_step_runs() {
     let facts = HostFacts { inside_root: [("/bundle/rootfs/a".to_owned(), "a".to_owned())].into(), ..v2() };
     let source = json!({"destination": "/b", "type": "bind", "source": "/bundle/rootfs/a"});
     let before = |destination: &str| json!({"/mounts": [{"destination": destination, "type": "tmpfs"}, source]});

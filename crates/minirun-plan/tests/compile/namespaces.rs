@@ -18,7 +18,7 @@ fn network_devices() {
     check(devices(json!({"a": {}, "b": {"name": "eth%d"}, "c": {"name": "eth%d"}})), &v2(), &expected);
     let text = "linux.netDevices: unable to move network devices without a private network namespace";
     refuse(json!({"/linux/netDevices": {"a": {}}}), &[text]);
-    let text = "linux.netDevices[\"b\"].name: two devices are to be named \"a\"";
+    let text = "linux.netDevices[\"b\"].name: two devices would be named \"a\"";
     refuse(devices(json!({"a": {}, "b": {"name": "a"}})), &[text]);
 }
 
@@ -29,7 +29,7 @@ fn new_and_joined_namespaces() {
         check(json!({"/linux/namespaces/-": {"type": kind}}), &v2(), &refs(&new));
         check(json!({"/linux/namespaces/-": {"type": kind, "path": ""}}), &v2(), &refs(&new));
         let line = format!("join {kind} /ns [linux.namespaces[2].path]");
-        // Init enters some of them itself.
+        // Init enters some namespaces itself.
         let steps = if matches!(kind, "time" | "cgroup") { 2 } else { 1 };
         let expected = vec![line.as_str(); steps];
         check(json!({"/linux/namespaces/-": {"type": kind, "path": "/ns"}}), &v2(), &expected);
@@ -76,18 +76,18 @@ fn id_maps() {
     let maps = |maps: Value| and(user_namespace(), "/linux/uidMappings", maps);
     let one = |container: u32, host: u32, size: u32| json!({"containerID": container, "hostID": host, "size": size});
     for (list, expected) in [
-        (json!([]), "linux.uidMappings: a new user namespace needs at least one mapping"),
+        (json!([]), "linux.uidMappings: a new user namespace requires at least one mapping"),
         (json!([one(0, 0, 0)]), "linux.uidMappings[0].size: 0 is out of range"),
         (json!([one(u32::MAX, 0, 2)]), "linux.uidMappings[0].size: 2 is out of range"),
         (json!([one(0, u32::MAX, 2)]), "linux.uidMappings[0].size: 2 is out of range"),
         (json!([one(0, 10, 5), one(4, 20, 5)]), "linux.uidMappings[1]: overlaps element 0"),
         (
             (0..341).map(|id| one(id, id, 1)).collect(),
-            "linux.uidMappings: has 341 mappings, and the kernel supports at most 340",
+            "linux.uidMappings: has 341 mappings, but the kernel supports at most 340",
         ),
         (
             (0..330).map(|id| one(id, 100_000 + id, 1)).collect(),
-            "linux.uidMappings: 330 mappings are 4180 bytes of text, and the kernel supports fewer than 4096 (hint: use \
+            "linux.uidMappings: 330 mappings are 4180 bytes of text, but the kernel supports fewer than 4096 (hint: use \
              fewer mappings of more ids)",
         ),
         (json!([one(0, 10, 5), one(5, 14, 5)]), "linux.uidMappings[1]: overlaps element 0"),
@@ -100,12 +100,12 @@ fn id_maps() {
     };
     assert_eq!(shown(&maps(json!([one(5, 15, 5), one(0, 10, 5)])), "uid_map").unwrap(), "5 15 5, 0 10 5");
     assert_eq!(shown(&user_namespace(), "setgroups"), None, "root on the host keeps setgroups");
-    let needed = "id mappings need a user namespace in linux.namespaces";
+    let needed = "id mappings require a user namespace in linux.namespaces";
     refuse(
         json!({"/linux/uidMappings": [one(0, 1, 1)], "/linux/gidMappings": [one(0, 1, 1)]}),
         &[&format!("linux.uidMappings: {needed}"), &format!("linux.gidMappings: {needed}")],
     );
-    // Engines send the maps of the namespace that is joined; it has them already.
+    // Engines send the maps of a joined namespace, which has them already.
     let joined = and(user_namespace(), "/linux/namespaces/2/path", json!("/ns"));
     assert_eq!(shown(&joined, "uid_map"), None);
 }
@@ -132,11 +132,11 @@ fn clocks() {
     refuse(
         offsets(json!({"realtime": {"secs": 1}, "monotonic": {"nanosecs": 1_000_000_000}})),
         &[
-            "linux.timeOffsets[\"monotonic\"].nanosecs: 1000000000 is not below 1000000000",
+            "linux.timeOffsets[\"monotonic\"].nanosecs: 1000000000 is out of range (expected 0 to 999999999)",
             "linux.timeOffsets[\"realtime\"]: unknown clock (expected monotonic or boottime)",
         ],
     );
-    let needed = "linux.timeOffsets: clock offsets need a new time namespace in linux.namespaces";
+    let needed = "linux.timeOffsets: clock offsets require a new time namespace in linux.namespaces";
     refuse(json!({"/linux/timeOffsets": {"monotonic": {"secs": 1}}}), &[needed]);
     let joined = and(offsets(json!({"monotonic": {"secs": 1}})), "/linux/namespaces/2/path", json!("/ns"));
     refuse(joined, &[needed]);

@@ -1,4 +1,4 @@
-//! The program: its user, its capabilities, its environment, and what it gets of the machine.
+//! The program: its user, capabilities, environment and scheduling.
 
 use minirun_plan::{HostFacts, Request};
 use serde_json::{Value, json};
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use super::{and, check, exec, lines, namespaces, plan, plan_for, refuse, request, user_namespace, v2};
 
 #[test]
-fn names() {
+fn host_and_domain_names() {
     let uts = |pointer: &str, name: &str| and(namespaces(&["mount", "pid", "uts"]), pointer, json!(name));
     let new = "new uts [linux.namespaces]";
     check(uts("/hostname", "web"), &v2(), &[new, "hostname web [hostname]"]);
     check(uts("/domainname", "example.org"), &v2(), &[new, "domainname example.org [domainname]"]);
     let longest = "h".repeat(64);
     check(uts("/hostname", &longest), &v2(), &[new, &format!("hostname {longest} [hostname]")]);
-    refuse(uts("/hostname", &"h".repeat(65)), &["hostname: 65 bytes are too many: the kernel keeps 64"]);
+    refuse(uts("/hostname", &"h".repeat(65)), &["hostname: 65 bytes are too long (expected at most 64)"]);
     for place in ["hostname", "domainname"] {
         refuse(
             json!({format!("/{place}"): "x"}),
@@ -34,7 +34,7 @@ fn limits() {
     ] {
         check(limit(typ, soft, hard), &v2(), &[expected]);
     }
-    refuse(limit("RLIMIT_AS", 2, 1), &["process.rlimits[0].soft: 2 is more than the hard limit, 1"]);
+    refuse(limit("RLIMIT_AS", 2, 1), &["process.rlimits[0].soft: 2 is more than the hard limit of 1"]);
     let twice = json!({"type": "RLIMIT_AS", "soft": 1, "hard": 1});
     refuse(json!({"/process/rlimits": [twice, twice]}), &["process.rlimits[1].type: duplicate limit RLIMIT_AS"]);
     check(json!({"/process/oomScoreAdj": -1000}), &v2(), &["oom_score_adj -1000 [process.oomScoreAdj]"]);
@@ -80,11 +80,11 @@ fn scheduling() {
             &format!("process.scheduler.policy: \"FIFO\" is not supported (expected {known})"),
             &format!("process.scheduler.flags[0]: \"RECLAIM\" is not supported (expected {flags})"),
             "process.scheduler.nice: 30 is out of range (expected -20 to 19)",
-            "process.scheduler.priority: can only be given with SCHED_FIFO and SCHED_RR",
-            "process.scheduler.period: can only be given with SCHED_DEADLINE",
+            "process.scheduler.priority: requires SCHED_FIFO or SCHED_RR",
+            "process.scheduler.period: requires SCHED_DEADLINE",
         ],
     );
-    // The first process has no such CPUs, and a further one both before and after its birth.
+    // The first process has no such CPUs. A further one has them before and after the clone.
     let affinity = set("process/execCPUAffinity", json!({"initial": "1", "final": "0-1"}));
     check(affinity.clone(), &v2(), &[]);
     let found = exec(&affinity, &v2()).unwrap();
@@ -132,12 +132,12 @@ fn capabilities() {
     );
     refuse(
         sets(json!({"effective": ["CAP_CHOWN"]})),
-        &["process.capabilities.effective: must be among the permitted ones: capset(2) refuses others"],
+        &["process.capabilities.effective: must be a subset of permitted: capset(2) refuses other capabilities"],
     );
 }
 
 #[test]
-fn capabilities_that_cannot_be_had_are_warned_about_once() {
+fn unavailable_capabilities_are_warned_about_once() {
     let asked = ["CAP_FUTURE", "cap_chown", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE", "CAP_FUTURE"];
     let facts = HostFacts { bounding: 0b1101, ..four_capabilities() };
     check(
@@ -177,9 +177,9 @@ fn users() {
     refuse(
         user(json!({"uid": u32::MAX, "gid": u32::MAX, "additionalGids": [0, u32::MAX]})),
         &[
-            "process.user.uid: 4294967295 is not an id",
-            "process.user.gid: 4294967295 is not an id",
-            "process.user.additionalGids[1]: 4294967295 is not an id",
+            "process.user.uid: invalid id 4294967295 (expected 0 to 4294967294)",
+            "process.user.gid: invalid id 4294967295 (expected 0 to 4294967294)",
+            "process.user.additionalGids[1]: invalid id 4294967295 (expected 0 to 4294967294)",
         ],
     );
     check(json!({"/process/noNewPrivileges": true}), &v2(), &["no-new-privileges [process.noNewPrivileges]"]);
@@ -203,9 +203,9 @@ fn the_environment_has_no_duplicates() {
     refuse(
         json!({"/process/env": ["A", "=1", ""]}),
         &[
-            "process.env[0]: \"A\" is not of the form NAME=value",
-            "process.env[1]: \"=1\" is not of the form NAME=value",
-            "process.env[2]: \"\" is not of the form NAME=value",
+            "process.env[0]: invalid variable \"A\" (expected NAME=VALUE)",
+            "process.env[1]: invalid variable \"=1\" (expected NAME=VALUE)",
+            "process.env[2]: invalid variable \"\" (expected NAME=VALUE)",
         ],
     );
 }
@@ -221,7 +221,7 @@ fn home_is_looked_up_when_it_is_not_given() {
 }
 
 #[test]
-fn the_program_is_looked_for_along_path() {
+fn the_program_is_searched_in_path() {
     let (find, run) = ("- find-program /bin/true [process.args[0]]", "- execute /bin/true [process.args[0]]");
     for (path, arg, expected) in [
         (json!(["HOME=/", "PATH=/a:/b"]), "x", "find-program /a/x /b/x [process.args[0]]"),
@@ -323,7 +323,7 @@ fn the_socket_for_readiness_is_a_mount_and_a_variable() {
 }
 
 #[test]
-fn a_further_process_enters_the_container_and_makes_nothing() {
+fn a_further_process_enters_the_container_and_creates_nothing() {
     let patch = json!({
         "/process/cwd": "/srv/./app", "/process/terminal": true, "/process/oomScoreAdj": 5,
         "/hostname": "ignored", "/mounts/-": {"destination": "/m", "type": "tmpfs"}, "/root/readonly": true,
@@ -371,7 +371,7 @@ fn an_annotation_keeps_the_callers_groups() {
 }
 
 #[test]
-fn other_annotations_of_the_family_are_warned_about() {
+fn unsupported_annotations_of_crun_are_warned_about() {
     let patch = json!({"/annotations": {"run.oci.handler": "wasm", "run.ocicle": "x", "other": "y"}});
     let warning =
         "warning: annotations[\"run.oci.handler\"]: ignored: minirun does not support this annotation of crun";

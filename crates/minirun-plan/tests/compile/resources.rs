@@ -1,4 +1,4 @@
-//! Cgroups, units of systemd, and groups of resctrl.
+//! Cgroups, systemd units, and resctrl groups.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ fn the_owner_of_a_cgroup() {
     }
 }
 
-/// The system's systemd, for a container whose state is below /run/minirun.
+/// Returns a request for a cgroup of systemd, for a container whose state is below /run/minirun.
 fn by_systemd(user: bool, cgroup: &'static str) -> Request<'static> {
     let systemd = SystemdRequest { user, cgroup: Path::new(cgroup), owner: "/run/minirun/ID" };
     Request { systemd: Some(systemd), ..request() }
@@ -69,11 +69,11 @@ fn the_unit_of_the_cgroup() {
     let user = HostFacts { euid: 1000, initial_user_namespace: true, ..v2() };
     let plan = compile(&spec(&json!({})), &user, &by_systemd(true, "/user.slice/user@7.service")).unwrap();
     assert_eq!(plan.cgroup.path, Path::new("/user.slice/user@7.service/user.slice/minirun-ID.scope"));
-    // Without systemd the annotations are nobody's.
+    // Without systemd the annotations have no effect.
     let patch = json!({"/annotations": {"org.systemd.property.TimeoutStopSec": "['"}});
     assert!(compile(&spec(&patch), &v2(), &request()).is_ok());
     for (patch, problem) in [
-        (patch, "annotations[\"org.systemd.property.TimeoutStopSec\"]: \"['\" is not a value in gvariant's text form"),
+        (patch, "annotations[\"org.systemd.property.TimeoutStopSec\"]: invalid gvariant text \"['\""),
         (json!({"/linux/cgroupsPath": "/a"}), "linux.cgroupsPath: expected cgroupsPath to be of format"),
         (json!({"/linux/cgroupsPath": "a.slice:b:c.slice"}), "linux.cgroupsPath: \"c.slice\" is a slice"),
     ] {
@@ -90,7 +90,7 @@ fn the_path_of_the_cgroup() {
         ("a/b", "/a/b"),
         ("//a/./b/", "/a/b"),
         ("/with space", "/with space"),
-        // The systemd form is a name like any other while systemd is not asked.
+        // Without systemd the systemd form is a name like any other.
         ("system.slice:minirun:web", "/system.slice:minirun:web"),
     ] {
         let line = format!("make {expected} [linux.cgroupsPath]");
@@ -110,7 +110,7 @@ fn the_path_of_the_cgroup() {
 }
 
 #[test]
-fn other_limits_are_knobs_and_device_rules() {
+fn new_limits_are_knobs_and_device_rules() {
     let limits = |resources: Value| compile_resources(&serde_json::from_value(resources).unwrap(), &v2());
     let problems = limits(json!({"cpu": {"cpus": "x"}})).unwrap_err();
     assert_eq!(problems.iter().count(), 1);
@@ -130,7 +130,7 @@ fn rdt() -> HostFacts {
 #[test]
 fn groups_of_the_resctrl_file_system() {
     let rdt_of = |value: Value| json!({"/linux/intelRdt": value});
-    // Without a name the group has the container's.
+    // Without a name the group is named after the container.
     let own = [
         "make /sys/fs/resctrl/ID [linux.intelRdt]",
         "schemata L3:0=ff;1=f [linux.intelRdt.l3CacheSchema]",
@@ -165,22 +165,25 @@ fn groups_of_the_resctrl_file_system() {
         &joins("/g", ".closID"),
     ];
     check(shared, &rdt(), &expected);
-    // An older document may have several lines there.
+    // Older documents can have several lines there.
     let lines = plan(&rdt_of(json!({"l3CacheSchema": "L3:0=f\nMB:0=10\n"})), &rdt()).unwrap().resctrl.unwrap();
     assert_eq!(lines.schemata.iter().map(|schema| schema.line.as_str()).collect::<Vec<_>>(), ["L3:0=f", "MB:0=10"]);
 }
 
 #[test]
-fn what_resctrl_cannot_do_is_refused() {
+fn unsupported_resctrl_settings_are_refused() {
     for (value, expected) in [
-        (json!({"closID": ".."}), "closID: \"..\" is not the name of a group"),
-        (json!({"closID": "a/b"}), "closID: \"a/b\" is not the name of a group"),
-        (json!({"closID": "info"}), "closID: \"info\" is not the name of a group"),
+        (json!({"closID": ".."}), "closID: invalid group name \"..\""),
+        (json!({"closID": "a/b"}), "closID: invalid group name \"a/b\""),
+        (json!({"closID": "info"}), "closID: invalid group name \"info\""),
         (json!({"memBwSchema": "0=10"}), "memBwSchema: \"0=10\" must start with \"MB:\""),
         (json!({"memBwSchema": "MB:0=1\nMB:1=1"}), "memBwSchema: must not contain a newline"),
         (json!({"schemata": ["L3:0=1\nL3:1=1"]}), "schemata[0]: must not contain a newline"),
-        (json!({"schemata": ["nothing"]}), "schemata[0]: \"nothing\" is not a schema as in \"L3:0=ff;1=f\""),
-        (json!({"schemata": ["L2:0=1"]}), "schemata[0]: this host's resctrl does not allocate L2: it has L3, MB"),
+        (
+            json!({"schemata": ["nothing"]}),
+            "schemata[0]: invalid schema \"nothing\" (expected a line such as \"L3:0=ff;1=f\")",
+        ),
+        (json!({"schemata": ["L2:0=1"]}), "schemata[0]: this host's resctrl does not allocate L2 (available: L3, MB)"),
     ] {
         let problems = plan(&json!({"/linux/intelRdt": value}), &rdt()).unwrap_err();
         assert_eq!(problems[0], format!("linux.intelRdt.{expected}"), "{value}");
@@ -190,8 +193,8 @@ fn what_resctrl_cannot_do_is_refused() {
         &lacking,
         json!({"/linux/intelRdt": {"l3CacheSchema": "L3:0=1", "enableMonitoring": true}}),
         &[
-            "linux.intelRdt.l3CacheSchema: this host's resctrl does not allocate L3: it has nothing",
-            "linux.intelRdt.enableMonitoring: this host's resctrl cannot monitor: its info has no L3_MON",
+            "linux.intelRdt.l3CacheSchema: this host's resctrl does not allocate L3 (available: nothing)",
+            "linux.intelRdt.enableMonitoring: this host's resctrl does not support monitoring: its info has no L3_MON",
         ],
     );
     let unmounted = HostFacts { resctrl: Resctrl::Unmounted, ..v2() };

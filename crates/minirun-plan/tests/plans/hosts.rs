@@ -1,4 +1,5 @@
-//! The hosts that plans are made for: descriptions in `rootfs-fixtures/hosts`, so that no plan depends on this machine.
+//! The hosts for which plans are compiled: descriptions in `rootfs-fixtures/hosts`, so that no plan depends on the
+//! machine that runs the tests.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,7 +7,7 @@ use std::path::PathBuf;
 use minirun_plan::{HostFacts, HostNode, NodeKind, Resctrl};
 use serde::Deserialize;
 
-/// The device nodes that these hosts have: null, fuse, and a disk with the greatest number.
+/// Returns the device nodes of these hosts: null, fuse, and a disk with the greatest number.
 fn nodes() -> BTreeMap<String, HostNode> {
     let node = |kind, device, mode, uid, gid| HostNode { kind, device, mode, uid, gid };
     [
@@ -18,22 +19,22 @@ fn nodes() -> BTreeMap<String, HostNode> {
     .into()
 }
 
-/// A file of `rootfs-fixtures`.
+/// Returns the path of a file of `rootfs-fixtures`.
 pub fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../rootfs-fixtures").join(name)
 }
 
-/// A host as a person describes it.
+/// The description of a host.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Host {
-    /// Says what kind of host it is, for readers.
+    /// The kind of host, for readers.
     #[serde(rename = "comment")]
     _comment: String,
     cgroup_mount: Option<PathBuf>,
     #[serde(default)]
     controllers: Vec<String>,
-    /// Controllers that cgroup v1 holds, with their mount points.
+    /// Controllers bound to cgroup v1, with their mount points.
     #[serde(default)]
     v1_controllers: Vec<(String, PathBuf)>,
     #[serde(default)]
@@ -48,20 +49,20 @@ struct Host {
     euid: u32,
     #[serde(default)]
     egid: u32,
-    /// Below which cgroup containers get theirs.
+    /// The parent of the containers' cgroups.
     #[serde(default)]
     cgroup_base: PathBuf,
-    /// Why they get none.
+    /// Why containers get no cgroup.
     cgroup_denied: Option<String>,
     #[serde(default)]
     setgroups_denied: bool,
-    /// Is SELinux enabled in the kernel?
+    /// Whether SELinux is enabled in the kernel.
     #[serde(default)]
     selinux: bool,
     initial_user_namespace: bool,
 }
 
-/// The host of this name.
+/// Returns the host of this name.
 pub fn host(name: &str) -> HostFacts {
     let path = fixture("hosts").join(format!("{name}.json"));
     let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

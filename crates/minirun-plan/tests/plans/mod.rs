@@ -10,14 +10,14 @@ use std::path::Path;
 
 use minirun_plan::{Problems, Request, RootSource, Spec, compile};
 
-/// Where the bundles stand in the plans, and what their containers are called.
+/// The bundle's path and the container's id in the plans.
 pub const BUNDLE: &str = "/bundle";
 const ID: &str = "ID";
 
-/// How a bundle's root is found; none means that the bundle is another test's.
+/// Returns a bundle's root; none if another test compares the bundle.
 pub type RootOf = fn(&Spec) -> Option<Result<RootSource, Problems>>;
 
-/// Compares every bundle whose root `root_of` finds; all differences are told at once.
+/// Compares every bundle whose root `root_of` finds, and reports all differences together.
 pub fn compare(root_of: RootOf) {
     let mut names: Vec<_> =
         fs::read_dir(hosts::fixture("bundles")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -36,11 +36,11 @@ pub fn compare(root_of: RootOf) {
         }
         compared += 1;
     }
-    assert!(compared > 0, "no bundles are there");
-    assert!(differences.is_empty(), "{differences}\nif this is meant, MINIRUN_BLESS=1 rewrites the plans");
+    assert!(compared > 0, "no bundles found");
+    assert!(differences.is_empty(), "{differences}\nhint: if this is intended, MINIRUN_BLESS=1 rewrites the plans");
 }
 
-/// The bundle's plan as text, or what it is refused for.
+/// Returns the bundle's plan, or its problems, as text.
 fn plan_of(bundle: &Path, root_of: RootOf) -> Option<String> {
     let text = fs::read(bundle.join("config.json")).unwrap();
     let spec: Spec = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", bundle.display()));
@@ -77,7 +77,7 @@ fn plan_of(bundle: &Path, root_of: RootOf) -> Option<String> {
     })
 }
 
-/// The lines that only one side has, which is enough to see what happened.
+/// Returns the lines that only one side has.
 fn difference(bundle: &Path, expected: &str, found: &str) -> String {
     let only = |sign: char, these: &str, those: &str| -> String {
         these

@@ -44,7 +44,7 @@ const RUNS: [(&str, &str, i32); 16] = [
     ),
     (
         "-h 0123456789012345678901234567890123456789012345678901234567890123456789 box true",
-        "hostname: 70 bytes are too many: the kernel keeps 64",
+        "hostname: 70 bytes are too long (expected at most 64)",
         125,
     ),
     (

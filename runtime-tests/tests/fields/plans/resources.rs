@@ -19,17 +19,19 @@ pub fn rows() -> Vec<Row> {
         row(
             &["linux.resources.devices[0].major"],
             json!({"/linux/resources/devices": [{"allow": false, "access": "rwm", "major": -2}]}),
-            &["refused: linux.resources.devices[0].major: -2 is not a device number; -1 means every one"],
+            &["refused: linux.resources.devices[0].major: invalid device number -2 (-1 means all)"],
         ),
         row(
             &["linux.resources.devices[0].minor"],
             json!({"/linux/resources/devices": [{"allow": false, "access": "rwm", "minor": -2}]}),
-            &["refused: linux.resources.devices[0].minor: -2 is not a device number; -1 means every one"],
+            &["refused: linux.resources.devices[0].minor: invalid device number -2 (-1 means all)"],
         ),
         row(
             &["linux.resources.devices[0].access"],
             json!({"/linux/resources/devices": [{"allow": false, "access": "x"}]}),
-            &["refused: linux.resources.devices[0].access: \"x\" has letters other than r, w and m"],
+            &[
+                "refused: linux.resources.devices[0].access: invalid device access \"x\" (expected a combination of r, w and m)",
+            ],
         ),
         row(
             &["linux.resources.memory.limit"],

@@ -1,19 +1,19 @@
-//! Device rules as a short eBPF program.
+//! Compiles device rules into a short eBPF program.
 //!
-//! The program keeps the set of accesses that were asked for and are not yet decided, and walks the rules from the last
-//! to the first. An allowing rule that matches takes its accesses off the set, and once the set is empty the request is
-//! allowed. A denying rule that matches denies when one of its accesses is still in the set. What is left at the end
-//! gets the default. Where a rule is about everything that can still be in the set, both come down to one jump.
+//! The program keeps the set of requested accesses that are still undecided, and evaluates the rules from last to
+//! first. An allowing rule that matches removes its accesses from the set; when the set is empty, the request is
+//! allowed. A denying rule that matches denies the request if one of its accesses is still in the set. At the end the
+//! default decides. If a rule covers every access that can still be in the set, both cases become one jump.
 
 use std::collections::BTreeMap;
 
 use super::sets::{Meeting, Wider};
 use super::{ANY_ACCESS, ANY_KIND, BLOCK, CHAR, DeviceRule};
 
-/// The longest program that the kernel takes from anybody (`BPF_MAXINSNS`).
+/// The maximum length of a program without privileges, in instructions (`BPF_MAXINSNS`).
 pub(super) const MAX_INSTRUCTIONS: usize = 4096;
 
-/// The program for these rules, which are in the order of application; none when it would allow everything.
+/// Returns the program for these rules, given in the order in which they apply; none if it would allow everything.
 pub(super) fn assemble(rules: &[DeviceRule]) -> Option<Vec<u64>> {
     let (rules, default) = reduce(rules);
     let mut program = Program::new();
@@ -25,8 +25,7 @@ pub(super) fn assemble(rules: &[DeviceRule]) -> Option<Vec<u64>> {
     program.finish(default)
 }
 
-/// The rules in the order of evaluation (last first) without those that make no difference, and the verdict on what
-/// none of them decides.
+/// Returns the rules in the order of evaluation (last first) without redundant ones, and the default verdict.
 fn reduce(rules: &[DeviceRule]) -> (Vec<DeviceRule>, bool) {
     let about_all =
         |rule: &DeviceRule| (rule.kinds, rule.major, rule.minor, rule.access) == (ANY_KIND, None, None, ANY_ACCESS);
@@ -42,7 +41,7 @@ fn reduce(rules: &[DeviceRule]) -> (Vec<DeviceRule>, bool) {
             reachable.push(*rule);
         }
     }
-    // A rule that says what the default says is needed only to keep a later one from saying the opposite.
+    // A rule with the default's verdict is necessary only if a rule after it has the opposite verdict.
     let (mut needed, mut opposite) = (Vec::new(), Meeting::default());
     for rule in reachable.into_iter().rev() {
         if rule.allow != default {
@@ -56,8 +55,8 @@ fn reduce(rules: &[DeviceRule]) -> (Vec<DeviceRule>, bool) {
     (needed, default)
 }
 
-/// Rules with the same verdict that follow each other: their order does not matter, so they are sorted from wide to
-/// narrow, with equal devices made one rule. A wider rule stands before each rule that it covers.
+/// Sorts consecutive rules with the same verdict from wide to narrow, and merges rules about equal devices. Their order
+/// does not matter. A wider rule comes before each rule that it covers.
 fn sorted(run: &[DeviceRule]) -> Vec<DeviceRule> {
     let mut devices: BTreeMap<(Option<u32>, Option<u32>), (u8, u8)> = BTreeMap::new();
     for rule in run {
@@ -79,7 +78,7 @@ fn sorted(run: &[DeviceRule]) -> Vec<DeviceRule> {
     pick(ANY_KIND).chain(pick(CHAR)).chain(pick(BLOCK)).collect()
 }
 
-/// Registers: the context comes in r1; the other names are ours.
+/// Registers: the kernel passes the context in r1; the others are chosen here.
 const CONTEXT: u8 = 1;
 const KIND: u8 = 2;
 const ACCESS: u8 = 3;
@@ -97,20 +96,20 @@ pub(super) const JUMP_EQUAL: u8 = 0x16;
 pub(super) const JUMP_UNEQUAL: u8 = 0x56;
 pub(super) const JUMP_ANY_BIT: u8 = 0x46;
 
-/// A program that is being written. Every jump goes forward, and none is unconditional, so nothing is unreachable,
-/// which the verifier would refuse.
+/// A program under construction. Every jump is conditional and goes forward, so every instruction is reachable; the
+/// verifier refuses unreachable ones.
 struct Program {
     code: Vec<u64>,
-    /// Jumps that still have to be pointed at a verdict.
+    /// Jumps to a verdict whose targets are not set yet.
     verdicts: Vec<(usize, bool)>,
-    /// Accesses that can still be undecided here, of block and of character devices.
+    /// The accesses that can still be undecided at this point, of block and of character devices.
     open: [u8; 2],
 }
 
 impl Program {
     fn new() -> Program {
         let mut program = Program { code: Vec::new(), verdicts: Vec::new(), open: [ANY_ACCESS; 2] };
-        // struct bpf_cgroup_dev_ctx: the kind in the low half of the first word, the access in its high half.
+        // struct bpf_cgroup_dev_ctx: the low half of the first word is the type, the high half the access.
         program.push(LOAD_HALF, KIND, CONTEXT, 0, 0);
         program.push(LOAD_HALF, ACCESS, CONTEXT, 2, 0);
         program.push(LOAD_WORD, MAJOR, CONTEXT, 4, 0);
@@ -118,7 +117,7 @@ impl Program {
         program
     }
 
-    /// Writes rules with one verdict. The answer is a verdict when nothing can be undecided afterwards.
+    /// Writes rules with one verdict. Returns the verdict if nothing can be undecided after them.
     fn run(&mut self, run: &[DeviceRule]) -> Option<bool> {
         let (mut kept, mut before) = (Vec::new(), Wider::default());
         for rule in sorted(run) {
@@ -157,7 +156,7 @@ impl Program {
         }
     }
 
-    /// Writes rules of one kind; the flag says that a rule decides whatever can be undecided.
+    /// Writes rules of one device type. The flag is set if a rule decides all accesses that can be undecided.
     fn kind(&mut self, rules: &[(DeviceRule, bool)]) {
         let (first, decides_all) = rules[0];
         let for_every_kind = first.kinds == ANY_KIND;
@@ -168,10 +167,10 @@ impl Program {
         for of_major in rules.chunk_by(|a, b| a.0.major == b.0.major) {
             self.major(of_major);
         }
-        self.land(skip);
+        self.target_here(skip);
     }
 
-    /// Writes rules of one kind and one major number.
+    /// Writes rules of one device type and one major number.
     fn major(&mut self, rules: &[(DeviceRule, bool)]) {
         let (first, decides_all) = rules[0];
         if let (Some(major), None, true) = (first.major, first.minor, decides_all) {
@@ -184,14 +183,14 @@ impl Program {
                 minor => {
                     let skip = minor.map(|minor| self.jump(JUMP_UNEQUAL, MINOR, minor));
                     self.part(rule);
-                    self.land(skip);
+                    self.target_here(skip);
                 }
             }
         }
-        self.land(skip);
+        self.target_here(skip);
     }
 
-    /// Writes what is done about the accesses of a rule that matches but leaves others undecided.
+    /// Writes the code for a matching rule that leaves other accesses undecided.
     fn part(&mut self, rule: &DeviceRule) {
         if rule.allow {
             self.push(AND, ACCESS, 0, 0, (ANY_ACCESS & !rule.access) as u32);
@@ -201,7 +200,8 @@ impl Program {
         }
     }
 
-    /// Writes the verdicts, the default first because the code runs into it; none when there is no way to a denial.
+    /// Writes the verdicts. The default is first, because execution reaches it without a jump. Returns none if no path
+    /// leads to a denial.
     fn finish(mut self, default: bool) -> Option<Vec<u64>> {
         let verdicts = std::mem::take(&mut self.verdicts);
         if default && verdicts.iter().all(|(_, verdict)| *verdict) {
@@ -210,7 +210,7 @@ impl Program {
         for to_verdict in [default, !default] {
             let jumps: Vec<usize> = verdicts.iter().filter(|(_, v)| *v == to_verdict).map(|(at, _)| *at).collect();
             if to_verdict == default || !jumps.is_empty() {
-                jumps.into_iter().for_each(|at| self.land(Some(at)));
+                jumps.into_iter().for_each(|at| self.target_here(Some(at)));
                 self.push(SET, 0, 0, 0, to_verdict as u32);
                 self.push(EXIT, 0, 0, 0, 0);
             }
@@ -226,7 +226,7 @@ impl Program {
         }));
     }
 
-    /// Writes a jump whose target comes later, and says where it stands.
+    /// Writes a jump whose target is set later, and returns its position.
     fn jump(&mut self, operation: u8, register: u8, value: u32) -> usize {
         self.push(operation, register, 0, 0, value);
         self.code.len() - 1
@@ -237,8 +237,9 @@ impl Program {
         self.verdicts.push((at, verdict));
     }
 
-    /// Points a jump at what is written next. Too far a jump for its 16 bits is in too long a program anyway.
-    fn land(&mut self, jump: Option<usize>) {
+    /// Sets the target of a jump to the next instruction. A jump that exceeds 16 bits is in a program that exceeds the
+    /// maximum length, which is refused.
+    fn target_here(&mut self, jump: Option<usize>) {
         if let Some(at) = jump {
             let distance = (self.code.len() - at - 1) as u16;
             self.code[at] |= (distance as u64) << 16;

@@ -1,17 +1,17 @@
-//! Sets of device rules that are asked about one more rule, in a time that does not depend on their size: thousands of
-//! rules are compiled as fast as each is read.
+//! Sets of device rules with lookups in constant time, so that thousands of rules compile as fast as they are read.
 
 use std::collections::BTreeMap;
 
 use super::{ANY_KIND, DeviceRule};
 
-/// The numbers of a rule: none means every one.
+/// A major or minor number of a rule; none means all.
 type Number = Option<u32>;
 
-/// Rules by the devices that they are about.
+/// Rules by their devices, to find those that cover another rule.
 #[derive(Debug, Default)]
 pub(crate) struct Wider {
-    /// For kinds, major and minor: the accesses of the rules about exactly these, one bit for each of the eight sets.
+    /// For each combination of types, major and minor: the accesses of the rules about exactly these, one bit for each
+    /// of the eight sets.
     rules: BTreeMap<(u8, Number, Number), u8>,
 }
 
@@ -20,12 +20,12 @@ impl Wider {
         *self.rules.entry((rule.kinds, rule.major, rule.minor)).or_default() |= 1 << rule.access;
     }
 
-    /// Whether one of the rules covers this one's devices and all of its accesses.
+    /// Whether a rule covers this one's devices and all of its accesses.
     pub(crate) fn cover(&self, rule: &DeviceRule) -> bool {
         self.covering(rule).any(|access| access & rule.access == rule.access)
     }
 
-    /// Returns the accesses, added up, of the rules that cover this one's devices.
+    /// Returns the union of the accesses of the rules that cover this one's devices.
     pub(crate) fn access_over(&self, rule: &DeviceRule) -> u8 {
         self.covering(rule).fold(0, |all, access| all | access)
     }
@@ -38,20 +38,21 @@ impl Wider {
     }
 }
 
-/// The numbers of all rules that may cover this one's. Of a rule about every major or minor some are the same.
+/// Returns the numbers of all rules that can cover this one. They repeat if this rule is about all majors or minors.
 fn wider(rule: &DeviceRule) -> impl Iterator<Item = (Number, Number)> + use<> {
     let (major, minor) = (rule.major, rule.minor);
     [(None, None), (None, minor), (major, None), (major, minor)].into_iter()
 }
 
-/// Rules by what a further rule could have in common with them.
+/// Rules by their devices, to find those that overlap another rule.
 #[derive(Debug, Default)]
 pub(super) struct Meeting {
-    /// For the numbers of a rule, and for these with one or both left out: a bit for each pair of a kind and an access.
+    /// For the numbers of a rule, and for the numbers with one or both left out: a bit for each pair of a type and an
+    /// access.
     rules: BTreeMap<(Place, Number, Number), u8>,
 }
 
-/// Which of the numbers a key is made of.
+/// The numbers that a key contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Both,
@@ -74,7 +75,7 @@ impl Meeting {
         }
     }
 
-    /// Whether there is a device and an access that one of the rules and this one are about.
+    /// Whether one of the rules shares a device and an access with this one.
     pub(super) fn meet(&self, rule: &DeviceRule) -> bool {
         let has =
             |place, major, minor| self.rules.get(&(place, major, minor)).is_some_and(|had| had & pairs(rule) != 0);
@@ -87,7 +88,7 @@ impl Meeting {
     }
 }
 
-/// A bit for each kind with each access.
+/// Returns a bit for each pair of a type and an access.
 fn pairs(rule: &DeviceRule) -> u8 {
     let of_kind = |kind: u8, shift: u8| if rule.kinds & kind != 0 { rule.access << shift } else { 0 };
     of_kind(super::BLOCK, 0) | of_kind(super::CHAR, 3)

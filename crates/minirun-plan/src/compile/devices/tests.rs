@@ -1,9 +1,9 @@
-//! The program against the rules themselves, by a tiny interpreter of the few instructions that we write.
+//! Compares the compiled program with the rules, with a small interpreter of the instructions that the compiler emits.
 
 use super::program::{self, AND, EXIT, JUMP_ANY_BIT, JUMP_EQUAL, JUMP_UNEQUAL, LOAD_HALF, LOAD_WORD, SET};
 use super::*;
 
-/// What the rules say, straight from the definition: for each access the last rule about it, and no for none.
+/// Returns the verdict of the rules by definition: that of the last rule about the access, and a denial without one.
 fn by_rules(rules: &[DeviceRule], kind: u8, access: u8, major: u32, minor: u32) -> bool {
     [MKNOD, READ, WRITE].into_iter().filter(|bit| access & bit != 0).all(|bit| {
         let device = DeviceRule { allow: true, kinds: kind, major: Some(major), minor: Some(minor), access: bit };
@@ -11,7 +11,7 @@ fn by_rules(rules: &[DeviceRule], kind: u8, access: u8, major: u32, minor: u32) 
     })
 }
 
-/// Whether there is a device and an access that both are about.
+/// Whether both rules share a device and an access.
 fn meet(rule: &DeviceRule, other: &DeviceRule) -> bool {
     let same = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
     rule.kinds & other.kinds != 0
@@ -20,14 +20,14 @@ fn meet(rule: &DeviceRule, other: &DeviceRule) -> bool {
         && same(rule.minor, other.minor)
 }
 
-/// Whether a rule is about every device that the other is about.
+/// Whether a rule covers every device of the other.
 fn covers(rule: &DeviceRule, other: &DeviceRule) -> bool {
     rule.kinds & other.kinds == other.kinds
         && (rule.major.is_none() || rule.major == other.major)
         && (rule.minor.is_none() || rule.minor == other.minor)
 }
 
-/// What the program says. Panics on an instruction or a jump that we do not write.
+/// Returns the verdict of the program. Panics on an instruction or a jump that the compiler does not emit.
 fn by_program(program: &[u64], kind: u8, access: u8, major: u32, minor: u32) -> bool {
     let mut context = Vec::new();
     for word in [(access as u32) << 16 | kind as u32, major, minor] {
@@ -69,7 +69,7 @@ fn by_program(program: &[u64], kind: u8, access: u8, major: u32, minor: u32) -> 
     }
 }
 
-/// The verifier's demand: each instruction can be reached, and none runs over the end.
+/// Whether each instruction is reachable and none runs over the end, as the verifier demands.
 fn all_reachable(program: &[u64]) -> bool {
     let mut reachable = vec![false; program.len()];
     reachable[0] = true;
@@ -114,7 +114,7 @@ fn compile(json: &str) -> (Option<DeviceFilter>, String) {
     (filter, problems.to_string())
 }
 
-/// Up to eight rules, the same for each seed (xorshift64); every other seed has rules about all accesses only.
+/// Returns up to eight rules, determined by the seed (xorshift64); every other seed has only rules about all accesses.
 fn some_rules(seed: u64) -> Vec<DeviceRule> {
     let mut state = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut below = |n: u64| {
@@ -135,7 +135,7 @@ fn some_rules(seed: u64) -> Vec<DeviceRule> {
 }
 
 #[test]
-fn sets_answer_as_their_elements_do() {
+fn sets_agree_with_their_elements() {
     for seed in 0..2000 {
         let rules = some_rules(seed);
         let Some((rule, others)) = rules.split_last() else { continue };
@@ -166,7 +166,7 @@ fn the_default_program_is_short() {
     differ(&filter.rules);
     assert_eq!(filter.program.len(), 23);
 
-    // What Docker writes into every configuration.
+    // The rules that Docker writes into every configuration.
     let (filter, problems) = compile(
         r#"[{"allow":false,"access":"rwm"},
             {"allow":true,"type":"c","major":1,"minor":5,"access":"rwm"},
@@ -180,13 +180,13 @@ fn the_default_program_is_short() {
     let filter = filter.unwrap();
     assert_eq!(problems, "");
     differ(&filter.rules);
-    // /dev/fuse may be made, as any node, and not opened: that denial is what the default says as well.
+    // /dev/fuse can be created, like any node, but not opened: that denial matches the default.
     assert!(!by_program(&filter.program, CHAR, READ, 10, 229));
     assert_eq!(filter.program.len(), 24);
 }
 
 #[test]
-fn no_program_where_all_is_allowed() {
+fn rules_that_allow_everything_need_no_program() {
     for json in [
         r#"[{"allow":true,"access":"rwm"}]"#,
         r#"[{"allow":true,"type":"a","major":-1,"minor":-1,"access":"mwr"}]"#,
@@ -196,7 +196,7 @@ fn no_program_where_all_is_allowed() {
     ] {
         assert_eq!(compile(json), (None, String::new()), "{json}");
     }
-    // A denial that the defaults take back wholly leaves nothing denied.
+    // If the defaults override a denial completely, nothing is denied.
     assert_eq!(
         compile(r#"[{"allow":true,"access":"rwm"},{"allow":false,"type":"c","major":1,"minor":3,"access":"rw"}]"#).0,
         None
@@ -206,7 +206,7 @@ fn no_program_where_all_is_allowed() {
 }
 
 #[test]
-fn accesses_are_decided_one_by_one() {
+fn each_access_is_decided_separately() {
     let (filter, _) = compile(
         r#"[{"allow":true,"type":"b","major":8,"access":"rw"},
             {"allow":false,"type":"b","major":8,"minor":1,"access":"w"}]"#,
@@ -225,11 +225,14 @@ fn bad_rules_are_refused() {
     for (rule, problem) in [
         (r#"{"allow":false}"#, ".access: device access cannot be empty (expected r, w or m)"),
         (r#"{"allow":false,"access":""}"#, ".access: device access cannot be empty (expected r, w or m)"),
-        (r#"{"allow":true,"access":"rx"}"#, r#".access: "rx" has letters other than r, w and m"#),
-        (r#"{"allow":true,"access":"r","major":-2}"#, ".major: -2 is not a device number; -1 means every one"),
+        (
+            r#"{"allow":true,"access":"rx"}"#,
+            r#".access: invalid device access "rx" (expected a combination of r, w and m)"#,
+        ),
+        (r#"{"allow":true,"access":"r","major":-2}"#, ".major: invalid device number -2 (-1 means all)"),
         (
             r#"{"allow":true,"access":"r","minor":4294967296}"#,
-            ".minor: 4294967296 is not a device number; -1 means every one",
+            ".minor: invalid device number 4294967296 (-1 means all)",
         ),
         (r#"{"allow":true,"access":"r","type":"p"}"#, r#".type: invalid cgroup device type "p" (expected a, b or c)"#),
     ] {
@@ -238,7 +241,7 @@ fn bad_rules_are_refused() {
 }
 
 #[test]
-fn rules_read_as_in_cgroup_v1() {
+fn rules_are_shown_as_in_cgroup_v1() {
     let filter = DeviceFilter::default();
     assert!(list(&filter.rules).starts_with("allow c *:* m; allow b *:* m; allow c 1:3 rwm; "));
 }

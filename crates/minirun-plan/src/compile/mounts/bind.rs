@@ -1,23 +1,23 @@
-//! Bind mounts, and mounts that become one.
+//! Bind mounts, and mounts that are replaced by one.
 
 use super::super::mount_options::{NODEV, NOEXEC, NOSUID, RDONLY};
 use super::{Draft, Entry, RootSource, mount_options, namespaces, refuse_over_proc};
 use crate::spec::Mount;
 use crate::{IdMaps, InRoot, MountPoint, Op, Origin, PointKind, Source, Step};
 
-/// Whether this mount shows a directory or file that exists.
+/// Whether this mount shows an existing directory or file.
 pub fn is_bind(mount: &Mount) -> bool {
     mount.typ.as_deref() == Some("bind") || mount_options::make_bind(mount.options.as_deref().unwrap_or_default())
 }
 
-/// A bind mount as it is given.
+/// Adds a bind mount of the configuration.
 pub(super) fn given(draft: &mut Draft<'_>, entry: &Entry<'_>, recursive: bool) {
     refuse_data(draft, entry);
     let source = entry.mount.source.as_ref().map(|source| source.to_string_lossy()).unwrap_or_default();
     bind(draft, entry, &source, recursive, entry.point(PointKind::LikeSource));
 }
 
-/// A bind mount shows a file system that has its options already.
+/// Refuses file system options, because a bind mount shows a file system that is already configured.
 fn refuse_data(draft: &mut Draft<'_>, entry: &Entry<'_>) {
     let words = entry.mount.options.as_deref().unwrap_or(&[]);
     let data = entry.options.data().filter_map(|option| option.index);
@@ -28,7 +28,7 @@ fn refuse_data(draft: &mut Draft<'_>, entry: &Entry<'_>) {
     }
 }
 
-/// Whether this is a sysfs that the kernel refuses, because the network namespace belongs to the host.
+/// Whether this is a sysfs that the kernel would refuse, because the network namespace belongs to the host.
 pub(super) fn is_host_sysfs(draft: &Draft<'_>, entry: &Entry<'_>) -> bool {
     entry.typ == "sysfs"
         && entry.options.bind.is_none()
@@ -36,8 +36,9 @@ pub(super) fn is_host_sysfs(draft: &Draft<'_>, entry: &Entry<'_>) -> bool {
         && !draft.namespaces.has(libc::CLONE_NEWNET)
 }
 
-/// sysfs shows a network namespace, and who mounts it has to own that (sysfs(5)). Where the container stays in the host's,
-/// the host's /sys is shown, as crun does and runc's rootless template; what is mounted beneath gets the same attributes.
+/// Binds the host's /sys. sysfs shows a network namespace, and mounting it requires owning that namespace (sysfs(5)).
+/// If the container stays in the host's network namespace, the host's /sys is bound instead, as in crun and in runc's
+/// rootless template; the mounts below it get the same attributes.
 pub(super) fn host_sysfs(draft: &mut Draft<'_>, entry: &Entry<'_>) {
     if entry.options.has_data() {
         draft.problem(
@@ -54,7 +55,7 @@ pub(super) fn host_sysfs(draft: &mut Draft<'_>, entry: &Entry<'_>) {
 fn bind(draft: &mut Draft<'_>, entry: &Entry<'_>, source: &str, recursive: bool, mut point: MountPoint) {
     let place = entry.field("source");
     if source.is_empty() {
-        return draft.problem(&place, "a bind mount needs a source");
+        return draft.problem(&place, "a bind mount requires a source");
     }
     let source = if source.starts_with('/') {
         source.to_owned()
@@ -77,7 +78,7 @@ fn bind(draft: &mut Draft<'_>, entry: &Entry<'_>, source: &str, recursive: bool,
         None => draft.source(&source, recursive, &place),
     };
     let idmap_recursive = entry.options.idmap == Some(true);
-    // In its user namespace init may not map the ids of the host's mounts.
+    // In its user namespace init is not allowed to map the ids of the host's mounts.
     let idmap = match (&source, draft.handles.last_mut()) {
         (Source::Handle(..), Some(handle)) => {
             handle.idmap = idmap.map(|i| (i, idmap_recursive));
@@ -88,7 +89,7 @@ fn bind(draft: &mut Draft<'_>, entry: &Entry<'_>, source: &str, recursive: bool,
     draft.step(Op::Bind { source, recursive, idmap, idmap_recursive, point }, entry.origin.clone());
 }
 
-/// The maps of ids that a mount has: an index of the plan's.
+/// Returns the id mappings of a mount, as an index into the plan's.
 fn idmap_of(draft: &mut Draft<'_>, entry: &Entry<'_>) -> Option<usize> {
     let Entry { mount, origin, .. } = entry;
     if draft.facts.euid != 0 && (entry.options.idmap.is_some() || mount.uid_mappings.is_some()) {
@@ -98,7 +99,7 @@ fn idmap_of(draft: &mut Draft<'_>, entry: &Entry<'_>) -> Option<usize> {
         (Some(uids), Some(gids)) => {
             for (name, list) in [("uidMappings", uids), ("gidMappings", gids)] {
                 if list.is_empty() {
-                    draft.problem(&origin.field(name), "needs at least one mapping");
+                    draft.problem(&origin.field(name), "requires at least one mapping");
                 }
             }
             let uids = namespaces::map_lines(draft, uids, &origin.field("uidMappings"));
@@ -106,14 +107,14 @@ fn idmap_of(draft: &mut Draft<'_>, entry: &Entry<'_>) -> Option<usize> {
             draft.idmaps.push(IdMaps { uids, gids, namespace: None, origin: (*origin).clone() });
             Some(draft.idmaps.len() - 1)
         }
-        // Without maps of its own the mount uses the container's (runtime-spec, "idmap").
+        // Without mappings of its own the mount uses the container's (runtime-spec, "idmap").
         _ if entry.options.idmap.is_some() => own_maps(draft, origin),
         _ => None,
     }
 }
 
-/// The path in the root that a source leads to, where what is mounted there before makes a difference. One whose ids are mapped
-/// stays with the parent, which alone may do that for a user namespace.
+/// Returns the path in the root to which a source leads, if earlier mounts there matter. A source with mapped ids stays
+/// with the parent, because only the parent may map ids for a user namespace.
 fn source_inside(draft: &Draft<'_>, source: &str, mapped: bool) -> Option<InRoot> {
     let path = InRoot::new(draft.facts.inside_root.get(source)?)?;
     let made = draft.mounted.has_related(&path);
@@ -121,12 +122,12 @@ fn source_inside(draft: &Draft<'_>, source: &str, mapped: bool) -> Option<InRoot
     ((made || layered) && !(mapped && draft.in_user_namespace())).then_some(path)
 }
 
-/// Would a read-only mount of this tree leave cgroups beneath it writable that are the caller's own (CVE-2023-25809)?
+/// Whether a read-only mount of this tree would leave the caller's own cgroups below it writable (CVE-2023-25809).
 fn shows_own_cgroups(draft: &Draft<'_>, source: &str) -> bool {
     draft.facts.rootless() && draft.facts.cgroup_mount.as_ref().is_some_and(|mount| mount.starts_with(source))
 }
 
-/// The maps of the container's user namespace, be it new or joined.
+/// Returns the id mappings of the container's user namespace, new or joined.
 fn own_maps(draft: &mut Draft<'_>, origin: &Origin) -> Option<usize> {
     let find = |draft: &Draft<'_>, name: &str| {
         let maps = draft.host.iter().filter_map(|step| step.op.id_map());
@@ -140,7 +141,7 @@ fn own_maps(draft: &mut Draft<'_>, origin: &Origin) -> Option<usize> {
         _ => {
             let joined = draft.namespaces.join.iter().find(|joined| joined.kind == libc::CLONE_NEWUSER as u64);
             let Some(namespace) = joined.map(|joined| joined.path.clone()) else {
-                draft.problem(origin, "idmap without uidMappings and gidMappings needs a user namespace");
+                draft.problem(origin, "idmap without uidMappings and gidMappings requires a user namespace");
                 return None;
             };
             let (uids, gids) = (String::new(), String::new());

@@ -4,13 +4,13 @@ use super::Draft;
 use crate::Origin;
 use crate::spec::{Linux, Spec};
 
-/// Whether the container has the caller's mounts, none of which it may change.
+/// Whether the container shares the caller's mounts, which it must not change.
 pub(super) fn shares_callers_mounts(draft: &Draft<'_>) -> bool {
     !draft.namespaces.has(libc::CLONE_NEWNS)
 }
 
-/// A container without a mount namespace is in the caller's, as the specification demands. Its root is changed, but all that
-/// would change mounts is refused: it would change them for the host.
+/// Refuses everything that would change mounts. As the specification demands, a container without a mount namespace is
+/// in the caller's: it changes its root, but changing mounts would affect the host.
 pub(super) fn refuse_mounts(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     let mut refused: Vec<Origin> = Vec::new();
     refused.extend((0..spec.mounts.len()).map(|i| Origin::of("mounts").index(i)));

@@ -6,11 +6,11 @@ use super::super::mount_options::{MountOptions, NODEV, NOEXEC, NOSUID, RDONLY};
 use super::{Draft, Entry, labels, refuse_over_proc};
 use crate::{Attributes, FsOption, MountPoint, Op, Origin, PointKind, Step};
 
-/// A mount that is no bind mount and no remount.
+/// Adds a mount that is neither a bind mount nor a remount.
 pub(super) fn filesystem(draft: &mut Draft<'_>, mut entry: Entry<'_>) {
     let typ = entry.typ;
     if typ.is_empty() {
-        return draft.problem(&entry.field("type"), "a mount that is not a bind mount needs a type");
+        return draft.problem(&entry.field("type"), "a mount that is not a bind mount requires a type");
     }
     if entry.options.copy_link {
         draft.problem(&entry.field("options"), "copy-symlink requires a bind mount");
@@ -19,13 +19,13 @@ pub(super) fn filesystem(draft: &mut Draft<'_>, mut entry: Entry<'_>) {
     let kind = if typ == "proc" || typ == "sysfs" { PointKind::RealDirectory } else { PointKind::Directory };
     if typ == "cgroup" || typ == "cgroup2" {
         if !entry.options.filesystem.is_empty() || entry.options.classic.is_some() || entry.options.copy_up {
-            // They would change the hierarchy for the whole host.
+            // The options would change the hierarchy for the whole host.
             draft.problem(&entry.field("options"), "a cgroup mount does not support options of the file system");
         }
         return cgroup(draft, entry.point(kind), entry.origin);
     }
     if entry.options.copy_up && (typ != "tmpfs" || entry.options.classic.is_some()) {
-        draft.problem(&entry.field("options"), "tmpcopyup works with tmpfs alone, and not beside silent or iversion");
+        draft.problem(&entry.field("options"), "tmpcopyup requires a tmpfs without silent and iversion");
     }
     let mut point = entry.point(kind);
     if typ == "tmpfs" && point.attributes.set & RDONLY != 0 {
@@ -38,7 +38,7 @@ pub(super) fn filesystem(draft: &mut Draft<'_>, mut entry: Entry<'_>) {
     draft.step(op, origin);
 }
 
-/// A read-only tmpfs is written until its mount points and nodes are made.
+/// Delays read-only: a read-only tmpfs stays writable until its mount points and nodes exist.
 fn make_read_only_later(draft: &mut Draft<'_>, point: &mut MountPoint, origin: Origin) {
     point.attributes.set &= !RDONLY;
     let attributes = Attributes { set: RDONLY, clear: 0 };
@@ -46,7 +46,7 @@ fn make_read_only_later(draft: &mut Draft<'_>, point: &mut MountPoint, origin: O
     draft.delayed.push(Step { op: Op::Remount { options: Vec::new(), bind: true, point: last }, origin });
 }
 
-/// The joined pid namespace that a procfs shows: an index of `namespaces.join`.
+/// Returns the joined pid namespace that a procfs shows, as an index of `namespaces.join`.
 fn pid_namespace_of(draft: &mut Draft<'_>, entry: &Entry<'_>) -> Option<usize> {
     let joined = draft.namespaces.join.iter().position(|joined| joined.kind == libc::CLONE_NEWPID as u64);
     let joined = joined.filter(|_| entry.typ == "proc");
@@ -64,7 +64,7 @@ fn new_instance(draft: &mut Draft<'_>, entry: Entry<'_>, point: MountPoint, pid_
     let source = entry.mount.source.as_ref().map_or(entry.typ.into(), |source| source.to_string_lossy());
     let source = draft.c_string(&source, &entry.field("source"));
     let options = entry.options;
-    // A whole page is for all options together in mount(2), but not so much for one in fsconfig(2).
+    // mount(2) allows one page for all options together; fsconfig(2) allows less for a single option.
     let long = !options.copy_up && options.filesystem.iter().any(FsOption::is_long);
     match options.classic.or(long.then_some(0)) {
         Some(flags) => Op::ClassicMount {
@@ -86,8 +86,8 @@ fn new_instance(draft: &mut Draft<'_>, entry: Entry<'_>, point: MountPoint, pid_
     }
 }
 
-/// The cgroup hierarchy. A mount of cgroup2 outside a cgroup namespace would change the flags of the host's own mount
-/// (`nsdelegate`, cgroup-v2.rst), so without a namespace the host's mount is shown instead.
+/// Adds the cgroup hierarchy. Mounting cgroup2 outside a cgroup namespace would change the flags of the host's own
+/// mount (`nsdelegate`, cgroup-v2.rst), so without a cgroup namespace the host's mount is shown instead.
 fn cgroup(draft: &mut Draft<'_>, point: MountPoint, origin: &Origin) {
     let Some(mount) = draft.facts.cgroup_mount.clone() else { return };
     if !draft.namespaces.has(libc::CLONE_NEWCGROUP) {
@@ -101,7 +101,8 @@ fn cgroup(draft: &mut Draft<'_>, point: MountPoint, origin: &Origin) {
     draft.step(Op::MountCgroup { host, point }, origin.clone());
 }
 
-/// `ro` on a file system of its own means its superblock as well, as with mount(2).
+/// Returns the options with `ro` for the superblock: on a new file system `ro` applies to the superblock as well, as
+/// with mount(2).
 pub(super) fn with_read_only_flag(options: &MountOptions) -> Vec<FsOption> {
     let mut list = options.filesystem.clone();
     if options.attributes.set & RDONLY != 0 && options.bind.is_none() {
@@ -110,7 +111,7 @@ pub(super) fn with_read_only_flag(options: &MountOptions) -> Vec<FsOption> {
     list
 }
 
-/// The same attributes as `MS_*` flags.
+/// Returns the attributes as `MS_*` flags.
 fn classic_flags(attributes: &Attributes) -> u64 {
     let pairs =
         [(RDONLY, libc::MS_RDONLY), (NOSUID, libc::MS_NOSUID), (NODEV, libc::MS_NODEV), (NOEXEC, libc::MS_NOEXEC)];

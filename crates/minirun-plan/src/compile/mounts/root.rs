@@ -8,7 +8,7 @@ use super::{Draft, RootSource, c_string, labels};
 use crate::spec::{Linux, Spec};
 use crate::{Op, Origin, RootPlace, Step};
 
-/// `linux.rootfsPropagation` as `MS_*` flags; none when it is absent or unknown.
+/// Returns `linux.rootfsPropagation` as `MS_*` flags; none if it is absent or unknown.
 pub(super) fn root_propagation(linux: &Linux) -> Option<u64> {
     let word = linux.rootfs_propagation.as_deref()?;
     let (recursive, kind) = match word.strip_prefix('r') {
@@ -25,7 +25,7 @@ pub(super) fn root_propagation(linux: &Linux) -> Option<u64> {
     Some(flags | recursive)
 }
 
-/// Cuts the new mount namespace off from the host's and mounts the root file system.
+/// Detaches the new mount namespace from the host's and mounts the root file system.
 pub(in crate::compile) fn root(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     if shares_callers_mounts(draft) {
         return refuse_mounts(draft, spec, linux);
@@ -36,8 +36,8 @@ pub(in crate::compile) fn root(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux
         let text = format!("unknown propagation {word:?} (expected shared, slave, private or unbindable)");
         draft.problem(&Origin::of("linux.rootfsPropagation"), text);
     }
-    // The root is mounted over `/`, so that mount must not be shared, or the host would see it. When what the container
-    // mounts shall reach the host, everything else stays connected.
+    // The root is mounted over `/`, so that mount must not be shared, or the host would see it. If the container's
+    // mounts must reach the host, all other mounts stay connected.
     let flags = match propagation {
         Some(flags) if flags & libc::MS_SHARED != 0 => libc::MS_PRIVATE,
         Some(flags) if flags & libc::MS_UNBINDABLE == 0 => flags | libc::MS_REC,
@@ -63,7 +63,7 @@ pub(in crate::compile) fn root(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux
     draft.shares_mounts = propagation.is_some_and(|flags| flags & libc::MS_SHARED != 0);
 }
 
-/// Over `/`, unless a hook wants to find the root file system by its path.
+/// Returns the place of the root: over `/`, unless a hook needs the root at its own path.
 fn root_place(draft: &mut Draft<'_>) -> RootPlace {
     if !draft.hooks.before_pivot() {
         return RootPlace::OverSlash;
@@ -71,7 +71,7 @@ fn root_place(draft: &mut Draft<'_>) -> RootPlace {
     let origin = Origin::of("root.path");
     let path = draft.request.root_path.to_owned();
     if path.is_empty() {
-        draft.problem(&origin, "hooks need a directory where they find the mounted root file system");
+        draft.problem(&origin, "hooks require a directory at which the root file system is mounted");
     }
     RootPlace::At(draft.c_string(&path, &origin))
 }
@@ -86,7 +86,7 @@ fn placed(mut step: Step, at: &RootPlace, label: Option<(&CStr, &CStr)>) -> Step
     step
 }
 
-/// Makes the mounted root the root directory.
+/// Adds the steps that make the mounted root the root directory.
 pub(in crate::compile) fn change_root(draft: &mut Draft<'_>) {
     if shares_callers_mounts(draft) {
         if let RootSource::Directory(path) = draft.request.root.clone() {
@@ -98,7 +98,7 @@ pub(in crate::compile) fn change_root(draft: &mut Draft<'_>) {
     }
     match draft.request.no_pivot {
         false => draft.step(Op::PivotRoot, Origin::of("root.path")),
-        // The host's /proc and /sys beneath could not be taken away: they are locked (mount_namespaces(7)).
+        // The host's /proc and /sys below cannot be unmounted there, because they are locked (mount_namespaces(7)).
         true if draft.in_user_namespace() => {
             draft
                 .problem(&Origin::of("--no-pivot"), "not possible with a user namespace: the host's mounts would stay");
@@ -112,20 +112,21 @@ pub(in crate::compile) fn change_root(draft: &mut Draft<'_>) {
     }
 }
 
-/// With the host's root beneath, the kernel finds the host's procfs and sysfs when the container wants to mount its own in a
-/// user namespace, and then lets it do so without the masks (`mount_too_revealing`).
+/// Unmounts the host's procfs and sysfs. With `--no-pivot` the host's root stays below. The kernel would find the
+/// host's procfs and sysfs there when the container mounts its own in a user namespace, and would allow a mount without
+/// the masks (`mount_too_revealing`).
 fn take_views_away(draft: &mut Draft<'_>) {
     let origin = Origin::of("--no-pivot");
     let under = |view: &Path| {
         Path::new(draft.request.root_path).parent().is_some() && view.starts_with(draft.request.root_path)
     };
-    // Where hooks look for the root it is mounted over its own path, and covers them.
+    // If hooks need the root, it is mounted over its own path and covers them.
     let covered = draft.hooks.before_pivot();
-    // The last first: it lies on the others.
+    // The last mount comes first, because it lies on the others.
     let views = &draft.facts.kernel_views;
     for (i, view) in views.iter().enumerate().rev() {
         if views[i + 1..].contains(view) {
-            // They lie on each other, and go together.
+            // These mounts lie on each other and are unmounted together.
             continue;
         }
         if covered && under(view) {

@@ -1,4 +1,4 @@
-//! Read-only and masked paths: views of the root file system that the container must not have.
+//! Read-only and masked paths, which restrict the container's view of its root file system.
 
 use super::callers::shares_callers_mounts;
 use super::root::root_propagation;
@@ -6,7 +6,7 @@ use super::{Draft, warn_of_relative};
 use crate::spec::{Linux, Spec};
 use crate::{InRoot, Op, Origin};
 
-/// Read-only and masked paths, and the root itself.
+/// Adds the steps for read-only and masked paths, and for the root itself.
 pub(in crate::compile) fn views(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     if shares_callers_mounts(draft) {
         return;

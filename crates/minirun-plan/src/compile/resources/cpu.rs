@@ -6,9 +6,9 @@ use crate::{Expect, Origin};
 
 /// The kernel's bounds of a CPU bandwidth period, in microseconds (`min_cfs_quota_period`, `max_cfs_quota_period`).
 const PERIODS: std::ops::RangeInclusive<u64> = 1_000..=1_000_000;
-/// The period where the configuration has none, in microseconds (cgroup-v2.rst, `cpu.max`).
+/// The default period, in microseconds (cgroup-v2.rst, `cpu.max`).
 const DEFAULT_PERIOD: u64 = 100_000;
-/// The least and the greatest quota that the kernel takes, in microseconds.
+/// The bounds of the quota in the kernel, in microseconds.
 const QUOTAS: std::ops::RangeInclusive<i64> = 1_000..=(1 << 44) - 1;
 
 impl Limits<'_> {
@@ -26,19 +26,24 @@ impl Limits<'_> {
             match list.as_deref().map(str::trim) {
                 None | Some("") => {}
                 Some(list) if is_list(list) => self.knob(file, list, Expect::Set, &origin),
-                Some(list) => self.problems.add(&origin, format!("{list:?} is not a list as in \"0-2,7\"")),
+                Some(list) => {
+                    self.problems.add(&origin, format!("invalid list {list:?} (expected a list such as \"0-2,7\")"))
+                }
             }
         }
     }
 
-    /// `shares` and `idle`. An idle cgroup has the least weight there is, and the kernel refuses another (EINVAL).
+    /// Converts `shares` and `idle`. An idle cgroup has the minimum weight, and the kernel refuses another one
+    /// (EINVAL).
     fn weight(&mut self, cpu: &LinuxCpu, at: &Origin) {
         let shares = cpu.shares().unwrap_or(0);
         let origin = at.field("idle");
         match cpu.idle() {
             None => {}
             Some(0) => self.no_limit("cpu.idle", "0", Expect::SameOrAbsent, &origin),
-            Some(1) if shares != 0 => self.problems.add(&origin, "an idle cgroup cannot have shares; set one of them"),
+            Some(1) if shares != 0 => {
+                self.problems.add(&origin, "an idle cgroup cannot have shares (hint: set only one of them)")
+            }
             Some(1) => self.knob("cpu.idle", "1", Expect::Same, &origin),
             Some(idle) => self.problems.add(&origin, format!("{idle} is out of range (expected 0 or 1)")),
         }
@@ -47,7 +52,7 @@ impl Limits<'_> {
         }
     }
 
-    /// `quota`, `period` and `burst`, in microseconds. A negative quota means none, zero means unset.
+    /// Converts `quota`, `period` and `burst`, in microseconds. A negative quota means no limit, zero means unset.
     fn bandwidth(&mut self, cpu: &LinuxCpu, at: &Origin) {
         let (quota, period) = (cpu.quota().unwrap_or(0), cpu.period().unwrap_or(0));
         let (quota_at, period_at, burst_at) = (at.field("quota"), at.field("period"), at.field("burst"));
@@ -66,7 +71,7 @@ impl Limits<'_> {
             let origin = if quota < 0 { &quota_at } else { &period_at };
             self.no_limit("cpu.max", &format!("max {shown_period}"), Expect::Same, origin);
         }
-        // After the quota, which bounds it.
+        // The burst comes after the quota, which bounds it.
         match cpu.burst() {
             None => {}
             Some(0) => self.no_limit("cpu.max.burst", "0", Expect::Same, &burst_at),
@@ -78,8 +83,8 @@ impl Limits<'_> {
     }
 }
 
-/// `cpu.weight` (1 to 10000, default 100) from `shares` (2 to 262144, default 1024): runc's quadratic map, which meets
-/// both ends and the default. Zero means unset and does not get here.
+/// Returns the `cpu.weight` (1 to 10000, default 100) of `shares` (2 to 262144, default 1024): runc's quadratic map,
+/// which preserves both ends and the default. Zero means unset; callers filter it out.
 fn weight_of(shares: u64) -> u64 {
     match shares {
         0..=2 => 1,
@@ -92,7 +97,7 @@ fn weight_of(shares: u64) -> u64 {
     }
 }
 
-/// Is this a list of numbers and ranges, as cpuset(7) calls the list format?
+/// Whether this is a list of numbers and ranges, in the list format of cpuset(7).
 pub(super) fn is_list(list: &str) -> bool {
     crate::NumberSet::parse(list).is_some()
 }

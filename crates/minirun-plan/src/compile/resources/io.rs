@@ -24,11 +24,11 @@ impl Limits<'_> {
                     let line = format!("{}:{} {weight}", device.major, device.minor);
                     self.knob("io.bfq.weight", line, Expect::DeviceLine, &origin);
                 } else if self.need("io", &origin) {
-                    self.problems.add(&origin, "weights of single devices need the bfq I/O scheduler");
+                    self.problems.add(&origin, "weights of single devices require the bfq I/O scheduler");
                 }
             }
         }
-        // The kernel holds rates in 64 bits and operations in 32, with the greatest number for "no limit".
+        // The kernel stores rates in 64 bits and operations in 32. The maximum means "no limit".
         let (bytes, operations) = (u64::MAX, u32::MAX as u64);
         self.throttle("rbps", bytes, &io.throttle_read_bps_device, &at.field("throttleReadBpsDevice"));
         self.throttle("wbps", bytes, &io.throttle_write_bps_device, &at.field("throttleWriteBpsDevice"));
@@ -36,7 +36,7 @@ impl Limits<'_> {
         self.throttle("wiops", operations, &io.throttle_write_iops_device, &at.field("throttleWriteIOPSDevice"));
     }
 
-    /// One write per entry: the kernel leaves the other keys of the device alone, and an error can name the entry.
+    /// Adds one write per entry: the kernel keeps the device's other keys, and an error can name the entry.
     fn throttle(&mut self, key: &str, ceiling: u64, devices: &Option<Vec<ThrottleDevice>>, at: &Origin) {
         for (i, device) in devices.iter().flatten().enumerate() {
             let origin = at.index(i).field("rate");
@@ -50,7 +50,7 @@ impl Limits<'_> {
         }
     }
 
-    /// A weight that is set, which zero is not: Docker sends zero always.
+    /// Returns a weight that is set. Zero means unset: Docker always sends zero.
     fn weight_in_range(&mut self, weight: Option<u16>, origin: &Origin) -> Option<u16> {
         let weight = weight.filter(|weight| *weight != 0)?;
         if !WEIGHTS.contains(&weight) {
@@ -68,7 +68,7 @@ impl Limits<'_> {
     }
 }
 
-/// `io.weight` (1 to 10000) from the specification's weight (10 to 1000): runc's linear map.
+/// Returns the `io.weight` (1 to 10000) of the specification's weight (10 to 1000): runc's linear map.
 fn io_weight_of(weight: u16) -> u32 {
     1 + (weight as u32 - 10) * 9999 / 990
 }

@@ -1,8 +1,8 @@
-//! One row per field and value: what is written, or what is said.
+//! One row per field and value: the knobs, or the problem.
 
 use super::*;
 
-/// A host with everything.
+/// Returns a host with every controller.
 fn host() -> HostFacts {
     let names = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"];
     HostFacts {
@@ -22,7 +22,7 @@ fn compile(json: &str, facts: &HostFacts) -> (CgroupPlan, Vec<String>, Vec<Strin
     (cgroup, problems.iter().map(ToString::to_string).collect(), warnings)
 }
 
-/// The knobs as `file=value`, in order.
+/// Compares the knobs, as `file=value` in order.
 #[track_caller]
 fn check_on(facts: &HostFacts, json: &str, expected: &[&str]) {
     let (cgroup, problems, _) = compile(json, facts);
@@ -36,7 +36,7 @@ fn check(json: &str, expected: &[&str]) {
     check_on(&host(), json, expected);
 }
 
-/// The only problem, after `linux.resources.`.
+/// Compares the only problem, without `linux.resources.`.
 #[track_caller]
 fn refuse_on(facts: &HostFacts, json: &str, expected: &str) {
     assert_eq!(compile(json, facts).1, [format!("linux.resources.{expected}")], "{json}");
@@ -48,13 +48,13 @@ fn refuse(json: &str, expected: &str) {
 }
 
 #[test]
-fn nothing_is_nothing() {
+fn empty_resources_write_no_knobs() {
     check("{}", &[]);
     check(
         r#"{"memory":{},"cpu":{},"pids":{},"blockIO":{},"hugepageLimits":[],"network":{},"rdma":{},"unified":{}}"#,
         &[],
     );
-    // What Docker writes when nothing is asked for.
+    // The resources that Docker writes when the user requests none.
     check(
         r#"{"memory":{"disableOOMKiller":false,"checkBeforeUpdate":false,"useHierarchy":true,"kernel":0,"kernelTCP":-1},
             "cpu":{"shares":0,"quota":0,"period":0,"realtimeRuntime":0,"cpus":"","mems":""},
@@ -75,14 +75,14 @@ fn memory() {
     check(r#"{"memory":{"swap":-1}}"#, &["memory.swap.max=max"]);
     check(r#"{"memory":{"reservation":4096}}"#, &["memory.low=4096"]);
     check(r#"{"memory":{"reservation":-1}}"#, &["memory.low=max"]);
-    // The greatest that the kernel can count is what it calls max.
+    // The kernel shows the greatest number as max.
     check(r#"{"memory":{"limit":9223372036854771712}}"#, &["memory.max=max"]);
     check(r#"{"memory":{"limit":9223372036854767615}}"#, &["memory.max=9223372036854767615"]);
 
-    refuse(r#"{"memory":{"limit":-2}}"#, "memory.limit: invalid memory value: -2; -1 means no limit");
-    refuse(r#"{"memory":{"limit":-2,"swap":9}}"#, "memory.limit: invalid memory value: -2; -1 means no limit");
-    refuse(r#"{"memory":{"reservation":-9}}"#, "memory.reservation: invalid memory value: -9; -1 means no limit");
-    refuse(r#"{"memory":{"swap":-9}}"#, "memory.swap: invalid memory+swap value: -9; -1 means no limit");
+    refuse(r#"{"memory":{"limit":-2}}"#, "memory.limit: invalid memory value: -2 (-1 means no limit)");
+    refuse(r#"{"memory":{"limit":-2,"swap":9}}"#, "memory.limit: invalid memory value: -2 (-1 means no limit)");
+    refuse(r#"{"memory":{"reservation":-9}}"#, "memory.reservation: invalid memory value: -9 (-1 means no limit)");
+    refuse(r#"{"memory":{"swap":-9}}"#, "memory.swap: invalid memory+swap value: -9 (-1 means no limit)");
     refuse(r#"{"memory":{"swap":4096}}"#, "memory.swap: unable to set swap limit without memory limit");
     refuse(r#"{"memory":{"limit":8192,"swap":4096}}"#, "memory.swap: memory+swap limit should be >= memory limit");
     refuse(
@@ -100,7 +100,7 @@ fn memory() {
 }
 
 #[test]
-fn shares_are_weights() {
+fn shares_become_weights() {
     for (shares, weight) in [
         (1, 1),
         (2, 1),
@@ -144,7 +144,7 @@ fn cpu() {
     let both = r#"{"cpu":{"idle":1,"shares":2}}"#;
     assert_eq!(
         compile(both, &host()).1,
-        ["linux.resources.cpu.idle: an idle cgroup cannot have shares; set one of them"]
+        ["linux.resources.cpu.idle: an idle cgroup cannot have shares (hint: set only one of them)"]
     );
     for field in ["realtimeRuntime", "realtimePeriod"] {
         refuse(
@@ -155,7 +155,7 @@ fn cpu() {
     for list in ["a", "1,", ",", "3-1", "-1", "1-", "0-3:1/2", "0 1", "+1", "4294967296"] {
         refuse(
             &format!(r#"{{"cpu":{{"cpus":"{list}"}}}}"#),
-            &format!("cpu.cpus: {list:?} is not a list as in \"0-2,7\""),
+            &format!("cpu.cpus: invalid list {list:?} (expected a list such as \"0-2,7\")"),
         );
     }
 }
@@ -170,7 +170,7 @@ fn block_io() {
     }
     let device = r#"{"blockIO":{"weightDevice":[{"major":8,"minor":16,"weight":20}]}}"#;
     check_on(&bfq, device, &["io.bfq.weight=8:16 20"]);
-    refuse(device, "blockIO.weightDevice[0].weight: weights of single devices need the bfq I/O scheduler");
+    refuse(device, "blockIO.weightDevice[0].weight: weights of single devices require the bfq I/O scheduler");
     check(
         r#"{"blockIO":{
             "throttleReadBpsDevice":[{"major":8,"minor":0,"rate":1048576},{"major":8,"minor":16,"rate":1}],
@@ -217,7 +217,7 @@ fn pids_hugepages_rdma_network() {
     );
     refuse(
         r#"{"hugepageLimits":[{"pageSize":"3MB","limit":0}]}"#,
-        "hugepageLimits[0].pageSize: \"3MB\" is not a huge page size of this host; it has: 2MB, 1GB",
+        "hugepageLimits[0].pageSize: huge page size \"3MB\" is not supported by this host (available: 2MB, 1GB)",
     );
 
     check(
@@ -229,7 +229,7 @@ fn pids_hugepages_rdma_network() {
         r#"{"rdma":{"rxe3":{"hcaHandles":2147483647}}}"#,
         "rdma[\"rxe3\"].hcaHandles: 2147483647 is out of range (expected 0 to 2147483646)",
     );
-    refuse(r#"{"rdma":{"a b":{"hcaHandles":1}}}"#, "rdma[\"a b\"]: this is not the name of an RDMA device");
+    refuse(r#"{"rdma":{"a b":{"hcaHandles":1}}}"#, "rdma[\"a b\"]: invalid RDMA device name");
 
     refuse(
         r#"{"network":{"classID":1048577}}"#,
@@ -269,12 +269,12 @@ fn unified() {
     refuse(
         r#"{"unified":{"blkio.weight":"1"}}"#,
         "unified[\"blkio.weight\"]: unified resource \"blkio.weight\" can't be set: controller \"blkio\" not available \
-         (it is not available in cgroup2 at /sys/fs/cgroup, and cgroup v1 does not hold it either)",
+         (it is not available in cgroup2 at /sys/fs/cgroup, and not bound to cgroup v1 either)",
     );
 }
 
 #[test]
-fn what_is_read_back() {
+fn knobs_state_the_content_to_expect() {
     let json = r#"{"memory":{"limit":5000,"swap":5000},"cpu":{"shares":2,"cpus":"1"},
         "hugepageLimits":[{"pageSize":"2MB","limit":1}],
         "unified":{"memory.high":"5000","memory.low":"4M","cpu.max":"5000","io.max":"8:0 rbps=max","misc.max":"max"}}"#;
@@ -301,7 +301,7 @@ fn what_is_read_back() {
 }
 
 #[test]
-fn missing_controllers() {
+fn missing_controllers_are_reported() {
     let hybrid = HostFacts {
         cgroup_mount: Some("/sys/fs/cgroup/unified".into()),
         controllers: vec!["hugetlb".to_owned()],
@@ -327,13 +327,13 @@ fn missing_controllers() {
         &hybrid,
         r#"{"pids":{"limit":1}}"#,
         "pids.limit: the pids controller is not available in cgroup2 at /sys/fs/cgroup/unified, \
-         and cgroup v1 does not hold it either",
+         and not bound to cgroup v1 either",
     );
     refuse_on(
         &HostFacts::default(),
         r#"{"cpu":{"shares":1}}"#,
         "cpu.shares: the cpu controller is not available in cgroup2, which is not mounted, \
-         and cgroup v1 does not hold it either",
+         and not bound to cgroup v1 either",
     );
     refuse_on(
         &hybrid,
@@ -341,7 +341,7 @@ fn missing_controllers() {
         "unified[\"memory.high\"]: unified resource \"memory.high\" can't be set: controller \"memory\" not available \
          (it is bound to cgroup v1 at /sys/fs/cgroup/memory, not available in cgroup2 at /sys/fs/cgroup/unified)",
     );
-    // No limit needs no controller.
+    // "No limit" requires no controller.
     check_on(&hybrid, r#"{"memory":{"limit":-1,"swap":-1},"pids":{"limit":-1},"cpu":{"quota":-1,"burst":0}}"#, &[]);
     check_on(
         &hybrid,
@@ -351,7 +351,7 @@ fn missing_controllers() {
 }
 
 #[test]
-fn devices_are_filtered_by_the_privileged() {
+fn only_privileged_runtimes_filter_devices() {
     let json = r#"{"devices":[{"allow":false,"access":"rwm"}]}"#;
     let (cgroup, _, warnings) = compile(json, &host());
     assert!(cgroup.devices.is_some() && warnings.is_empty());
@@ -363,6 +363,6 @@ fn devices_are_filtered_by_the_privileged() {
     }
     refuse(
         r#"{"devices":[{"allow":true,"access":"q"}]}"#,
-        "devices[0].access: \"q\" has letters other than r, w and m",
+        "devices[0].access: invalid device access \"q\" (expected a combination of r, w and m)",
     );
 }

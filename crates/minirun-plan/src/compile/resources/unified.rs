@@ -6,14 +6,14 @@ use super::Limits;
 use super::cpu::is_list;
 use crate::{Expect, Origin};
 
-/// Files that do something to processes at once; the runtime uses them itself, and a frozen or threaded cgroup, or one
-/// whose controllers went to its children, cannot take in the container's first process.
+/// Files that act on processes immediately. The runtime writes them itself. A cgroup that is frozen, threaded, or has
+/// passed its controllers to its children cannot receive the container's first process.
 const ACTIONS: [&str; 6] =
     ["cgroup.freeze", "cgroup.kill", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads", "cgroup.type"];
 
 impl Limits<'_> {
     pub(super) fn unified(&mut self, unified: &BTreeMap<String, String>, at: &Origin) {
-        // A cpuset becomes a partition when it has its CPUs, so that comes last.
+        // A cpuset becomes a partition only when it has its CPUs, so partitions come last.
         let late = |file: &str| file.ends_with(".partition");
         let early = unified.iter().filter(|(file, _)| !late(file));
         for (file, value) in early.chain(unified.iter().filter(|(file, _)| late(file))) {
@@ -26,7 +26,7 @@ impl Limits<'_> {
                 self.problems.add(&origin, text);
                 continue;
             }
-            // Files that hold one line per device take one line per write.
+            // Files with one line per device accept one line per write.
             for line in value.split('\n').filter(|line| !line.is_empty() || value.is_empty()) {
                 let expect = self.expect(file, line.trim());
                 if file.starts_with("cgroup.") {
@@ -39,7 +39,7 @@ impl Limits<'_> {
         }
     }
 
-    /// May this file be written? The words are runc's.
+    /// Fails if this file must not be written. The errors are worded as in runc.
     fn may_write(&self, file: &str) -> Result<(), String> {
         if file.contains(['/', '\0']) {
             return Err(format!("unified resource {file:?} must be a file name (no slashes)"));
@@ -59,7 +59,7 @@ impl Limits<'_> {
         }
     }
 
-    /// What a file shows that was given this line, where that is known.
+    /// Returns what the file must show after this line was written; [`Expect::Anything`] if that is not known.
     fn expect(&self, file: &str, line: &str) -> Expect {
         let number = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
         let words = line.split_whitespace().count();
@@ -73,7 +73,7 @@ impl Limits<'_> {
             "cpu.weight" | "cpu.idle" | "cpu.max.burst" | "pids.max" | "memory.oom.group" if number => Expect::Same,
             "cpu.max" if words == 2 => Expect::Same,
             "cpuset.cpus" | "cpuset.mems" if is_list(line) => Expect::Set,
-            // A partition that cannot be is written without an error and reads "root invalid (why)".
+            // Writing an impossible partition succeeds, and the file then reads "root invalid (why)".
             "cpuset.cpus.partition" => Expect::Same,
             "io.max" | "rdma.max" if words > 1 && !line.contains("=max") => Expect::DeviceLine,
             _ if line == "max" && file.ends_with(".max") => Expect::Same,

@@ -1,12 +1,13 @@
-//! Values in gvariant's text form, as annotations have them: `true`, `5`, `uint64 5`, `'text'`, `['a', 'b']`, `@as []`
-//! (GLib, "GVariant Text Format"). Maybes, dictionaries, variants and byte strings are no values of a unit's properties.
+//! Values in gvariant's text format, as in annotations: `true`, `5`, `uint64 5`, `'text'`, `['a', 'b']`, `@as []`
+//! (GLib, "GVariant Text Format"). Maybes, dictionaries, variants and byte strings are not supported, because no
+//! property of a unit has them.
 
 use crate::Value;
 
-/// How deep arrays and tuples may be nested.
+/// The maximum nesting of arrays and tuples.
 const DEPTH: usize = 16;
 
-/// A value of which the type is not decided yet.
+/// A parsed value without its final type.
 enum Text {
     Bool(bool),
     Number(String),
@@ -16,13 +17,13 @@ enum Text {
     Typed(String, Box<Text>),
 }
 
-/// Reads one value.
+/// Parses one value.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     let mut input = Input { rest: text };
     let value = input.value(0)?;
     input.blanks();
     if !input.rest.is_empty() {
-        return Err(format!("{:?} is left over", input.rest));
+        return Err(format!("unexpected {:?} after the value", input.rest));
     }
     typed(&value, None)
 }
@@ -53,7 +54,7 @@ impl<'a> Input<'a> {
     fn value(&mut self, depth: usize) -> Result<Text, String> {
         self.blanks();
         if depth > DEPTH {
-            return Err("it is nested too deep".to_owned());
+            return Err("it is nested too deeply".to_owned());
         }
         match self.rest.chars().next() {
             None => Err("a value is missing".to_owned()),
@@ -69,7 +70,7 @@ impl<'a> Input<'a> {
             Some(_) => {
                 let number = self.while_in(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter));
                 if number.is_empty() {
-                    Err(format!("{:?} begins no value", self.rest))
+                    Err(format!("expected a value, found {:?}", self.rest))
                 } else {
                     Ok(Text::Number(number.to_owned()))
                 }
@@ -77,7 +78,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// A truth value, or the name of a type before a value.
+    /// Parses a boolean, or the name of a type before a value.
     fn word(&mut self, depth: usize) -> Result<Text, String> {
         let word = self.while_in(|letter| letter.is_ascii_alphanumeric());
         let signature = match word {
@@ -94,7 +95,7 @@ impl<'a> Input<'a> {
             "double" => "d",
             "string" => "s",
             "inf" | "infinity" | "nan" => return Ok(Text::Number(word.to_owned())),
-            _ => return Err(format!("{word:?} is neither a value nor a type; strings have quotes")),
+            _ => return Err(format!("{word:?} is neither a value nor a type (hint: quote strings)")),
         };
         Ok(Text::Typed(signature.to_owned(), Box::new(self.value(depth + 1)?)))
     }
@@ -122,19 +123,19 @@ impl<'a> Input<'a> {
             match letter {
                 letter if letter == quote => {
                     self.rest = &self.rest[at + 1..];
-                    return if text.contains('\0') { Err("a string has a NUL byte".to_owned()) } else { Ok(text) };
+                    return if text.contains('\0') { Err("a string contains a NUL byte".to_owned()) } else { Ok(text) };
                 }
                 '\\' => text.push(escaped(&mut letters)?),
                 letter => text.push(letter),
             }
         }
-        Err("a string has no end".to_owned())
+        Err("unterminated string".to_owned())
     }
 }
 
-/// What stands after a backslash.
+/// Returns the character that an escape sequence stands for, after its backslash.
 fn escaped(letters: &mut impl Iterator<Item = (usize, char)>) -> Result<char, String> {
-    let (_, letter) = letters.next().ok_or("a string has no end")?;
+    let (_, letter) = letters.next().ok_or("unterminated string")?;
     let digits = match letter {
         'a' => return Ok('\x07'),
         'b' => return Ok('\x08'),
@@ -152,7 +153,7 @@ fn escaped(letters: &mut impl Iterator<Item = (usize, char)>) -> Result<char, St
     number.and_then(char::from_u32).ok_or_else(|| format!("\"\\{letter}{code}\" is not a character"))
 }
 
-/// Gives a value its type: that which is asked for, or else the one that gvariant takes.
+/// Converts a value to the wanted type, or to the type that gvariant infers.
 fn typed(text: &Text, wanted: Option<&str>) -> Result<Value, String> {
     let of_type = |name: &str| wanted.is_none_or(|wanted| wanted == name);
     match text {
@@ -176,7 +177,7 @@ fn typed(text: &Text, wanted: Option<&str>) -> Result<Value, String> {
                 None => vec![None; values.len()],
             };
             if members.len() != values.len() || values.is_empty() {
-                return Err("a tuple has another number of members than its type".to_owned());
+                return Err("a tuple does not have as many members as its type".to_owned());
             }
             values
                 .iter()
@@ -201,19 +202,19 @@ fn array(values: &[Text], element: Option<String>) -> Result<Value, String> {
         element.get_or_insert_with(|| value.signature());
         found.push(value);
     }
-    let element = element.ok_or("an empty array needs a type, as in \"@as []\"")?;
+    let element = element.ok_or("an empty array requires a type, as in \"@as []\"")?;
     match split(&element)?.len() {
         1 => Ok(Value::Array(element, found)),
-        _ => Err(format!("{element:?} is not a type")),
+        _ => Err(format!("invalid type {element:?}")),
     }
 }
 
-/// The complete types of a signature one by one.
+/// Splits a signature into complete types.
 fn split(signature: &str) -> Result<Vec<&str>, String> {
     let mut types = Vec::new();
     let mut rest = signature;
     while !rest.is_empty() {
-        let length = length_of(rest.as_bytes(), 0).ok_or_else(|| format!("{signature:?} is not a type"))?;
+        let length = length_of(rest.as_bytes(), 0).ok_or_else(|| format!("invalid type {signature:?}"))?;
         let (one, after) = rest.split_at(length);
         types.push(one);
         rest = after;
@@ -251,7 +252,7 @@ fn number(text: &str, wanted: Option<&str>) -> Result<Value, String> {
         };
     };
     if wanted == "d" {
-        return double().map(Value::Double).ok_or_else(|| format!("{text:?} is not a number"));
+        return double().map(Value::Double).ok_or_else(|| format!("invalid number {text:?}"));
     }
     let whole = whole.ok_or_else(|| not_of(wanted))?;
     let value = match wanted {
@@ -267,7 +268,7 @@ fn number(text: &str, wanted: Option<&str>) -> Result<Value, String> {
     value.ok_or_else(|| format!("{text} is out of range for the type {wanted:?}"))
 }
 
-/// A whole number: decimal, hexadecimal after `0x`, octal after `0`.
+/// Parses a whole number: decimal, hexadecimal after `0x`, octal after `0`.
 fn integer(text: &str) -> Option<i128> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),

@@ -8,7 +8,7 @@ fn knob(file: &str, value: &str) -> Knob {
     Knob { file: file.into(), value: value.into(), expect: Expect::Same, origin: Origin::of("x") }
 }
 
-/// The properties of these knobs as text.
+/// Returns the properties of these knobs as text.
 fn said(knobs: &[(&str, &str)]) -> String {
     let knobs: Vec<Knob> = knobs.iter().map(|(file, value)| knob(file, value)).collect();
     let text = |property: Property| format!("{}={}:{}", property.name, property.value.signature(), property.value);
@@ -16,7 +16,7 @@ fn said(knobs: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn files_as_properties() {
+fn knobs_become_properties() {
     let rows: [(&[(&str, &str)], &str); 29] = [
         (&[("memory.max", "4096")], "MemoryMax=t:4096"),
         (&[("memory.max", "max")], "MemoryMax=t:infinity"),
@@ -60,9 +60,9 @@ fn files_as_properties() {
     }
 }
 
-/// What a file shows, set again as properties, is what was set.
+/// Setting the properties of a file's present content does not change it.
 #[test]
-fn what_files_show_is_read_back() {
+fn file_contents_become_properties() {
     let knobs = knobs_of("io.max", "8:0 rbps=1 wbps=max\n8:16 riops=2\n", &Origin::default());
     assert_eq!(knobs.iter().map(|knob| &*knob.value).collect::<Vec<_>>(), ["8:0 rbps=1 wbps=max", "8:16 riops=2"]);
     assert_eq!(knobs_of("cpuset.cpus", "\n", &Origin::default()).len(), 1);
@@ -70,7 +70,7 @@ fn what_files_show_is_read_back() {
 }
 
 #[test]
-fn values_in_gvariants_text_form() {
+fn gvariant_texts_are_parsed() {
     for (text, signature, shown) in [
         ("true", "b", "true"),
         (" false ", "b", "false"),
@@ -100,27 +100,27 @@ fn values_in_gvariants_text_form() {
     }
     for (text, words) in [
         ("", "a value is missing"),
-        ("infinite", "strings have quotes"),
-        ("'a", "no end"),
+        ("infinite", "hint: quote strings"),
+        ("'a", "unterminated string"),
         ("'\\ud800'", "is not a character"),
         ("'\\u0000'", "NUL"),
-        ("5 6", "left over"),
+        ("5 6", "after the value"),
         ("[1, 'a']", "not of the type \"i\""),
-        ("[]", "needs a type"),
+        ("[]", "requires a type"),
         ("[1 2]", "comma"),
         ("5000000000", "uint64 5000000000"),
         ("uint32 -1", "out of range"),
         ("byte 256", "out of range"),
         ("uint32 'a'", "not of the type"),
         ("uint32 uint64 5", "not of the type"),
-        ("@a{sv} []", "not a type"),
-        ("@(ss) ('a',)", "number of members"),
-        ("()", "number of members"),
+        ("@a{sv} []", "invalid type"),
+        ("@(ss) ('a',)", "as many members"),
+        ("()", "as many members"),
         ("@as 5", "not of the type"),
-        ("{'a': 1}", "begins no value"),
-        ("--5", "not a number"),
-        (&"[".repeat(1000), "nested too deep"),
-        (&format!("@{}i []", "a".repeat(1000)), "not a type"),
+        ("{'a': 1}", "expected a value"),
+        ("--5", "invalid number"),
+        (&"[".repeat(1000), "nested too deeply"),
+        (&format!("@{}i []", "a".repeat(1000)), "invalid type"),
     ] {
         let error = gvariant::parse(text).unwrap_err();
         assert!(error.contains(words), "{text}: {error}");
@@ -128,7 +128,7 @@ fn values_in_gvariants_text_form() {
 }
 
 #[test]
-fn annotations() {
+fn annotations_set_properties() {
     for (name, text, expected) in [
         ("CollectMode2", "1", Err("invalid property name")),
         ("Ab", "1", Err("invalid property name")),
@@ -137,11 +137,11 @@ fn annotations() {
         ("TimeoutStopSec", "uint64 123", Ok("TimeoutStopUSec=t:123000000")),
         ("TimeoutStopSec", "1.5", Ok("TimeoutStopUSec=t:1500000")),
         ("TimeoutStopSec", "7", Ok("TimeoutStopUSec=t:7000000")),
-        ("TimeoutStopSec", "-7", Err("-7 is not a number of seconds")),
-        ("TimeoutStopSec", "'7'", Err("not a number of seconds")),
-        ("TimeoutStopSec", "uint64 18446744073709551615", Err("not a number of seconds")),
+        ("TimeoutStopSec", "-7", Err("invalid number of seconds -7")),
+        ("TimeoutStopSec", "'7'", Err("invalid number of seconds")),
+        ("TimeoutStopSec", "uint64 18446744073709551615", Err("invalid number of seconds")),
         ("TimeoutStopUSec", "uint64 5", Ok("TimeoutStopUSec=t:5")),
-        ("CollectMode", "bad", Err("\"bad\" is not a value in gvariant's text form")),
+        ("CollectMode", "bad", Err("invalid gvariant text \"bad\"")),
         ("After", "['a.service']", Ok("After=as:[\"a.service\"]")),
     ] {
         let found = annotated(name, text);
@@ -155,7 +155,7 @@ fn annotations() {
     }
 }
 
-/// `DevicePolicy` and `DeviceAllow` of these rules and the runtime's own.
+/// Returns `DevicePolicy` and `DeviceAllow` of these rules and the defaults.
 fn allowed(rules: serde_json::Value) -> (String, String) {
     let rules: Vec<DeviceAccess> = serde_json::from_value(rules).unwrap();
     let mut problems = Problems::new();
@@ -166,7 +166,7 @@ fn allowed(rules: serde_json::Value) -> (String, String) {
 }
 
 #[test]
-fn devices_as_properties() {
+fn device_rules_become_properties() {
     use serde_json::json;
     let (policy, defaults) = allowed(json!([{"allow": false, "access": "rwm"}]));
     assert_eq!(policy, "\"strict\"");
@@ -178,7 +178,7 @@ fn devices_as_properties() {
     );
     let deny_all = json!({"allow": false, "access": "rwm"});
     for (rules, first) in [
-        // A device by its numbers, a whole driver, and what systemd cannot say, which becomes more.
+        // A device by its numbers, a whole driver, and a rule that systemd cannot express, which becomes wider.
         (
             json!([deny_all, {"allow": true, "type": "b", "major": 8, "minor": 0, "access": "r"}]),
             r#"("/dev/block/8:0", "r"), "#,
@@ -188,7 +188,7 @@ fn devices_as_properties() {
             json!([deny_all, {"allow": true, "type": "b", "minor": 7, "access": "r"}]),
             r#"("block-*", "rm"), ("char-*", "m"), "#,
         ),
-        // What is denied later is not allowed, unless it is denied in part only.
+        // A device that is denied later is not listed, unless it is denied only in part.
         (json!([{"allow": true, "type": "b", "major": 8, "access": "rwm"}, deny_all]), r#"("char-*", "m"), "#),
         (
             json!([{"allow": true, "type": "b", "major": 8, "access": "rw"},
