@@ -1,4 +1,4 @@
-//! Actions, as words of a profile and as numbers that a filter answers with (`SECCOMP_RET_*`).
+//! Actions: their names in a profile, and the numbers that a filter returns (`SECCOMP_RET_*`).
 
 pub(crate) const KILL_PROCESS: u32 = 0x8000_0000;
 pub(crate) const KILL_THREAD: u32 = 0x0000_0000;
@@ -9,18 +9,18 @@ pub(crate) const TRACE: u32 = 0x7ff0_0000;
 pub(crate) const LOG: u32 = 0x7ffc_0000;
 pub(crate) const ALLOW: u32 = 0x7fff_0000;
 
-/// The half of an answer that is the action; the other is its data.
+/// The half of a filter's return value that is the action; the other half is its data.
 const ACTION: u32 = 0xffff_0000;
 
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
-/// The kernel cuts larger numbers (`MAX_ERRNO`).
+/// The kernel truncates larger numbers (`MAX_ERRNO`).
 const LARGEST_ERRNO: u32 = 4095;
 
-/// A call that this kernel does not have.
+/// The answer to a call that does not exist.
 pub(crate) const NO_SUCH_CALL: u32 = ERRNO | ENOSYS;
 
-/// The actions that a profile may name, with the kernel's numbers.
+/// The actions of a profile, with the kernel's numbers.
 pub const ACTIONS: [(&str, u32); 9] = [
     ("SCMP_ACT_KILL", KILL_THREAD),
     ("SCMP_ACT_KILL_PROCESS", KILL_PROCESS),
@@ -33,7 +33,7 @@ pub const ACTIONS: [(&str, u32); 9] = [
     ("SCMP_ACT_NOTIFY", NOTIFY),
 ];
 
-/// What is wrong with an action.
+/// The invalid part of an action.
 pub(crate) enum Wrong {
     /// Its name.
     Name(String),
@@ -41,10 +41,10 @@ pub(crate) enum Wrong {
     Number(String),
 }
 
-/// The answer for an action and its error number.
+/// Returns the answer for an action and its error number.
 pub(crate) fn answer(name: &str, number: Option<u32>) -> Result<u32, Wrong> {
     let Some((_, action)) = ACTIONS.iter().find(|(known, _)| *known == name) else {
-        return Err(Wrong::Name(format!("{name:?} is not an action")));
+        return Err(Wrong::Name(format!("unknown action {name:?}")));
     };
     let most = match *action {
         ERRNO => LARGEST_ERRNO,
@@ -58,18 +58,18 @@ pub(crate) fn answer(name: &str, number: Option<u32>) -> Result<u32, Wrong> {
     }
 }
 
-/// Does the kernel or a tracer carry the call out, so that a new one fails by itself where it does not exist?
+/// Whether the kernel or a tracer executes the call, so that a nonexistent one fails without the filter.
 pub(crate) fn lets_through(answer: u32) -> bool {
     matches!(answer & ACTION, ALLOW | LOG | TRACE)
 }
 
-/// The stricter of two answers, in the kernel's own order for several filters (seccomp(2)).
+/// Returns the stricter of two answers, in the kernel's order for several filters (seccomp(2)).
 pub(crate) fn stricter(one: u32, other: u32) -> u32 {
     let rank = |answer: u32| (answer & ACTION).cast_signed();
     if rank(other) < rank(one) { other } else { one }
 }
 
-/// An answer in words: `errno 1`, `allow`.
+/// Returns an answer as text: `errno 1`, `allow`.
 pub fn show(answer: u32) -> String {
     let data = answer & !ACTION;
     match answer & ACTION {

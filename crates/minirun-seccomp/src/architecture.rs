@@ -1,8 +1,8 @@
-//! Architectures: their names in a profile, and how the kernel of a machine tells their calls apart.
+//! Architectures: their names in a profile, and how a filter distinguishes their calls.
 
 use crate::syscalls::Numbers;
 
-/// The architectures that a profile may name. Those that the machine's kernel cannot run programs of are ignored.
+/// The architectures of a profile. Those whose programs the kernel cannot run are ignored.
 pub const ARCHITECTURES: [&str; 23] = [
     "SCMP_ARCH_X86",
     "SCMP_ARCH_X86_64",
@@ -29,35 +29,35 @@ pub const ARCHITECTURES: [&str; 23] = [
     "SCMP_ARCH_SHEB",
 ];
 
-/// The bit in the numbers of x32's calls, which come under x86_64's name.
+/// The bit in the numbers of x32's calls, which share the audit architecture of x86_64.
 pub(crate) const X32_BIT: u32 = 0x4000_0000;
 
-/// How the calls of an architecture look to a filter.
+/// The calls of an architecture as a filter sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Architecture {
     /// Its name in a profile.
     pub(crate) name: &'static str,
     /// `AUDIT_ARCH_*`.
     pub(crate) token: u32,
-    /// What is added to the numbers of its calls.
+    /// The number added to those of its calls.
     pub(crate) base: u32,
-    /// Are arguments of 64 bits?
+    /// Whether arguments have 64 bits.
     pub(crate) wide: bool,
-    /// Are there `socketcall` and `ipc`, which stand for many calls?
+    /// Whether it has `socketcall` and `ipc`, which multiplex many calls.
     pub(crate) multiplexes: bool,
     /// The numbers of its calls.
     pub(crate) numbers: Numbers,
 }
 
-/// A kind of machine, by the programs that its kernel may run.
+/// A machine: the architectures whose programs its kernel runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Machine {
-    /// The native one first.
+    /// The architectures, with the native one first.
     pub(crate) architectures: &'static [Architecture],
 }
 
 impl Machine {
-    /// The machine that this is compiled for.
+    /// Returns the machine for which this is compiled.
     pub fn native() -> Machine {
         #[cfg(target_arch = "x86_64")]
         return Machine::X86_64;
@@ -98,8 +98,8 @@ impl Machine {
         Machine { architectures: &[native] }
     };
 
-    /// Every call of every architecture of this machine that has a number: the architecture's name in a profile, the
-    /// call's name, and its number as a filter sees it.
+    /// Returns every call with a number of every architecture of this machine: the architecture's name in a profile,
+    /// the call's name, and its number as a filter sees it.
     pub fn calls(&self) -> impl Iterator<Item = (&'static str, &'static str, u32)> {
         self.architectures.iter().flat_map(|architecture| {
             let Architecture { name, base, numbers, .. } = *architecture;

@@ -1,10 +1,10 @@
-//! The profile of a container whose user asks for none: a list of the calls that programs need, all others fail with `EPERM`.
+//! The default profile of a container: a list of the calls that programs need. All others fail with `EPERM`.
 //!
-//! Each group says why its calls are let through. What is in no group is refused: calls that change the host or the kernel
-//! (`kexec_load`, `swapon`, `init_module`), that reach what namespaces do not separate (`keyctl`, `bpf`, `perf_event_open`),
-//! that have been the way out of many containers (`userfaultfd`, `io_uring_setup`, `unshare`), and those that only programs
-//! of other decades make. The calls behind a capability are let through where the container has it: the kernel checks that
-//! again, and the user has asked for it.
+//! Each group states why its calls are allowed. Calls in no group are refused: those that change the host or the kernel
+//! (`kexec_load`, `swapon`, `init_module`), that reach resources which namespaces do not separate (`keyctl`, `bpf`,
+//! `perf_event_open`), that often led out of containers (`userfaultfd`, `io_uring_setup`, `unshare`), and those that
+//! only very old programs use. Calls behind a capability are allowed if the container has it: the kernel checks it
+//! again, and the user requested it.
 
 use crate::action::ACTIONS;
 use crate::architecture::{Architecture, Machine};
@@ -12,14 +12,14 @@ use crate::multiplexed;
 use crate::profile::{Argument, Profile, Syscall};
 use crate::syscalls::Call;
 
-/// Calls that are let through for the same reason.
+/// Calls that are allowed for the same reason.
 struct Group {
-    /// The capabilities of which the container must have one; none for every container.
+    /// The capabilities of which the container must have at least one; empty for every container.
     needs: &'static [&'static str],
-    /// Why they are let through.
+    /// Why they are allowed.
     #[cfg_attr(not(test), expect(dead_code, reason = "it is for readers and checkers of the table"))]
     reason: &'static str,
-    /// Names, separated by blanks. Those that this machine does not have are left out.
+    /// The names, separated by blanks. Those that this machine does not have are ignored.
     calls: &'static str,
 }
 
@@ -96,27 +96,27 @@ const GROUPS: &[Group] = &[
         "futex futex_requeue futex_time64 futex_wait futex_waitv futex_wake get_robust_list rseq set_robust_list",
     ),
     all(
-        "messages, semaphores and shared memory, which the IPC namespace separates; ipc is how x86 makes these calls",
+        "messages, semaphores and shared memory, which the IPC namespace separates; x86 makes these calls through ipc",
         "ipc mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink msgctl \
          msgget msgrcv msgsnd semctl semget semop semtimedop semtimedop_time64 shmat shmctl shmdt shmget",
     ),
     all(
-        "sockets that are open; socket has rules of its own, and socketcall is let through for all but SYS_SOCKET, whose family \
-         lies in memory that a filter does not see",
+        "open sockets; socket has its own rules, and socketcall is allowed for all but SYS_SOCKET, whose family \
+         is in memory that a filter cannot read",
         "accept accept4 bind connect getpeername getsockname getsockopt listen recv recvfrom recvmmsg recvmmsg_time64 recvmsg send \
          sendmmsg sendmsg sendto setsockopt shutdown socketpair",
     ),
     all(
-        "asynchronous I/O of databases; not io_uring, whose calls no filter sees",
+        "asynchronous I/O of databases; not io_uring, whose operations bypass filters",
         "io_cancel io_destroy io_getevents io_pgetevents io_pgetevents_time64 io_setup io_submit",
     ),
     all(
         "a program that confines itself further",
         "landlock_add_rule landlock_create_ruleset landlock_restrict_self prctl seccomp",
     ),
-    all("what the kernel tells of itself and of the caller's mounts", "getrandom listmount statmount sysinfo uname"),
+    all("information about the kernel and the caller's mounts", "getrandom listmount statmount sysinfo uname"),
     all(
-        "the C library and the processor: where a thread keeps its own data, and which instructions there are",
+        "the C library and the processor: thread-local storage and available instructions",
         "arch_prctl arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush get_thread_area modify_ldt riscv_flush_icache \
          riscv_hwprobe set_thread_area set_tid_address set_tls sync_file_range2 uretprobe",
     ),
@@ -132,33 +132,34 @@ const GROUPS: &[Group] = &[
          lsm_set_self_attr mount mount_setattr move_mount open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname \
          setns syslog umount umount2 unshare",
     ),
-    with(&["CAP_SYS_BOOT"], "the machine, or the pid namespace, started anew", "reboot"),
-    with(&["CAP_SYS_CHROOT"], "another root for a child, as package managers and daemons set it", "chroot"),
+    with(&["CAP_SYS_BOOT"], "restarting the machine or the pid namespace", "reboot"),
+    with(&["CAP_SYS_CHROOT"], "changing the root of a child, as package managers and daemons do", "chroot"),
     with(&["CAP_SYS_MODULE"], "kernel modules", "delete_module finit_module init_module"),
     with(&["CAP_SYS_PACCT"], "process accounting", "acct"),
     with(&["CAP_SYS_PTRACE"], "other users' processes", "kcmp pidfd_getfd process_madvise"),
     with(&["CAP_SYS_RAWIO"], "ports of devices", "ioperm iopl"),
     with(&["CAP_SYS_TIME"], "the host's clock", "clock_settime clock_settime64 settimeofday stime"),
-    with(&["CAP_SYS_TTY_CONFIG"], "terminals taken from other programs", "vhangup"),
+    with(&["CAP_SYS_TTY_CONFIG"], "taking terminals from other programs", "vhangup"),
     with(&["CAP_SYS_NICE"], "memory of chosen nodes", "get_mempolicy mbind set_mempolicy set_mempolicy_home_node"),
     with(&["CAP_SYSLOG"], "the kernel's messages", "syslog"),
     with(&["CAP_BPF"], "programs in the kernel", "bpf"),
     with(&["CAP_PERFMON"], "performance counters", "perf_event_open"),
 ];
 
-/// The bits of clone(2) that make namespaces: cgroup, ipc, mount, network, pid, user and uts. A new time namespace cannot be
-/// asked for there.
+/// The bits of clone(2) that create namespaces: cgroup, ipc, mount, network, pid, user and uts. A new time namespace
+/// cannot be requested there.
 const NEW_NAMESPACES: u64 =
     0x0200_0000 | 0x0800_0000 | 0x0002_0000 | 0x4000_0000 | 0x2000_0000 | 0x1000_0000 | 0x0400_0000;
 
-/// The personalities that programs take (personality(2)): Linux, Linux with 32 bits, each without a random address layout,
-/// and the question which it is.
+/// The personalities that programs use (personality(2)): Linux, Linux with 32 bits, each without a random address
+/// layout, and the query of the present one.
 const PERSONALITIES: [u64; 5] = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
-/// Families of sockets up to the highest without a gap, and those above it. Not among them: `AF_ALG` (38), the kernel's
-/// cryptography, which no namespace separates and whose faults have given root to containers; `AF_VSOCK` (40), which reaches
-/// the virtual machines of the host; and families that current kernels have no more (12, 19, 20, 23, 25, 34, 37). Single
-/// numbers, and no lower bound: the kernel takes 32 bits of a number that a filter sees with 64.
+/// Socket families up to the highest without a gap, and those above it. Not included: `AF_ALG` (38), the kernel's
+/// cryptography, which no namespace separates and whose bugs have given root to containers; `AF_VSOCK` (40), which
+/// reaches the virtual machines of the host; and families that current kernels no longer have (12, 19, 20, 23, 25, 34,
+/// 37). They are compared one by one, without a lower bound: the kernel uses 32 bits of a number that a filter sees as
+/// 64 bits.
 const FAMILIES: (u64, [u64; 25]) =
     (11, [13, 14, 15, 16, 17, 18, 21, 22, 24, 26, 27, 28, 29, 30, 31, 32, 33, 35, 36, 39, 41, 42, 43, 44, 45]);
 
@@ -182,7 +183,7 @@ pub fn container_profile(capabilities: &[&str]) -> Profile {
     let mut syscalls = vec![rule(names, None)];
     if !has("CAP_SYS_ADMIN") {
         syscalls.push(rule(one("clone"), Some(argument("SCMP_CMP_MASKED_EQ", NEW_NAMESPACES))));
-        // Its flags lie in memory that a filter does not see. C libraries go back to clone.
+        // Its flags are in memory that a filter cannot read. C libraries fall back to clone.
         let (action, errno_ret) = (ERRNO.to_owned(), Some(ENOSYS));
         syscalls.push(Syscall { names: one("clone3"), action, errno_ret, args: None });
     }
@@ -201,7 +202,7 @@ pub fn container_profile(capabilities: &[&str]) -> Profile {
     }
 }
 
-/// Whether a program of this machine can make the call, by its own number or by that of a call that stands for many.
+/// Whether a program of this machine can make the call, by its own number or through a multiplexing call.
 fn runs_here(machine: Machine, name: &str) -> bool {
     let number = |architecture: &Architecture| match multiplexed::find(name) {
         Some(multiplexed) if architecture.multiplexes => multiplexed.number(architecture.numbers),
@@ -218,7 +219,7 @@ fn rule(names: Vec<String>, argument: Option<Argument>) -> Syscall {
     Syscall { names, action: ALLOW.to_owned(), errno_ret: None, args: argument.map(|argument| vec![argument]) }
 }
 
-/// A condition on the first argument.
+/// Returns a condition on the first argument.
 fn argument(op: &str, value: u64) -> Argument {
     Argument { index: 0, value, value_two: 0, op: op.to_owned() }
 }

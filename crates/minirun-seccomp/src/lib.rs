@@ -1,14 +1,14 @@
-//! The compiler from `linux.seccomp` of an OCI runtime configuration to the classic BPF program that the kernel asks about
-//! each system call (seccomp(2)).
+//! Compiles `linux.seccomp` of an OCI runtime configuration to the classic BPF program that the kernel runs for each
+//! system call (seccomp(2)).
 //!
-//! A [`Profile`] is resolved to rules for each architecture (`rules.rs`), these become intervals of call numbers with one
-//! answer each, and the intervals a balanced tree of comparisons (`tree.rs`), written last instruction first
-//! (`program.rs`). Nothing here asks the host anything.
+//! A [`Profile`] is resolved to rules for each architecture (`rules.rs`). These become intervals of call numbers with
+//! one answer each, and the intervals a balanced tree of comparisons (`tree.rs`), which is written from its last
+//! instruction to its first (`program.rs`). This crate does not query the host.
 //!
 //! # What a profile means
 //!
-//! The specification leaves much open; the rest is what runc and crun make of it with libseccomp, and where these are of
-//! no help, what is safe:
+//! The specification leaves much undefined. The compiler follows runc and crun, which use libseccomp; where they are
+//! unclear, it chooses the safe meaning:
 //!
 //! - A rule with the default action is left out. Of the others about a call, the first without conditions decides, wherever
 //!   it stands; without such a rule the first whose conditions all hold. (libseccomp refuses two rules with the same
@@ -44,7 +44,7 @@ pub use permits::NativeCall;
 pub use profile::{Argument, Profile, Syscall};
 pub use rules::{OPERATORS, compile};
 
-/// The flags that a profile may ask for, with the kernel's bits (`SECCOMP_FILTER_FLAG_*`).
+/// The flags of a profile, with the kernel's bits (`SECCOMP_FILTER_FLAG_*`).
 pub const FLAGS: [(&str, u32); 4] = [
     ("SECCOMP_FILTER_FLAG_TSYNC", 1 << 0),
     ("SECCOMP_FILTER_FLAG_LOG", 1 << 1),
@@ -52,21 +52,21 @@ pub const FLAGS: [(&str, u32); 4] = [
     ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1 << 5),
 ];
 
-/// The flag that makes the kernel answer with a descriptor on which calls are notified about.
+/// The flag that makes seccomp(2) return a descriptor for notifications about calls.
 pub const NEW_LISTENER: u32 = 1 << 3;
 
-/// A program for seccomp(2), and how it is loaded.
+/// A program for seccomp(2), and the flags to load it with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
-    /// One `struct sock_filter` per element, as a little-endian machine has it in memory.
+    /// One `struct sock_filter` per element, as a little-endian machine stores it.
     pub program: Vec<u64>,
-    /// `SECCOMP_FILTER_FLAG_*` bits, [`NEW_LISTENER`] among them where there is a listener.
+    /// `SECCOMP_FILTER_FLAG_*` bits, with [`NEW_LISTENER`] if there is a listener.
     pub flags: u32,
-    /// Who is notified about calls; none when no rule asks for it.
+    /// The receiver of notifications; none if no rule requests them.
     pub listener: Option<Listener>,
-    /// The answer to calls that no rule is about, as the kernel takes it: see [`show`].
+    /// The answer to calls that no rule matches, in the kernel's form: see [`show`].
     pub default: u32,
-    /// The architectures whose calls are decided one by one, by their names in the profile.
+    /// The names in the profile of the architectures whose calls have rules.
     pub architectures: Vec<&'static str>,
 }
 
@@ -75,25 +75,25 @@ pub struct Filter {
 pub struct Listener {
     /// `listenerPath`: a socket that waits for connections.
     pub path: String,
-    /// `listenerMetadata`; empty when there is none.
+    /// `listenerMetadata`; empty if absent.
     pub metadata: String,
 }
 
-/// Something about a place in the profile.
+/// A problem or a note at a place in the profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
-    /// The place, as `syscalls[3].args[0].index`; empty for the whole.
+    /// The place, such as `syscalls[3].args[0].index`; empty for the whole profile.
     pub place: String,
-    /// What is the matter with it.
+    /// The problem or the note.
     pub text: String,
 }
 
-/// What a profile compiles to.
+/// A compiled profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compiled {
     /// The filter; none for a profile without a default action and rules, which engines write for "no filter".
     pub filter: Option<Filter>,
-    /// What was left out, as everybody does and nobody needs to be warned about.
+    /// Notes on parts that were ignored, as all runtimes do, and that need no warning.
     pub notes: Vec<Remark>,
 }
 

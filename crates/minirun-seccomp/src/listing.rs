@@ -1,12 +1,12 @@
-//! A program as text.
+//! Prints a program.
 
 use crate::Filter;
 use crate::action::show;
 use crate::program::{AND, JUMP, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_OR_EQUAL, LOAD, RETURN};
 
 impl Filter {
-    /// The program in the words of bpf_asm (Documentation/networking/filter.rst), one line for each instruction; jumps name
-    /// the number of the instruction that they lead to.
+    /// Returns the program in the notation of bpf_asm (Documentation/networking/filter.rst), one line for each
+    /// instruction; jumps name the number of their target.
     pub fn listing(&self) -> Vec<String> {
         self.program.iter().enumerate().map(|(at, instruction)| line(at, *instruction)).collect()
     }

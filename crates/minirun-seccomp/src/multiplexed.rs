@@ -1,20 +1,20 @@
-//! The calls behind `socketcall(2)` and `ipc(2)`, which x86 has besides calls of their own, or instead of them.
+//! The calls behind `socketcall(2)` and `ipc(2)`, which x86 has in addition to separate calls, or instead of them.
 
 use crate::syscalls::{Call, Numbers};
 
-/// A call as the first argument of another.
+/// A call that is selected by the first argument of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Multiplexed {
-    /// The call that stands for many.
+    /// The call that multiplexes it.
     pub(crate) by: &'static str,
-    /// Its first argument.
+    /// The first argument that selects it.
     pub(crate) call: u32,
-    /// The bits of the first argument that count: ipc(2) has a version in the others.
+    /// The significant bits of the first argument: the others are a version in ipc(2).
     pub(crate) mask: u32,
 }
 
 impl Multiplexed {
-    /// The number of the call that stands for it.
+    /// Returns the number of the multiplexing call.
     pub(crate) fn number(&self, numbers: Numbers) -> Option<u32> {
         numbers.of(Call::named(self.by)?)
     }
@@ -28,7 +28,7 @@ const fn ipc(call: u32) -> Multiplexed {
     Multiplexed { by: "ipc", call, mask: 0xffff }
 }
 
-/// By name, sorted. The numbers are those of linux/net.h and linux/ipc.h.
+/// The multiplexed calls, sorted by name. The numbers are those of linux/net.h and linux/ipc.h.
 const CALLS: [(&str, Multiplexed); 32] = [
     ("accept", socketcall(5)),
     ("accept4", socketcall(18)),
@@ -64,7 +64,7 @@ const CALLS: [(&str, Multiplexed); 32] = [
     ("socketpair", socketcall(8)),
 ];
 
-/// What stands for a call, if something does.
+/// Returns how a call is multiplexed, if it is.
 pub(crate) fn find(name: &str) -> Option<Multiplexed> {
     CALLS.binary_search_by(|(known, _)| (*known).cmp(name)).ok().map(|found| CALLS[found].1)
 }

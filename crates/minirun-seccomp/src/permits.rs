@@ -1,21 +1,21 @@
-//! Whether a program lets a call through, whatever those of its arguments are that are not known.
+//! Decides whether a program allows a call for all values of its unknown arguments.
 
 use crate::action::ALLOW;
 use crate::architecture::Architecture;
 use crate::program::{AND, JUMP, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_OR_EQUAL, LOAD, RETURN};
 use crate::{Filter, Machine};
 
-/// A system call of the native architecture. Arguments that are not known are `None`, and so are those left out.
+/// A system call of the native architecture. Unknown arguments are `None`; omitted ones are unknown too.
 #[derive(Debug, Clone, Copy)]
 pub struct NativeCall<'a> {
     /// Its name.
     pub name: &'a str,
-    /// The first of its arguments.
+    /// Its first arguments.
     pub arguments: &'a [Option<u64>],
 }
 
 impl Filter {
-    /// Whether the call is certain to be carried out as if there were no filter. What depends on an unknown argument is not.
+    /// Whether the filter certainly allows the call. A call whose answer depends on an unknown argument is not certain.
     pub fn permits(&self, call: NativeCall<'_>, machine: Machine) -> bool {
         let Some(native) = machine.architectures.first() else { return false };
         let number = machine.calls().find(|(name, known, _)| *name == native.name && *known == call.name);
@@ -23,7 +23,7 @@ impl Filter {
         self.answer(native, number, call.arguments) == Some(ALLOW)
     }
 
-    /// The program's answer; none if it asks for an argument that is not known.
+    /// Returns the program's answer; none if it loads an unknown argument.
     fn answer(&self, native: &Architecture, number: u32, arguments: &[Option<u64>]) -> Option<u32> {
         let (mut at, mut held) = (0, 0);
         loop {
@@ -55,8 +55,8 @@ impl Filter {
     }
 }
 
-/// A word of `struct seccomp_data` as a little-endian machine has it: the number, the architecture, where the call is made,
-/// and the arguments.
+/// Returns a word of `struct seccomp_data` on a little-endian machine: the number, the architecture, the instruction
+/// pointer, or an argument.
 fn loaded(native: &Architecture, number: u32, arguments: &[Option<u64>], offset: u32) -> Option<u32> {
     match offset {
         0 => Some(number),

@@ -1,4 +1,5 @@
-//! `linux.seccomp` as the specification has it. Words are kept as they are, so that a wrong one is told with its place.
+//! `linux.seccomp` as the specification defines it. Words are not parsed yet, so that an invalid one is reported with
+//! its place.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-//! A classic BPF program that is written from its end to its beginning: every jump goes forward (bpf(4)), so its targets
-//! are there before it is.
+//! Writes a classic BPF program from its end to its beginning. Every jump goes forward (bpf(4)), so its targets exist
+//! before it.
 
 /// Operation codes (linux/bpf_common.h).
 pub(crate) const LOAD: u16 = 0x20;
@@ -10,10 +10,10 @@ pub(crate) const JUMP_GREATER: u16 = 0x25;
 pub(crate) const JUMP_GREATER_OR_EQUAL: u16 = 0x35;
 pub(crate) const RETURN: u16 = 0x06;
 
-/// The longest program that the kernel takes (`BPF_MAXINSNS`).
-pub(crate) const MOST: usize = 4096;
+/// The maximum length of a program in the kernel (`BPF_MAXINSNS`).
+pub(crate) const MAX_INSTRUCTIONS: usize = 4096;
 
-/// An instruction that was written, by its distance from the end.
+/// A written instruction, by its distance from the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Label(usize);
 
@@ -21,17 +21,17 @@ pub(crate) struct Label(usize);
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     code: Vec<u64>,
-    /// The nearest place at which each answer is given.
+    /// The nearest instruction that returns each answer.
     answers: Vec<(u32, Label)>,
 }
 
-/// An instruction as a number: see [`crate::Filter::program`].
+/// Returns an instruction as a number: see [`crate::Filter::program`].
 fn instruction(operation: u16, yes: u8, no: u8, value: u32) -> u64 {
     u64::from(operation) | u64::from(yes) << 16 | u64::from(no) << 24 | u64::from(value) << 32
 }
 
 impl Writer {
-    /// What a conditional jump can skip, less the two instructions that may have to be put in between.
+    /// The instructions that a conditional jump can skip, minus the two that may have to be inserted.
     const REACH: usize = u8::MAX as usize - 2;
 
     pub(crate) fn new() -> Writer {
@@ -43,12 +43,12 @@ impl Writer {
         Label(self.code.len() - 1)
     }
 
-    /// How many instructions the next one would skip to get there.
+    /// Returns how many instructions the next one would have to skip to reach a label.
     fn distance(&self, to: Label) -> usize {
         self.code.len() - 1 - to.0
     }
 
-    /// Ends with this answer.
+    /// Writes a return of this answer.
     pub(crate) fn answer(&mut self, answer: u32) -> Label {
         let known = self.answers.iter().position(|(other, _)| *other == answer);
         if let Some(known) = known
@@ -64,7 +64,7 @@ impl Writer {
         label
     }
 
-    /// The same place, within the reach of a conditional jump.
+    /// Returns a label within the reach of a conditional jump that leads to the same place.
     fn near(&mut self, to: Label) -> Label {
         if self.distance(to) <= Self::REACH {
             return to;
@@ -77,7 +77,7 @@ impl Writer {
         self.push(JUMP, 0, 0, distance)
     }
 
-    /// Goes to one of two places.
+    /// Writes a comparison that jumps to one of two places.
     pub(crate) fn compare(&mut self, operation: u16, value: u32, yes: Label, no: Label) -> Label {
         if yes == no {
             return yes;
@@ -87,7 +87,7 @@ impl Writer {
         self.push(operation, yes, no, value)
     }
 
-    /// Does something to the accumulator and goes on there.
+    /// Writes an operation on the accumulator that continues at `next`.
     fn then(&mut self, operation: u16, value: u32, next: Label) -> Label {
         if self.distance(next) > 0 {
             let distance = self.distance(next) as u32;
@@ -96,19 +96,19 @@ impl Writer {
         self.push(operation, 0, 0, value)
     }
 
-    /// Loads 32 bits of `struct seccomp_data`.
+    /// Writes a load of 32 bits of `struct seccomp_data`.
     pub(crate) fn load(&mut self, offset: u32, next: Label) -> Label {
         self.then(LOAD, offset, next)
     }
 
-    /// Keeps these bits of what was loaded.
+    /// Writes a mask of the loaded value.
     pub(crate) fn mask(&mut self, mask: u32, next: Label) -> Label {
         if mask == u32::MAX { next } else { self.then(AND, mask, next) }
     }
 
-    /// The program, if it is not too long. What was written last comes first.
+    /// Returns the program, with the last written instruction first; none if it is too long.
     pub(crate) fn finish(mut self) -> Option<Vec<u64>> {
         self.code.reverse();
-        (self.code.len() <= MOST).then_some(self.code)
+        (self.code.len() <= MAX_INSTRUCTIONS).then_some(self.code)
     }
 }

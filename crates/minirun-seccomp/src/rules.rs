@@ -1,4 +1,4 @@
-//! From a profile to the answers for each architecture.
+//! Resolves a profile to the answers for each architecture.
 
 use std::collections::BTreeSet;
 
@@ -6,19 +6,19 @@ use crate::action::{self, Wrong, answer};
 use crate::architecture::{ARCHITECTURES, Architecture, Machine, X32_BIT};
 use crate::multiplexed::{self, Multiplexed};
 use crate::profile::{Argument, Profile, Syscall};
-use crate::program::MOST;
+use crate::program::MAX_INSTRUCTIONS;
 use crate::syscalls::Call;
 use crate::tree::{Condition, Leaf, Rule, Table, Test, assemble};
 use crate::{Compiled, FLAGS, Filter, Listener, NEW_LISTENER, Remark};
 
-/// The operators that a profile may name.
+/// The operators of a profile.
 pub const OPERATORS: [&str; 7] =
     ["SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ"];
 
-/// A call has so many arguments.
+/// The number of arguments of a call.
 const ARGUMENTS: u32 = 6;
 
-/// The answer to calls of architectures that the profile does not have, as libseccomp gives it.
+/// The answer to calls of architectures that the profile does not list, as in libseccomp.
 const FOREIGN: u32 = action::KILL_THREAD;
 
 const TSYNC: u32 = 1 << 0;
@@ -28,7 +28,7 @@ const WAIT_KILLABLE: u32 = 1 << 5;
 /// An element of `syscalls`, resolved.
 struct Entry {
     answer: u32,
-    /// Conditions that hold together; several such lists stand for several rules. None when the rule always holds.
+    /// Lists of conditions that must all hold; several lists mean several rules. None if the rule always applies.
     alternatives: Vec<Vec<Condition>>,
 }
 
@@ -39,7 +39,7 @@ struct Named {
     entry: u32,
 }
 
-/// What is found about a profile while it is resolved.
+/// The problems and notes found while a profile is resolved.
 #[derive(Default)]
 struct Findings {
     problems: Vec<Remark>,
@@ -59,7 +59,7 @@ impl Findings {
 /// Compiles a profile for a machine.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// All problems of the profile.
 pub fn compile(profile: &Profile, machine: Machine) -> Result<Compiled, Vec<Remark>> {
     let mut found = Findings::default();
     let syscalls = profile.syscalls.as_deref().unwrap_or_default();
@@ -93,7 +93,7 @@ pub fn compile(profile: &Profile, machine: Machine) -> Result<Compiled, Vec<Rema
     Ok(Compiled { filter: Some(Filter { program, flags, listener, default, architectures }), notes })
 }
 
-/// The architectures that count: the native one, and of the profile's those whose programs can run.
+/// Returns the architectures to filter: the native one, and those of the profile whose programs can run.
 fn architectures(profile: &Profile, machine: Machine, found: &mut Findings) -> Vec<Architecture> {
     let mut ours = vec![machine.architectures[0]];
     for (i, name) in profile.architectures.iter().flatten().enumerate() {
@@ -103,7 +103,7 @@ fn architectures(profile: &Profile, machine: Machine, found: &mut Findings) -> V
             None if ARCHITECTURES.contains(&name.as_str()) => {
                 found.note(format!("architectures[{i}]"), format!("{name} is ignored: none of its programs runs here"));
             }
-            None => found.problem(format!("architectures[{i}]"), format!("{name:?} is not an architecture")),
+            None => found.problem(format!("architectures[{i}]"), format!("unknown architecture {name:?}")),
         }
     }
     ours
@@ -111,24 +111,24 @@ fn architectures(profile: &Profile, machine: Machine, found: &mut Findings) -> V
 
 fn flags(profile: &Profile, listens: bool, found: &mut Findings) -> u32 {
     let Some(names) = &profile.flags else {
-        // runc's default: without it each call of the container pays for mitigations that nobody else does.
+        // runc's default: without it, mitigations that no other process has slow down each call of the container.
         return SPEC_ALLOW | if listens { NEW_LISTENER } else { 0 };
     };
     let mut flags = if listens { NEW_LISTENER } else { 0 };
     for (i, name) in names.iter().enumerate() {
         let place = || format!("flags[{i}]");
         match FLAGS.iter().find(|(known, _)| known == name) {
-            // There is one thread, and the kernel refuses the flag beside a listener.
+            // The process has one thread, and the kernel refuses the flag together with a listener.
             Some((_, TSYNC)) => {}
             Some((_, WAIT_KILLABLE)) if !listens => found.note(place(), "ignored: no rule notifies a listener"),
             Some((_, bit)) => flags |= bit,
-            None => found.problem(place(), format!("{name:?} is not a flag")),
+            None => found.problem(place(), format!("unknown flag {name:?}")),
         }
     }
     flags
 }
 
-/// The rules, and the names that they are about, in the order of the profile.
+/// Returns the rules, and the names in them, in the order of the profile.
 fn resolve(syscalls: &[Syscall], found: &mut Findings) -> (Vec<Entry>, Vec<Named>) {
     let mut entries = Vec::with_capacity(syscalls.len());
     let mut calls = Vec::with_capacity(512);
@@ -172,7 +172,8 @@ fn resolve(syscalls: &[Syscall], found: &mut Findings) -> (Vec<Entry>, Vec<Named
     (entries, calls)
 }
 
-/// Conditions hold together; but where two are about the same argument, each is a rule by itself, as with runc.
+/// Splits conditions into rules. They must hold together, but if two are about the same argument, each becomes a
+/// separate rule, as in runc.
 fn alternatives(conditions: Vec<Condition>) -> Vec<Vec<Condition>> {
     let mut indices = 0u32;
     let twice = conditions.iter().any(|condition| {
@@ -190,7 +191,7 @@ fn alternatives(conditions: Vec<Condition>) -> Vec<Vec<Condition>> {
 fn condition(argument: &Argument, place: &dyn Fn(&str) -> String, found: &mut Findings) -> Option<Condition> {
     let Argument { index, value, value_two, ref op } = *argument;
     if index >= ARGUMENTS {
-        found.problem(place(".index"), format!("{index} is out of range: a call has the arguments 0 to 5"));
+        found.problem(place(".index"), format!("{index} is out of range (expected 0 to 5)"));
     }
     let (test, holds) = match op.as_str() {
         "SCMP_CMP_NE" => (Test::Equal(value), false),
@@ -201,14 +202,14 @@ fn condition(argument: &Argument, place: &dyn Fn(&str) -> String, found: &mut Fi
         "SCMP_CMP_GT" => (Test::Greater(value), true),
         "SCMP_CMP_MASKED_EQ" => (Test::Masked(value, value_two), true),
         _ => {
-            found.problem(place(".op"), format!("{op:?} is not an operator"));
+            found.problem(place(".op"), format!("unknown operator {op:?}"));
             return None;
         }
     };
     Some(Condition { index: index.min(ARGUMENTS - 1), test, holds })
 }
 
-/// The answers for one architecture. Rules with the default action say nothing, but their calls are known.
+/// Returns the answers for one architecture. Rules with the default action change nothing, but their calls are known.
 fn table(architecture: Architecture, entries: &[Entry], calls: &[Named], default: u32) -> Table {
     let Architecture { base, numbers, .. } = architecture;
     let mut newest = None;
@@ -224,7 +225,7 @@ fn table(architecture: Architecture, entries: &[Entry], calls: &[Named], default
         }
     }
     about.sort_unstable();
-    // The same rule again says nothing new.
+    // A repeated rule changes nothing.
     about.dedup();
     let mut leaves: Vec<(u32, Leaf)> = Vec::with_capacity(about.len());
     for same in about.chunk_by(|one, other| one.0 == other.0) {
@@ -239,7 +240,7 @@ fn table(architecture: Architecture, entries: &[Entry], calls: &[Named], default
         table.from(base + number, leaf);
         table.from(base + number + 1, Leaf::Answer(default));
     }
-    // A table without calls says nothing about what is new.
+    // A table without calls does not determine which calls are new.
     if let Some(newest) = newest
         && !action::lets_through(default)
     {
@@ -248,8 +249,8 @@ fn table(architecture: Architecture, entries: &[Entry], calls: &[Named], default
     table
 }
 
-/// The answer of several rules about one call. With more conditions than a program has instructions it is too long however
-/// many more there are.
+/// Returns the answer of several rules about one call. Once it has more conditions than a program has instructions, it
+/// is too long and further ones do not matter.
 fn leaf<'e>(entries: impl Iterator<Item = &'e Entry> + Clone) -> Leaf {
     if let Some(first) = entries.clone().find(|entry| entry.alternatives.is_empty()) {
         return Leaf::Answer(first.answer);
@@ -262,12 +263,12 @@ fn leaf<'e>(entries: impl Iterator<Item = &'e Entry> + Clone) -> Leaf {
     let fits = |rule: &Rule| {
         let before = conditions;
         conditions += rule.conditions.len();
-        before <= MOST
+        before <= MAX_INSTRUCTIONS
     };
     Leaf::Rules(rules.take_while(fits).collect())
 }
 
-/// Adds what the rules say about calls behind `socketcall` and `ipc`.
+/// Adds the answers for calls behind `socketcall` and `ipc`.
 fn multiplex(
     architecture: Architecture,
     entries: &[Entry],
@@ -306,7 +307,8 @@ fn multiplex(
     }
 }
 
-/// Without x32 its numbers are foreign; -1 is no call, but what a tracer leaves of one that it takes over.
+/// Adds the answers for numbers outside the tables. Without x32 its numbers are foreign. -1 is not a call: a tracer
+/// sets it for a call that it handles.
 fn close(mut tables: Vec<Table>, default: u32) -> Vec<Table> {
     let x32 = tables.iter().any(|table| table.architecture.base == X32_BIT);
     for table in &mut tables {
@@ -319,7 +321,8 @@ fn close(mut tables: Vec<Table>, default: u32) -> Vec<Table> {
     tables
 }
 
-/// Where notifications go. Before the descriptor is handed over nobody can answer them, and it takes a write(2).
+/// Returns the receiver of notifications. No process can answer them before the descriptor is sent, and sending
+/// requires write(2).
 fn listener(
     profile: &Profile,
     default: u32,
@@ -352,9 +355,9 @@ fn listener(
         let allowed = |name: &str, besides: u32| {
             answer_of(name).is_some_and(|answer| [action::ALLOW, action::LOG, besides].contains(&answer))
         };
-        // The agent may be asked about the read already, not about the write.
+        // The agent may already receive the read, but not the write.
         if !allowed("write", action::ALLOW) || !allowed("read", action::NOTIFY) {
-            let text = "read and write must be allowed, to hand over what SCMP_ACT_NOTIFY listens on";
+            let text = "read and write must be allowed, to send the descriptor of SCMP_ACT_NOTIFY";
             found.problem("syscalls", text);
         }
     }

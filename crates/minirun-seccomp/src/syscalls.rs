@@ -4,10 +4,10 @@ mod table;
 
 use table::NAMES;
 
-/// Stands for no number: the architecture has no such call.
+/// The number of a call that the architecture does not have.
 const NONE: u32 = u32::MAX;
 
-/// The numbers of one architecture.
+/// The call numbers of one architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Numbers(&'static [u32; NAMES.len()]);
 
@@ -31,19 +31,19 @@ pub(crate) mod arm {
 #[cfg(any(feature = "every-machine", target_arch = "riscv64"))]
 pub(crate) const RISCV64: Numbers = Numbers(&table::RISCV64);
 
-/// A call that some architecture has.
+/// A call of at least one architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Call(u16);
 
 impl Numbers {
-    /// The number of a call, if there is one.
+    /// Returns the number of a call, if the architecture has it.
     pub(crate) fn of(&self, call: Call) -> Option<u32> {
         Some(self.0[call.0 as usize]).filter(|number| *number != NONE)
     }
 }
 
 impl Call {
-    /// The call of this name, as the kernel's headers have it.
+    /// Returns the call with this name in the kernel's headers.
     pub(crate) fn named(name: &str) -> Option<Call> {
         let mut slot = hash(name.as_bytes()) as usize % SLOTS;
         while INDEX[slot] != EMPTY {
@@ -56,16 +56,16 @@ impl Call {
     }
 }
 
-/// The numbers of all calls of an architecture that is known by its table, for tests.
+/// Returns the names and numbers of all calls of an architecture, for tests.
 pub(crate) fn all(numbers: Numbers) -> impl Iterator<Item = (&'static str, u32)> {
     NAMES.iter().zip(numbers.0).filter(|(_, number)| **number != NONE).map(|(name, number)| (*name, *number))
 }
 
-/// At least twice as many as there are names, so that a search is short.
+/// At least twice the number of names, so that searches are short.
 const SLOTS: usize = 2048;
 const EMPTY: u16 = u16::MAX;
 
-/// A hash table with open addressing, made when this is compiled: a profile names hundreds of calls.
+/// A hash table with open addressing, computed at compile time, because a profile names hundreds of calls.
 static INDEX: [u16; SLOTS] = {
     assert!(NAMES.len() * 2 < SLOTS, "the table of names has grown: double SLOTS");
     let mut index = [EMPTY; SLOTS];
@@ -81,7 +81,7 @@ static INDEX: [u16; SLOTS] = {
     index
 };
 
-/// FNV-1a.
+/// Returns the FNV-1a hash.
 const fn hash(bytes: &[u8]) -> u32 {
     let (mut hash, mut i) = (0x811c_9dc5u32, 0);
     while i < bytes.len() {

@@ -1,4 +1,4 @@
-//! What a profile is refused for, what it notes, and the shape of the program.
+//! Tests of the problems and notes of profiles, and of the shape of programs.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
@@ -16,7 +16,7 @@ fn listing(profile: Value) -> Vec<String> {
     compiled(profile).unwrap().filter.unwrap().listing()
 }
 
-/// The one problem of a profile.
+/// Returns the only problem of a profile.
 fn problem(profile: Value) -> String {
     let problems = compiled(profile).unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
@@ -50,7 +50,7 @@ fn a_profile_of_one_rule_is_a_short_program() {
 }
 
 #[test]
-fn the_upper_half_of_an_argument_counts_on_64_bits_alone() {
+fn the_upper_half_of_an_argument_matters_only_with_64_bits() {
     let profile = |architectures: Value| {
         let args = json!([{"index": 1, "value": 0x2_0000_0001u64, "op": "SCMP_CMP_EQ"}]);
         let rule = json!({"names": ["read"], "action": "SCMP_ACT_TRAP", "args": args});
@@ -73,7 +73,7 @@ fn a_profile_like_dockers_is_a_program_of_moderate_length() {
 }
 
 #[test]
-fn nothing_is_filtered_without_a_default_action_and_rules() {
+fn a_profile_without_default_action_and_rules_has_no_filter() {
     assert_eq!(compiled(json!({})).unwrap().filter, None);
     assert_eq!(
         problem(json!({"syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]})),
@@ -82,9 +82,9 @@ fn nothing_is_filtered_without_a_default_action_and_rules() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
+fn problems_name_their_place() {
     for (profile, expected) in [
-        (json!({"defaultAction": "ALLOW"}), "defaultAction: \"ALLOW\" is not an action"),
+        (json!({"defaultAction": "ALLOW"}), "defaultAction: unknown action \"ALLOW\""),
         (
             json!({"defaultAction": "SCMP_ACT_NOTIFY"}),
             "defaultAction: SCMP_ACT_NOTIFY cannot be used as default action",
@@ -99,27 +99,27 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         (
             json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_ARM", "PDP11"]}),
-            "architectures[1]: \"PDP11\" is not an architecture",
+            "architectures[1]: unknown architecture \"PDP11\"",
         ),
-        (json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["FAST"]}), "flags[0]: \"FAST\" is not a flag"),
+        (json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["FAST"]}), "flags[0]: unknown flag \"FAST\""),
         (
             json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "x"}),
             "listenerMetadata: must not be given without a listenerPath",
         ),
         (with_rule(json!({"names": [], "action": "SCMP_ACT_LOG"})), "syscalls[0].names: must not be empty"),
         (with_rule(json!({"names": [""], "action": "SCMP_ACT_LOG"})), "syscalls[0].names[0]: must not be empty"),
-        (with_rule(json!({"names": ["read"], "action": ""})), "syscalls[0].action: \"\" is not an action"),
+        (with_rule(json!({"names": ["read"], "action": ""})), "syscalls[0].action: unknown action \"\""),
         (
             with_rule(json!({"names": ["read"], "action": "SCMP_ACT_TRACE", "errnoRet": 65536})),
             "syscalls[0].errnoRet: 65536 is out of range (expected 0 to 65535) for SCMP_ACT_TRACE",
         ),
         (
             with_argument(json!({"index": 6, "value": 0, "op": "SCMP_CMP_EQ"})),
-            "syscalls[0].args[0].index: 6 is out of range: a call has the arguments 0 to 5",
+            "syscalls[0].args[0].index: 6 is out of range (expected 0 to 5)",
         ),
         (
             with_argument(json!({"index": 0, "value": 0, "op": "LIKE"})),
-            "syscalls[0].args[0].op: \"LIKE\" is not an operator",
+            "syscalls[0].args[0].op: unknown operator \"LIKE\"",
         ),
     ] {
         assert_eq!(problem(profile), expected);
@@ -127,7 +127,7 @@ fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[test]
-fn a_listener_takes_a_path_and_a_write() {
+fn a_listener_requires_a_path_and_write() {
     let profile = |default: &str, names: &[&str]| {
         let rule = json!({"names": names, "action": "SCMP_ACT_NOTIFY"});
         json!({"defaultAction": default, "listenerPath": "/agent", "listenerMetadata": "m", "syscalls": [rule]})
@@ -137,7 +137,7 @@ fn a_listener_takes_a_path_and_a_write() {
     assert_eq!(filter.listener.unwrap().metadata, "m");
     let write = "SCMP_ACT_NOTIFY cannot be used for the write syscall";
     assert_eq!(problem(profile("SCMP_ACT_ALLOW", &["write"])), format!("syscalls[0].action: {write}"));
-    let denied = "syscalls: read and write must be allowed, to hand over what SCMP_ACT_NOTIFY listens on";
+    let denied = "syscalls: read and write must be allowed, to send the descriptor of SCMP_ACT_NOTIFY";
     assert_eq!(problem(profile("SCMP_ACT_ERRNO", &["mkdir"])), denied);
     let mut nowhere = profile("SCMP_ACT_ALLOW", &["mkdir"]);
     nowhere["listenerPath"] = Value::Null;
@@ -146,17 +146,17 @@ fn a_listener_takes_a_path_and_a_write() {
 }
 
 #[test]
-fn flags_are_those_of_the_profile() {
+fn flags_come_from_the_profile() {
     let flags = |profile: Value| compiled(profile).unwrap().filter.unwrap().flags;
     assert_eq!(flags(json!({"defaultAction": "SCMP_ACT_ALLOW"})), 1 << 2, "without a list, runc's");
     assert_eq!(flags(json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": []})), 0);
     let all = crate::FLAGS.map(|(name, _)| name);
-    // One thread needs no TSYNC, and nobody waits for an agent that is not there.
+    // One thread needs no TSYNC, and WAIT_KILLABLE_RECV has no effect without an agent.
     assert_eq!(flags(json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": all})), 1 << 1 | 1 << 2);
 }
 
 #[test]
-fn what_is_left_out_is_noted() {
+fn ignored_parts_are_noted() {
     let rule = json!({"names": ["no_such_call", "read"], "action": "SCMP_ACT_ERRNO"});
     let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_S390X"], "syscalls": [rule]});
     let notes: Vec<_> = compiled(profile).unwrap().notes.into_iter().map(|note| note.text).collect();
@@ -181,6 +181,6 @@ fn a_call_is_permitted_if_no_unknown_argument_decides() {
     for refused in [&[Some(0x1000_0000)][..], &[None], &[]] {
         assert!(!permits("clone", refused), "{refused:?}");
     }
-    // Logged, failed, and unknown.
+    // These calls are logged, fail, and do not exist.
     assert!(!permits("write", &[]) && !permits("mkdir", &[]) && !permits("nosuch", &[]));
 }

@@ -1,23 +1,23 @@
-//! The filter of all architectures: which of them it is, a tree of comparisons over the numbers of its calls, and the
-//! conditions of those that have some.
+//! Assembles the filter of all architectures: a check of the architecture, a tree of comparisons of the call number,
+//! and the conditions of calls that have some.
 
 use crate::architecture::{Architecture, X32_BIT};
 use crate::program::{JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_OR_EQUAL, Label, Writer};
 
-/// The places of `struct seccomp_data` on a little-endian machine.
+/// Offsets in `struct seccomp_data` on a little-endian machine.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const fn argument(index: u32) -> u32 {
     16 + 8 * index
 }
 
-/// What is compared.
+/// The comparison of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Test {
     Equal(u64),
     Greater(u64),
     GreaterOrEqual(u64),
-    /// With a mask.
+    /// Equality after a mask.
     Masked(u64, u64),
 }
 
@@ -26,11 +26,11 @@ pub(crate) enum Test {
 pub(crate) struct Condition {
     pub(crate) index: u32,
     pub(crate) test: Test,
-    /// Does it hold when the test does, or when it does not?
+    /// Whether it holds if the test succeeds, rather than if the test fails.
     pub(crate) holds: bool,
 }
 
-/// Conditions that hold together, and the answer then.
+/// Conditions, and the answer if all of them hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) conditions: Vec<Condition>,
@@ -40,9 +40,9 @@ pub(crate) struct Rule {
 /// The answer to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Leaf {
-    /// Always the same.
+    /// The answer does not depend on arguments.
     Answer(u32),
-    /// That of the first rule that holds, and else the default.
+    /// The answer of the first rule whose conditions hold, or else the default.
     Rules(Vec<Rule>),
 }
 
@@ -50,7 +50,7 @@ pub(crate) enum Leaf {
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) architecture: Architecture,
-    /// Each from this number on, until the next. Neighbours differ.
+    /// Each answer applies from its number to the next. Neighbours differ.
     pub(crate) intervals: Vec<(u32, Leaf)>,
 }
 
@@ -65,7 +65,7 @@ impl Table {
         }
     }
 
-    /// The answer to a call, if it does not depend on its arguments.
+    /// Returns the answer to a call, if it does not depend on its arguments.
     pub(crate) fn answer(&self, number: u32) -> Option<u32> {
         let after = self.intervals.partition_point(|(from, _)| *from <= number);
         match self.intervals.get(after.checked_sub(1)?)? {
@@ -75,12 +75,12 @@ impl Table {
     }
 }
 
-/// The program for these tables: `default` where no rule holds, `foreign` for architectures without a table. None when the
-/// kernel would not take it for its length.
+/// Returns the program for these tables: `default` if no rule applies, `foreign` for architectures without a table.
+/// None if it is too long for the kernel.
 pub(crate) fn assemble(tables: &[Table], default: u32, foreign: u32) -> Option<Vec<u64>> {
     let mut writer = Writer::new();
     let mut entries: Vec<(u32, Label)> = Vec::new();
-    // The native one comes first, so it is written last.
+    // The native architecture comes first, so it is written last.
     for table in tables.iter().rev().filter(|table| table.architecture.base == 0) {
         let token = table.architecture.token;
         let second = tables.iter().find(|other| other.architecture.token == token && other.architecture.base != 0);
@@ -105,10 +105,10 @@ pub(crate) fn assemble(tables: &[Table], default: u32, foreign: u32) -> Option<V
 /// Writes the answers of one table.
 struct Branch<'t, 'w> {
     writer: &'w mut Writer,
-    /// Are arguments of 64 bits?
+    /// Whether arguments have 64 bits.
     wide: bool,
     default: u32,
-    /// Rules that were written already: what many calls have in common is there once.
+    /// Rules that were written already: calls with the same rules share them.
     written: Vec<(&'t [Rule], Label)>,
 }
 
@@ -122,7 +122,7 @@ impl<'t, 'w> Branch<'t, 'w> {
         match intervals {
             [] => self.writer.answer(self.default),
             [(_, leaf)] => self.leaf(leaf),
-            // One number among others that are alike.
+            // A single number between equal neighbours.
             [(_, below), (number, leaf), (next, above)] if below == above && *next == number + 1 => {
                 let around = self.leaf(below);
                 let leaf = self.leaf(leaf);
@@ -159,7 +159,7 @@ impl<'t, 'w> Branch<'t, 'w> {
 fn check(writer: &mut Writer, condition: &Condition, wide: bool, yes: Label, no: Label) -> Label {
     let (yes, no) = if condition.holds { (yes, no) } else { (no, yes) };
     let (low, high) = (argument(condition.index), argument(condition.index) + 4);
-    // Unlike "equal", "greater" may be decided by the upper half.
+    // Unlike "equal", the upper half alone can decide "greater".
     let (mask, value, greater) = match condition.test {
         Test::Equal(value) => (u64::MAX, value, None),
         Test::Masked(mask, value) => (mask, value & mask, None),

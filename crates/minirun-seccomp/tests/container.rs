@@ -1,4 +1,4 @@
-//! What the profile of `minirun bundle` lets through, asked of the filter that it compiles to.
+//! Tests of the calls that the profile of `minirun bundle` allows, with its compiled filter.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
 
@@ -8,7 +8,7 @@ mod interpreter;
 use interpreter::{Data, ask};
 use minirun_seccomp::{Machine, Profile, compile, container_profile, show};
 
-/// The capabilities of a container that `minirun bundle` makes.
+/// The default capabilities of `minirun bundle`.
 const USUAL: [&str; 14] = [
     "CAP_AUDIT_WRITE",
     "CAP_CHOWN",
@@ -26,7 +26,7 @@ const USUAL: [&str; 14] = [
     "CAP_SYS_CHROOT",
 ];
 
-/// A compiled profile, which is asked about calls by name.
+/// A compiled profile, to evaluate calls by name.
 struct Filter(Vec<u64>);
 
 impl Filter {
@@ -38,7 +38,7 @@ impl Filter {
         Self(compile(profile, Machine::native()).unwrap().filter.unwrap().program)
     }
 
-    /// The answer to a call of an architecture of this machine; none if it has no such call.
+    /// Returns the answer to a call of an architecture of this machine; none if it has no such call.
     fn on(&self, architecture: &str, name: &str, arguments: &[u64]) -> Option<String> {
         let (.., number) = Machine::native().calls().find(|(on, call, _)| (*on, *call) == (architecture, name))?;
         let mut six = [0; 6];
@@ -54,7 +54,7 @@ impl Filter {
         Some(show(ask(&self.0, &Data { number, architecture, arguments: six })))
     }
 
-    /// The same on each architecture that has it: what they all answer.
+    /// Returns the answer of all architectures that have the call, which must be the same.
     #[track_caller]
     fn ask(&self, name: &str, arguments: &[u64]) -> String {
         let mut architectures: Vec<_> = Machine::native().calls().map(|(on, ..)| on).collect();
@@ -79,7 +79,7 @@ fn calls_that_reach_beyond_the_container_are_denied() {
                  swapon sysfs syslog umount umount2 unshare uselib userfaultfd ustat vhangup vm86 vm86old";
     for name in names.split_whitespace() {
         let answer = filter.ask(name, &[]);
-        // A call that is newer than all that the profile names does not exist; one that this machine lacks has no answer.
+        // A call newer than those of the profile does not exist; one that this machine lacks has no answer.
         assert!([DENIED, "errno 38", ""].contains(&answer.as_str()), "{name}: {answer}");
         if !["", "errno 38"].contains(&answer.as_str()) {
             assert_eq!(answer, DENIED, "{name}");
@@ -91,7 +91,7 @@ fn calls_that_reach_beyond_the_container_are_denied() {
 }
 
 #[test]
-fn a_new_namespace_can_be_asked_for_by_no_way() {
+fn new_namespaces_cannot_be_requested() {
     let filter = Filter::with(&USUAL);
     for flag in [0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000u64] {
         assert_eq!(filter.ask("clone", &[flag | 17]), DENIED, "{flag:#x}");
@@ -101,7 +101,7 @@ fn a_new_namespace_can_be_asked_for_by_no_way() {
     for flags in [0x003d_0f00, 17, 0x0120_0011] {
         assert_eq!(filter.ask("clone", &[flags]), "allow", "{flags:#x}");
     }
-    // Only so do C libraries take clone instead.
+    // Only with this answer do C libraries fall back to clone.
     assert_eq!(filter.ask("clone3", &[]), "errno 38");
     for allowed in ["clone3", "unshare", "setns", "mount"] {
         assert_eq!(Filter::with(&["CAP_SYS_ADMIN"]).ask(allowed, &[0x1000_0000]), "allow", "{allowed}");
@@ -110,7 +110,7 @@ fn a_new_namespace_can_be_asked_for_by_no_way() {
 }
 
 #[test]
-fn sockets_are_those_that_namespaces_separate() {
+fn only_socket_families_separated_by_namespaces_are_allowed() {
     let filter = Filter::with(&USUAL);
     for (family, name) in
         [(1, "unix"), (2, "inet"), (10, "inet6"), (16, "netlink"), (17, "packet"), (29, "can"), (44, "xdp")]
@@ -122,13 +122,13 @@ fn sockets_are_those_that_namespaces_separate() {
     {
         assert_eq!(filter.ask("socket", &[family, 1]), DENIED, "AF_{name}");
     }
-    // The kernel takes the lower half of a register alone.
+    // The kernel uses only the lower half of a register.
     let native = Machine::native().calls().next().unwrap().0;
     for family in [38, 40] {
         assert_eq!(filter.on(native, "socket", &[family | 1 << 32, 1]).unwrap(), DENIED);
         assert_eq!(filter.on(native, "socket", &[family | u64::from(u32::MAX) << 32, 1]).unwrap(), DENIED);
     }
-    // The other way to a socket, of 32-bit programs: all of it but the one call whose family cannot be seen.
+    // 32-bit programs can also use socketcall: all of it is allowed except the one call whose family cannot be read.
     if cfg!(target_arch = "x86_64") {
         assert_eq!(filter.on("SCMP_ARCH_X86", "socketcall", &[1]).unwrap(), DENIED);
         for call in 2..=20 {
@@ -138,7 +138,7 @@ fn sockets_are_those_that_namespaces_separate() {
 }
 
 #[test]
-fn a_personality_is_one_of_five() {
+fn only_five_personalities_are_allowed() {
     let filter = Filter::with(&USUAL);
     for persona in [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff] {
         assert_eq!(filter.ask("personality", &[persona]), "allow", "{persona:#x}");
@@ -150,7 +150,7 @@ fn a_personality_is_one_of_five() {
 }
 
 #[test]
-fn a_capability_brings_its_calls_and_no_others() {
+fn a_capability_allows_only_its_calls() {
     for (capability, calls) in [
         ("CAP_DAC_READ_SEARCH", "open_by_handle_at"),
         ("CAP_SYS_BOOT", "reboot"),
@@ -176,7 +176,7 @@ fn a_capability_brings_its_calls_and_no_others() {
 }
 
 #[test]
-fn programs_of_every_kind_are_let_through() {
+fn calls_of_common_programs_are_allowed() {
     let filter = Filter::with(&USUAL);
     let names = "accept4 brk chmod chown chroot clock_gettime clone close connect dup2 epoll_wait execve exit_group fchmodat2 fcntl \
                  flock fork fstat fsync futex getdents64 getpid getrandom ioctl kill landlock_create_ruleset listen mknod mmap \
@@ -189,7 +189,8 @@ fn programs_of_every_kind_are_let_through() {
     }
 }
 
-/// An engine's profile in the form of config.json, for the capabilities above, lets through everything that this one does.
+/// Checks that this profile allows nothing that an engine's profile (as in config.json, for the capabilities above)
+/// refuses.
 #[test]
 #[ignore = "compares with the file that MINIRUN_ENGINE_PROFILE names"]
 fn an_engines_profile_is_not_stricter() {
@@ -201,7 +202,7 @@ fn an_engines_profile_is_not_stricter() {
     for (on, name, _) in Machine::native().calls() {
         for value in values {
             let (own, other) = (ours.on(on, name, &[value]).unwrap(), theirs.on(on, name, &[value]).unwrap());
-            assert!(own != "allow" || other == "allow", "{on} {name}({value:#x}) is let through");
+            assert!(own != "allow" || other == "allow", "{on} {name}({value:#x}) is allowed");
         }
     }
 }

@@ -372,7 +372,7 @@ fn profiles_that_would_mean_something_else_are_refused() {
     for (text, why) in [
         ("{".to_owned(), "EOF"),
         ("[]".to_owned(), "expected an object"),
-        (json!({"defaultAction": "ALLOW"}).to_string(), "\"ALLOW\" is not an action"),
+        (json!({"defaultAction": "ALLOW"}).to_string(), "unknown action \"ALLOW\""),
         (json!({"defaultAction": "SCMP_ACT_ERRNO", "archMap": []}).to_string(), "\"archMap\" is not a member"),
         // Docker's condition: without it the call would be allowed to every container.
         (rule(json!({"includes": {"caps": ["CAP_SYS_ADMIN"]}})), "\"includes\" is not a member"),

@@ -200,7 +200,7 @@ fn a_filter_is_loaded_before_others_see_the_process_if_it_allows_the_rest() {
 fn problems_of_a_profile_name_their_place() {
     let rule = json!({"names": ["read"], "action": "SCMP_ACT_NO"});
     let patch = json!({"/linux/seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}});
-    let text = "linux.seccomp.syscalls[0].action: \"SCMP_ACT_NO\" is not an action";
+    let text = "linux.seccomp.syscalls[0].action: unknown action \"SCMP_ACT_NO\"";
     assert_eq!(plan(&patch, &v2()).unwrap_err(), [text]);
     assert_eq!(exec(&patch, &v2()).unwrap_err(), [text]);
 }

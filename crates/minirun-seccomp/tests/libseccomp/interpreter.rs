@@ -1,6 +1,7 @@
-//! The classic BPF machine as far as seccomp uses it (bpf(4), linux/filter.h), for the tests of the compiler.
+//! An interpreter of the classic BPF instructions that seccomp uses (bpf(4), linux/filter.h), for the tests of the
+//! compiler.
 
-/// What a filter is asked about: `struct seccomp_data` without the instruction pointer.
+/// The input of a filter: `struct seccomp_data` without the instruction pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Data {
     pub number: u32,
@@ -22,7 +23,7 @@ impl Data {
     }
 }
 
-/// The answer of a program. Whatever the kernel would refuse panics.
+/// Returns the answer of a program. Panics on instructions that the kernel would refuse.
 pub fn ask(program: &[u64], data: &Data) -> u32 {
     let (mut at, mut a) = (0usize, 0u32);
     loop {

@@ -1,8 +1,8 @@
-//! The compiler against libseccomp, which runc and crun use, and against the meaning of a profile spelt out: on random
-//! profiles and calls the answers are the same.
+//! Compares the compiler with libseccomp, which runc and crun use, and with a second implementation of the meaning of a
+//! profile, on random profiles and calls.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
-#![allow(clippy::print_stdout, reason = "how many cases were compared is of interest")]
+#![allow(clippy::print_stdout, reason = "the number of compared cases is useful")]
 
 mod interpreter;
 mod meaning;
@@ -18,19 +18,20 @@ use random::Random;
 const PROFILES: usize = 1000;
 const CASES_EACH: usize = 300;
 
-/// Where libseccomp answers differently, on purpose. Everything else must be the same.
+/// The cases in which minirun deliberately differs from libseccomp. All others must agree.
 #[derive(Debug, Default)]
 struct Excused {
-    /// Several rules with conditions hold, and their answers are not the same: libseccomp asks about the later arguments
-    /// first, minirun about the earlier rule.
+    /// Several rules with conditions hold, with different answers: libseccomp tests later arguments first, minirun
+    /// earlier rules.
     overlap: usize,
-    /// A mask has no bits, or none in the half that counts: for libseccomp its rule has no conditions and outweighs others.
+    /// A mask has no bits, or none in the significant half: libseccomp treats its rule as unconditional, and it
+    /// overrides others.
     empty_mask: usize,
-    /// Several rules with conditions are about the call, one of them with an order (`LT`, `GE`): the tree that libseccomp
-    /// makes of them loses its way where upper halves are compared.
+    /// Several rules with conditions are about the call, one of them with an order (`LT`, `GE`): libseccomp's tree for
+    /// them is wrong where upper halves are compared.
     merged: usize,
-    /// A call behind socketcall or ipc whose rules have conditions, which libseccomp takes for conditions on other
-    /// arguments; or an ipc with a version in its upper half, which it takes for another call.
+    /// A call behind socketcall or ipc whose rules have conditions, which libseccomp applies to other arguments; or an
+    /// ipc with a version in its upper half, which it treats as another call.
     multiplexed: usize,
 }
 
@@ -84,7 +85,7 @@ fn random_profiles_mean_the_same_as_with_libseccomp() {
     );
 }
 
-/// What a profile says about a call, for a message.
+/// Returns the rules of a profile about a call, for messages.
 fn about(profile: &Profile, data: &Data) -> String {
     let names: Vec<&str> = Machine::X86_64.calls().filter(|(.., number)| *number == data.number).map(|c| c.1).collect();
     let rules = profile.syscalls.iter().flatten();
@@ -94,7 +95,7 @@ fn about(profile: &Profile, data: &Data) -> String {
 }
 
 #[test]
-fn the_numbers_of_the_calls_are_those_of_libseccomp() {
+fn call_numbers_agree_with_libseccomp() {
     let oracle = Oracle::load();
     let mut compared = 0;
     for machine in [Machine::X86_64, Machine::AARCH64, Machine::RISCV64] {

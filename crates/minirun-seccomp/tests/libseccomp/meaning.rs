@@ -1,20 +1,20 @@
-//! What a profile means, spelt out rule by rule as the documentation of the crate says it, with nothing of its code.
+//! The meaning of a profile, implemented rule by rule from the documentation of the crate, without its code.
 
 use minirun_seccomp::{Argument, Profile, Syscall};
 
 use crate::interpreter::Data;
 use crate::oracle::{ARCHITECTURES, answer, name_of, number_of};
 
-/// What is said about one call.
+/// The answer to one call, and its properties.
 pub struct Case {
     pub answer: u32,
-    /// Rules with conditions hold whose answers are not the same.
+    /// Whether rules with conditions hold and have different answers.
     pub overlap: bool,
-    /// A rule about it compares with a mask without bits.
+    /// Whether a rule about it compares with a mask without bits.
     pub empty_mask: bool,
-    /// Several rules with conditions are about it, one of them with an order.
+    /// Whether several rules with conditions are about it, one of them with an order.
     pub merged: bool,
-    /// A call behind socketcall or ipc.
+    /// Whether it is a call behind socketcall or ipc.
     pub multiplexed: bool,
 }
 
@@ -70,12 +70,12 @@ const IPC: [&str; 25] = [
     "shmctl",
 ];
 
-/// Is this a call behind socketcall or ipc?
+/// Whether this is a call behind socketcall or ipc.
 pub fn is_multiplexed(name: &str) -> bool {
     SOCKETCALL.contains(&name) || IPC.contains(&name)
 }
 
-/// The number of what stands for a call.
+/// Returns the number of the call that multiplexes a call.
 pub fn behind(architecture: &str, name: &str) -> Option<u32> {
     match name {
         _ if architecture != "SCMP_ARCH_X86" => None,
@@ -85,7 +85,7 @@ pub fn behind(architecture: &str, name: &str) -> Option<u32> {
     }
 }
 
-/// The newest call of each architecture that a profile names.
+/// Returns the newest call that a profile names, for each architecture.
 pub fn newest(profile: &Profile) -> [Option<u32>; 3] {
     ARCHITECTURES.map(|architecture| {
         let names = profile.syscalls.iter().flatten().flat_map(|rule| &rule.names);
@@ -171,7 +171,7 @@ fn strictest(default: u32, rules: &[&Syscall]) -> u32 {
     strictest
 }
 
-/// Are two of its conditions about the same argument?
+/// Whether two of its conditions are about the same argument.
 fn twice(rule: &Syscall) -> bool {
     let arguments = rule.args.as_deref().unwrap_or_default();
     arguments.iter().enumerate().any(|(i, one)| arguments[..i].iter().any(|other| other.index == one.index))

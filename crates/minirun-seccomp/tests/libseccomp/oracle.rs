@@ -1,4 +1,4 @@
-//! libseccomp, opened while the tests run: it is no dependency of anything.
+//! libseccomp, loaded while the tests run: no crate depends on it.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
@@ -23,7 +23,7 @@ struct Comparison {
 
 type Context = *mut c_void;
 
-/// The functions of seccomp.h that are needed.
+/// The functions of seccomp.h that the tests use.
 pub struct Oracle {
     init: unsafe extern "C" fn(u32) -> Context,
     release: unsafe extern "C" fn(Context),
@@ -47,10 +47,10 @@ pub fn token(architecture: &str) -> u32 {
     }
 }
 
-/// Those of x86_64, in the order of the tables here.
+/// The architectures of x86_64, in the order of the tables here.
 pub const ARCHITECTURES: [&str; 3] = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X32", "SCMP_ARCH_X86"];
 
-/// The number of a call in minirun's tables, which are compared with libseccomp's by themselves.
+/// Returns the number of a call in minirun's tables, which another test compares with libseccomp's.
 pub fn number_of(architecture: &str, name: &str) -> Option<u32> {
     static NUMBERS: OnceLock<HashMap<(&str, &str), u32>> = OnceLock::new();
     let numbers = NUMBERS.get_or_init(|| {
@@ -59,7 +59,7 @@ pub fn number_of(architecture: &str, name: &str) -> Option<u32> {
     numbers.get(&(architecture, name)).copied()
 }
 
-/// The name of a number.
+/// Returns the name of a call number.
 pub fn name_of(architecture: &str, number: u32) -> Option<&'static str> {
     static NAMES: OnceLock<HashMap<(&str, u32), &str>> = OnceLock::new();
     let names = NAMES.get_or_init(|| {
@@ -68,14 +68,15 @@ pub fn name_of(architecture: &str, number: u32) -> Option<&'static str> {
     names.get(&(architecture, number)).copied()
 }
 
-/// An answer for an action of a profile.
+/// Returns the answer for an action of a profile.
 pub fn answer(action: &str, number: Option<u32>) -> u32 {
     let (_, bits) = ACTIONS.iter().find(|(name, _)| *name == action).unwrap();
     let numbered = matches!(action, "SCMP_ACT_ERRNO" | "SCMP_ACT_TRACE");
     if numbered { bits | number.unwrap_or(1) } else { *bits }
 }
 
-/// For some profiles with x32, libseccomp 2.5.4 takes the architecture for the number of the call.
+/// Whether the program has a bug of libseccomp 2.5.4: for some profiles with x32 it uses the architecture as the number
+/// of the call.
 pub fn forgets_to_load(program: &[u64]) -> bool {
     const LOAD_NUMBER: u64 = 0x20;
     const EQUAL: u16 = 0x15;
@@ -84,7 +85,7 @@ pub fn forgets_to_load(program: &[u64]) -> bool {
 }
 
 /// # Safety
-/// The symbol is a function of this type.
+/// The symbol must be a function of this type.
 unsafe fn function<F>(symbol: *mut c_void) -> F {
     const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
     // SAFETY: by the caller's promise; a function pointer is as large as the symbol's address.
@@ -114,7 +115,7 @@ impl Oracle {
         }
     }
 
-    /// The number of a call, as a filter sees it; none when libseccomp does not know it there.
+    /// Returns the number of a call as a filter sees it; none if libseccomp does not know it there.
     pub fn number(&self, architecture: &str, name: &str) -> Option<u32> {
         let name = CString::new(name).unwrap();
         // SAFETY: the name is a C string.
@@ -122,7 +123,7 @@ impl Oracle {
         u32::try_from(number).ok()
     }
 
-    /// The program that libseccomp makes of a profile in the way of runc; none when it refuses.
+    /// Returns the program that libseccomp compiles from a profile, called as by runc; none if it refuses.
     pub fn compile(&self, profile: &Profile) -> Option<Vec<u64>> {
         let default = answer(profile.default_action.as_deref().unwrap(), profile.default_errno_ret);
         // SAFETY: the context is valid from init to release, and each pointer outlives its call.
@@ -130,7 +131,7 @@ impl Oracle {
             let context = (self.init)(default);
             assert!(!context.is_null());
             for architecture in profile.architectures.iter().flatten() {
-                // It may be there already, as the native one is.
+                // It can exist already, like the native one.
                 (self.arch_add)(context, token(architecture));
             }
             let taken = profile.syscalls.iter().flatten().all(|syscall| self.add(context, syscall, default));
@@ -147,7 +148,7 @@ impl Oracle {
         }
     }
 
-    /// Adds what a rule says about each name, unless it says what the default says.
+    /// Adds a rule for each name, unless its action is the default.
     unsafe fn add(&self, context: Context, syscall: &Syscall, default: u32) -> bool {
         let answer = answer(&syscall.action, syscall.errno_ret);
         if answer == default {
@@ -169,7 +170,7 @@ impl Oracle {
         let each = if twice { 1 } else { comparisons.len().max(1) };
         syscall.names.iter().all(|name| {
             let name = CString::new(name.as_str()).unwrap();
-            // SAFETY: the context is valid, and the arrays are as long as is said.
+            // SAFETY: the context is valid, and the arrays have the given lengths.
             unsafe {
                 let number = (self.resolve)(name.as_ptr());
                 let add =
@@ -179,18 +180,19 @@ impl Oracle {
         })
     }
 
-    /// The newest call of each architecture that a profile names, as runc finds it for the calls that it takes for newer.
+    /// Returns the newest call that a profile names, for each architecture, computed as in runc.
     pub fn newest(&self, profile: &Profile) -> [Option<u32>; 3] {
         ARCHITECTURES.map(|architecture| {
-            // Of the calls behind socketcall and ipc libseccomp does not tell the numbers that they have by themselves, nor
-            // that of the call that stands for them; runc takes these for new then, although the profile names them.
+            // libseccomp does not return the separate numbers of calls behind socketcall and ipc, nor that of the
+            // multiplexing call. runc then treats these as new although the profile names them.
             let own = |name: &String| self.number(architecture, name).or(number_of(architecture, name));
             let number = |name: &String| own(name).max(behind(architecture, name));
             profile.syscalls.iter().flatten().flat_map(|syscall| &syscall.names).filter_map(number).max()
         })
     }
 
-    /// What runc puts before libseccomp's program: calls newer than the newest that the profile names do not exist.
+    /// Returns the answer of the prefix that runc adds to libseccomp's program: calls newer than those of the profile
+    /// do not exist.
     pub fn newer(profile: &Profile, newest: [Option<u32>; 3], data: &Data) -> Option<u32> {
         if matches!(profile.default_action.as_deref(), Some("SCMP_ACT_ALLOW" | "SCMP_ACT_LOG" | "SCMP_ACT_TRACE")) {
             return None;
@@ -202,7 +204,7 @@ impl Oracle {
             0x4000_0003 => 2,
             _ => return None,
         };
-        // runc leaves the native one alone when it is not listed; minirun does not.
+        // runc skips the native architecture if it is not listed; minirun does not.
         let listed = profile.architectures.iter().flatten().any(|name| name == ARCHITECTURES[at]);
         ((at == 0 || listed) && data.number > newest[at]?).then_some(0x0005_0026)
     }

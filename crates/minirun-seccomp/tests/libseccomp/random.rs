@@ -1,4 +1,4 @@
-//! Random profiles, and calls that are likely to be of interest to them.
+//! Random profiles, and calls that are likely to match their rules.
 
 use minirun_seccomp::{Argument, Machine, OPERATORS, Profile, Syscall};
 
@@ -15,20 +15,20 @@ const ACTIONS: [&str; 7] = [
     "SCMP_ACT_LOG",
     "SCMP_ACT_TRACE",
 ];
-/// Where comparisons are likely to go wrong.
+/// Values at which comparisons are likely to fail.
 const VALUES: [u64; 12] =
     [0, 1, 2, 3, 40, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 32, (1 << 32) + 2, 1 << 63, u64::MAX];
 
 /// xorshift64*.
 pub struct Random {
     state: u64,
-    /// Calls whose numbers libseccomp knows as well.
+    /// Calls whose numbers libseccomp knows too.
     names: Vec<&'static str>,
 }
 
 impl Random {
-    /// The same every time, unless `SEED` says otherwise. Some seeds (6) make profiles for which libseccomp 2.5.4 takes for ever
-    /// to add a rule.
+    /// Returns the same generator every time, unless `SEED` is set. With some seeds (6) libseccomp 2.5.4 hangs when it
+    /// adds a rule.
     pub fn seeded() -> Random {
         let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x6d69_6e69_7275_6e21);
         println!("SEED={seed}");
@@ -62,7 +62,7 @@ impl Random {
     }
 
     fn action(&mut self) -> (String, Option<u32>) {
-        // Most profiles allow a list.
+        // Most profiles are a list of allowed calls.
         let action = if self.chance(2) { "SCMP_ACT_ALLOW" } else { self.pick(&ACTIONS) };
         let numbered = matches!(action, "SCMP_ACT_ERRNO" | "SCMP_ACT_TRACE");
         (action.to_owned(), (numbered && self.chance(2)).then_some(self.below(4) as u32))
@@ -75,7 +75,7 @@ impl Random {
                 Machine::X86_64.calls().any(strange) && !is_multiplexed(name)
             };
             self.names = Machine::X86_64.calls().map(|(_, name, _)| name).filter(|name| !strange(name)).collect();
-            // Names that are about the same calls on x86 shall meet often.
+            // Names of the same calls on x86 must meet often.
             for name in ["socket", "connect", "shmat", "semop", "socketcall", "ipc", "read", "clone", "personality"] {
                 self.names.extend([name; 8]);
             }
@@ -116,7 +116,7 @@ impl Random {
         Syscall { names, action, errno_ret, args: Some(args.collect()) }
     }
 
-    /// A call, mostly one that a rule is about, with arguments that are near the values of rules.
+    /// Returns a call, mostly one with a rule, with arguments near the values of rules.
     pub fn data(&mut self, profile: &Profile) -> Data {
         let rules = profile.syscalls.as_deref().unwrap();
         let rule = &rules[self.below(rules.len())];
@@ -131,7 +131,7 @@ impl Random {
             (None, _) => self.below(500) as u32,
         };
         let token = if self.chance(40) { 0xc000_00b7 } else { token(architecture) };
-        // x32 has the token of x86_64.
+        // x32 has the audit architecture of x86_64.
         let (architecture, x32) = if token == 0x4000_003e { (0xc000_003e, true) } else { (token, false) };
         number |= if x32 { 0x4000_0000 } else { 0 };
         let mut arguments = [0; 6];

@@ -73,7 +73,7 @@ fn rows() -> [(Value, &'static str); 8] {
         (resources(json!({"unified": {"memory.nosuch": "1"}})), r#"linux.resources.unified["memory.nosuch"]: "#),
         (
             security(json!({"seccomp": {"profile_type": 2, "localhost_ref": profile}})),
-            r#"linux.seccomp.architectures[0]: "SCMP_ARCH_NOSUCH" is not an architecture"#,
+            r#"linux.seccomp.architectures[0]: unknown architecture "SCMP_ARCH_NOSUCH""#,
         ),
         (security(json!({"masked_paths": ["relative"]})), "linux.maskedPaths[0]: "),
     ]

@@ -49,17 +49,17 @@ const RUNS: [(&str, &str, i32); 16] = [
     ),
     (
         "--security-opt seccomp=ACTION box true",
-        r#"linux.seccomp.syscalls[0].action: "SCMP_ACT_NOSUCH" is not an action"#,
+        r#"linux.seccomp.syscalls[0].action: unknown action "SCMP_ACT_NOSUCH""#,
         125,
     ),
     (
         "--security-opt seccomp=ARCHITECTURE box true",
-        r#"linux.seccomp.architectures[0]: "SCMP_ARCH_NOSUCH" is not an architecture"#,
+        r#"linux.seccomp.architectures[0]: unknown architecture "SCMP_ARCH_NOSUCH""#,
         125,
     ),
     (
         "--security-opt seccomp=ARGUMENT box true",
-        "linux.seccomp.syscalls[0].args[0].index: 9 is out of range: a call has the arguments 0 to 5",
+        "linux.seccomp.syscalls[0].args[0].index: 9 is out of range (expected 0 to 5)",
         125,
     ),
     (

@@ -25,7 +25,7 @@ pub fn rows() -> Vec<Row> {
         row(
             &["linux.seccomp.architectures[0]"],
             json!({"/linux/seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_PDP11"]}}),
-            &["refused: linux.seccomp.architectures[0]: \"SCMP_ARCH_PDP11\" is not an architecture"],
+            &["refused: linux.seccomp.architectures[0]: unknown architecture \"SCMP_ARCH_PDP11\""],
         ),
         row(
             &["linux.seccomp.flags[0]"],
@@ -71,7 +71,7 @@ pub fn rows() -> Vec<Row> {
         row(
             &["linux.seccomp.syscalls[0].args[0].index"],
             json!({"/linux/seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}]}}),
-            &["refused: linux.seccomp.syscalls[0].args[0].index: 6 is out of range: a call has the arguments 0 to 5"],
+            &["refused: linux.seccomp.syscalls[0].args[0].index: 6 is out of range (expected 0 to 5)"],
         ),
         row(
             &["linux.seccomp.syscalls[0].args[0].value"],
@@ -92,7 +92,7 @@ pub fn rows() -> Vec<Row> {
         row(
             &["linux.seccomp.syscalls[0].args[0].op"],
             json!({"/linux/seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": "LIKE"}]}]}}),
-            &["refused: linux.seccomp.syscalls[0].args[0].op: \"LIKE\" is not an operator"],
+            &["refused: linux.seccomp.syscalls[0].args[0].op: unknown operator \"LIKE\""],
         ),
     ]
 }
