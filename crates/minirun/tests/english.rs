@@ -2,6 +2,8 @@
 //!
 //! The texts are the string literals of the source, of which the help, the manual pages and the completions are made too.
 
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,12 +59,12 @@ fn literals(text: &str) -> Vec<(usize, String)> {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             rest.find("*/").unwrap_or(rest.len())
-        } else if rest.starts_with('"') {
+        } else if let Some(rest) = rest.strip_prefix('"') {
             let line = 1 + text[..at].matches('\n').count();
             let hashes = text[..at].len() - text[..at].trim_end_matches('#').len();
             let raw = text[..at].trim_end_matches('#').ends_with('r');
-            let length = if raw { raw_length(&rest[1..], hashes) } else { length(&rest[1..]) };
-            found.push((line, joined(&rest[1..=length])));
+            let length = if raw { raw_length(rest, hashes) } else { length(rest) };
+            found.push((line, joined(&rest[..length])));
             2 + length
         } else {
             // A character with a quote in it; other characters and lifetimes have none.
