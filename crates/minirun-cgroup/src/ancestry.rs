@@ -1,4 +1,4 @@
-//! The directories on the way to a container's cgroup: which of them have to be made, and which are left unused.
+//! The directories on the path of a container's cgroup: those that are missing, and those that are left unused.
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use minirun_sys::Errno;
 use crate::{Cgroup, CgroupError, Result, files};
 
 impl Cgroup {
-    /// The topmost directory that would have to be made for the cgroup at `path`, as a path from the mount; none when all
-    /// of them are there.
+    /// Returns the topmost directory that must be created for the cgroup at `path`, as a path from the mount; none if
+    /// all of them exist.
     ///
     /// # Errors
     ///
-    /// `path` has a `..`, or a directory cannot be opened.
+    /// Fails if `path` has a `..`, or a directory cannot be opened.
     pub fn first_missing(mount: &Path, path: &Path) -> Result<Option<PathBuf>> {
         let root = files::open_mount(mount)?;
         let path = files::inside(mount, path)?;
@@ -28,11 +28,11 @@ impl Cgroup {
         Ok(missing)
     }
 
-    /// Does every process in it stand still (`cgroup.events`, `frozen`)?
+    /// Whether every process in it is frozen (`cgroup.events`, `frozen`).
     ///
     /// # Errors
     ///
-    /// `cgroup.events` cannot be read.
+    /// Fails if `cgroup.events` cannot be read.
     pub fn is_frozen(&self) -> Result<bool> {
         let events = self.read("cgroup.events")?.unwrap_or_default();
         Ok(files::value_of(&events, "frozen") == Some("1"))

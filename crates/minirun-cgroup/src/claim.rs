@@ -1,4 +1,4 @@
-//! Whose a cgroup is: a mark on its directory, which goes with it.
+//! The owner of a cgroup: a mark on its directory, which disappears with it.
 
 use std::ffi::CStr;
 use std::os::fd::AsFd;
@@ -8,18 +8,19 @@ use minirun_sys::{Errno, create_xattr, fstat, get_xattr};
 
 use crate::{Cgroup, CgroupError, Result};
 
-/// The extended attribute. Of a cgroup that is given to its container, the container could change one that is not
-/// trusted, but those take CAP_SYS_ADMIN in the first user namespace (xattr(7)).
+/// The extended attribute for root. If a cgroup is delegated to its container, the container could change other
+/// attributes, but `trusted.*` requires CAP_SYS_ADMIN in the initial user namespace (xattr(7)).
 const TRUSTED: &CStr = c"trusted.minirun";
-/// What others use; cgroup2 takes `user.*` attributes since Linux 5.7.
+/// The extended attribute for other users; cgroup2 supports `user.*` attributes since Linux 5.7.
 const NAME: &CStr = c"user.minirun";
 
-/// What the attribute holds.
+/// The content of the attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
-    /// A random number that no other container has, in hexadecimal digits.
+    /// A random number that is unique to the container, in hexadecimal digits.
     pub token: String,
-    /// The container's directory when it was created. For people: it can be renamed, and reached by several paths.
+    /// The container's directory when it was created. It is informative only: the directory can be renamed, and reached
+    /// by several paths.
     pub directory: PathBuf,
 }
 
@@ -34,22 +35,22 @@ impl Mark {
     }
 }
 
-/// A token for a new container.
+/// Returns a token for a new container.
 ///
 /// # Errors
 ///
-/// The kernel has no random numbers.
+/// Fails if the kernel has no random numbers.
 pub fn random_token() -> minirun_sys::Result<String> {
     Ok(format!("{:032x}", minirun_sys::random()?))
 }
 
 impl Cgroup {
-    /// Marks the cgroup as this container's, unless it is another's. Returns its inode number if the mark is one that the
-    /// container can change where it owns the cgroup; the kernel does not use the number again.
+    /// Marks the cgroup as this container's, unless it is another's. If a container that owns the cgroup could change
+    /// the mark, returns the cgroup's inode number, which the kernel does not reuse.
     ///
     /// # Errors
     ///
-    /// It is another's, or the attribute cannot be set.
+    /// Fails if the cgroup is another container's, or the attribute cannot be set.
     pub fn claim(&self, mark: &Mark) -> Result<Option<u64>> {
         let text = mark.text();
         let create = |name: &CStr| create_xattr(self.dir.as_fd(), name, text.as_bytes());
@@ -59,7 +60,7 @@ impl Cgroup {
             Ok(()) => Ok(if changeable { Some(self.inode()?) } else { None }),
             Err(Errno::EEXIST) => match self.mark()? {
                 Some(other) if other.token != mark.token => {
-                    Err(self.belongs_to(&other).hint("each container needs a linux.cgroupsPath of its own"))
+                    Err(self.belongs_to(&other).hint("give each container its own linux.cgroupsPath"))
                 }
                 _ => Ok(if changeable { Some(self.inode()?) } else { None }),
             },
@@ -67,27 +68,27 @@ impl Cgroup {
         }
     }
 
-    /// Its inode number.
+    /// Returns its inode number.
     ///
     /// # Errors
     ///
-    /// The kernel does not tell.
+    /// Fails if fstat(2) fails.
     pub fn inode(&self) -> Result<u64> {
         let stat = fstat(self.dir.as_fd()).map_err(|errno| CgroupError::new("stat", self.path(), errno))?;
         Ok(stat.st_ino)
     }
 
-    /// Whose it is, if it is marked.
+    /// Returns the mark of its container, if it has one.
     ///
     /// # Errors
     ///
-    /// The attribute cannot be read.
+    /// Fails if the attribute cannot be read.
     pub fn mark(&self) -> Result<Option<Mark>> {
         let mut buffer = [0u8; 8192];
         for name in [TRUSTED, NAME] {
             match get_xattr(self.dir.as_fd(), name, &mut buffer) {
                 Ok(length) => return Ok(Some(Mark::parse(&String::from_utf8_lossy(&buffer[..length])))),
-                // Without such an attribute, or without the cgroup.
+                // The attribute or the cgroup does not exist.
                 Err(Errno::ENODATA | Errno::ENOENT | Errno::ENODEV) => {}
                 Err(errno) => return Err(CgroupError::new("read the mark of", self.path(), errno)),
             }
@@ -95,7 +96,7 @@ impl Cgroup {
         Ok(None)
     }
 
-    /// The error for a cgroup of another container.
+    /// Returns the error for a cgroup of another container.
     pub fn belongs_to(&self, other: &Mark) -> CgroupError {
         let text = format!("it belongs to the container {:?}", other.directory.display().to_string());
         CgroupError::new("use", self.path(), text)

@@ -1,4 +1,4 @@
-//! Making a container's cgroup: the directories, and the controllers on the way down.
+//! Creates a container's cgroup: the directories, and the controllers on the path.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -12,25 +12,26 @@ use crate::{Cgroup, CgroupError, Result, files};
 const SUBTREE: &str = "cgroup.subtree_control";
 const CONTROLLERS: &str = "cgroup.controllers";
 
-/// Controllers that are enabled where they can be had, needed or not, so that there are statistics and `update` finds
-/// its files. Those that no cgroup with processes of its own hands down come first.
+/// Controllers that are enabled wherever they are available, required or not, so that there are statistics and `update`
+/// finds its files. Those that a cgroup with processes cannot delegate come first.
 const USUAL: [&str; 5] = ["memory", "io", "cpu", "cpuset", "pids"];
 
-/// Of these, the ones that can be handed down beside processes, which makes the children threaded: no place for a
-/// container (cgroup-v2.rst, "Threads").
+/// Those of the usual controllers that a cgroup with processes can delegate. Its children become threaded then, which a
+/// container cannot use (cgroup-v2.rst, "Threads").
 const THREADED: [&str; 3] = ["cpu", "cpuset", "pids"];
 
-/// How often making starts anew when somebody removes a directory above meanwhile.
+/// The number of attempts when another process removes a directory above meanwhile.
 const ATTEMPTS: usize = 8;
 
 impl Cgroup {
-    /// Makes the cgroup of a plan with its controllers. The knobs are not written yet ([`Cgroup::apply`]).
+    /// Creates the cgroup of a plan with its controllers. The knobs are not written yet ([`Cgroup::apply`]).
     ///
-    /// A directory that is there is used if nothing lives in it. On an error nothing that was made stays.
+    /// An existing directory is used if it has no processes. On an error all created directories are removed.
     ///
     /// # Errors
     ///
-    /// A directory cannot be made, a controller that the plan needs cannot be enabled, or the cgroup is in use.
+    /// Fails if a directory cannot be created, a controller that the plan requires cannot be enabled, or the cgroup is
+    /// in use.
     pub fn create(mount: &Path, plan: &CgroupPlan) -> Result<Cgroup> {
         let root = files::open_mount(mount)?;
         let path = files::inside(mount, &plan.path)?;
@@ -56,12 +57,12 @@ impl Cgroup {
         Ok(cgroup)
     }
 
-    /// Opens the cgroup of a plan that somebody else has made for it, and enables the controllers that the plan needs and
-    /// that are not enabled yet. The knobs are not written yet.
+    /// Opens a cgroup that systemd created for a plan, and enables the missing controllers that the plan requires. The
+    /// knobs are not written yet.
     ///
     /// # Errors
     ///
-    /// The cgroup is not there, or a controller cannot be enabled.
+    /// Fails if the cgroup does not exist, or a controller cannot be enabled.
     pub fn adopt(mount: &Path, plan: &CgroupPlan) -> Result<Cgroup> {
         let root = files::open_mount(mount)?;
         let path = files::inside(mount, &plan.path)?;
@@ -71,7 +72,7 @@ impl Cgroup {
             let dir = files::open_dir(root.as_fd(), &here)
                 .map_err(|errno| CgroupError::new("open", mount.join(&here), errno))?;
             let enabled = making.read(dir.as_fd(), &here, SUBTREE)?;
-            // Whoever has made it has enabled what is usual.
+            // Its creator has enabled the usual controllers.
             if !making.needed().all(|name| has(&enabled, name)) {
                 making.enable(dir.as_fd(), &here, &USUAL)?;
             }
@@ -82,14 +83,14 @@ impl Cgroup {
         Ok(Cgroup { root, dir, leaf: None, mount: mount.to_owned(), path, made: None })
     }
 
-    /// Enables the controllers of the plan, and all others, for the leaf. The cgroup itself holds no process then.
+    /// Enables the controllers of the plan, and all others, for the leaf. The cgroup itself must not hold a process.
     ///
-    /// containerd's shim enables all of them in each cgroup above a container's processes before it watches for OOM kills.
-    /// With processes below, the kernel waits for all processors then, unless nothing is left to enable.
+    /// containerd's shim enables all of them in each cgroup above a container's processes before it watches for OOM
+    /// kills. With processes below, the kernel then waits for all CPUs, unless there is nothing left to enable.
     ///
     /// # Errors
     ///
-    /// One that the plan needs cannot be enabled.
+    /// Fails if one that the plan requires cannot be enabled.
     pub fn hand_down(&self, plan: &CgroupPlan) -> Result<()> {
         let making = Making { root: self.root.as_fd(), mount: &self.mount, plan, made: None, found: false };
         let available = making.read(self.dir.as_fd(), &self.path, CONTROLLERS)?;
@@ -110,14 +111,14 @@ impl Cgroup {
     }
 }
 
-/// A cgroup in the making.
+/// A cgroup that is being created.
 struct Making<'a> {
     root: BorrowedFd<'a>,
     mount: &'a Path,
     plan: &'a CgroupPlan,
-    /// The topmost directory that was made so far.
+    /// The topmost directory created so far.
     made: Option<PathBuf>,
-    /// Was the container's own directory there?
+    /// Whether the container's own directory existed already.
     found: bool,
 }
 
@@ -131,8 +132,8 @@ impl Making<'_> {
         self.enter(above.as_fd(), path, true)
     }
 
-    /// The shortcut: a cgroup that is there and hands down all that is needed and usual. A controller enabled here is
-    /// enabled in every cgroup above, so nobody else needs to be asked.
+    /// Returns the parent if it exists and has all required and usual controllers enabled. A controller enabled here is
+    /// enabled in every cgroup above, so these need not be checked.
     fn ready(&self, parent: &Path) -> Result<Option<OwnedFd>> {
         match files::open_dir(self.root, parent) {
             Ok(dir) => {
@@ -145,7 +146,7 @@ impl Making<'_> {
         }
     }
 
-    /// Makes the cgroups down to `parent` and enables the controllers in each of them, the root included.
+    /// Creates the cgroups down to `parent` and enables the controllers in each of them, including the root.
     fn walk(&mut self, parent: &Path) -> Result<OwnedFd> {
         let mut here = PathBuf::new();
         let mut dir = files::open_dir(self.root, &here).map_err(|errno| CgroupError::new("open", self.mount, errno))?;
@@ -158,8 +159,8 @@ impl Making<'_> {
         Ok(dir)
     }
 
-    /// Opens the cgroup at `path`, whose parent is `above`; makes it if need be. A container's own is expected not to
-    /// be there, one on the way to it is.
+    /// Opens the cgroup at `path`, whose parent is `above`, and creates it if necessary. A container's own cgroup is
+    /// expected to be missing, one above it to exist.
     fn enter(&mut self, above: BorrowedFd<'_>, path: &Path, own: bool) -> Result<OwnedFd> {
         let mount = self.mount;
         let failed = |operation: &'static str| move |errno| CgroupError::new(operation, mount.join(path), errno);
@@ -194,8 +195,8 @@ impl Making<'_> {
         self.plan.controllers.iter().map(String::as_str)
     }
 
-    /// Enables what is missing of the needed and the usual controllers for the children of `dir`, in one write. Those
-    /// that are only usual may fail.
+    /// Enables the missing required and usual controllers for the children of `dir`, in one write. The usual ones may
+    /// fail.
     fn enable(&self, dir: BorrowedFd<'_>, path: &Path, usual: &[&str]) -> Result<()> {
         let enabled = self.read(dir, path, SUBTREE)?;
         let needed: Vec<&str> = self.needed().filter(|name| !has(&enabled, name)).collect();
@@ -217,8 +218,8 @@ impl Making<'_> {
         }
         match files::write_file(dir, SUBTREE, &line(&[needed.as_slice(), &usual].concat())) {
             Ok(()) => Ok(()),
-            // One that is only usual may be the obstacle.
-            // accepts: any error of the usual ones, if the needed ones can be enabled without them.
+            // A usual controller can cause the failure.
+            // accepts: any error of the usual ones, if the required ones can be enabled without them.
             Err(_) if !usual.is_empty() && files::write_file(dir, SUBTREE, &line(&needed)).is_ok() => {
                 enable_usual(dir, path, &usual);
                 Ok(())
@@ -229,9 +230,11 @@ impl Making<'_> {
 
     fn not_enabled(&self, path: &Path, controller: &str, line: &str, errno: Errno) -> CgroupError {
         let hint = match errno {
-            Errno::EBUSY => "a cgroup that has processes of its own cannot hand down controllers; move them to a child",
+            Errno::EBUSY => "a cgroup with processes cannot delegate controllers; move the processes to a child",
             Errno::EOPNOTSUPP => "threaded cgroups support only threaded controllers",
-            Errno::EINVAL => "the cpu controller refuses while real-time processes run outside of the root cgroup",
+            Errno::EINVAL => {
+                "the cpu controller cannot be enabled while real-time processes run outside of the root cgroup"
+            }
             Errno::EACCES | Errno::EPERM => "this part of the hierarchy is not delegated to this user",
             _ => "",
         };
@@ -239,7 +242,7 @@ impl Making<'_> {
         CgroupError::new(format!("write {line:?} to"), file, errno).hint(hint).origin(self.asked_by(controller))
     }
 
-    /// The first field that needs this controller.
+    /// Returns the first field that requires this controller.
     fn asked_by(&self, controller: &str) -> &Origin {
         const SOME: &Origin = &Origin::of("linux.resources");
         let of_controller = |file: &str| file.split('.').next() == Some(controller);
@@ -250,7 +253,7 @@ impl Making<'_> {
         files::read_record(dir, file).map_err(|errno| CgroupError::new("read", self.mount.join(path).join(file), errno))
     }
 
-    /// Removes what was made, from the leaf up. What does not exist or is in use by now stays as it is.
+    /// Removes the created directories, from the leaf up. Those that do not exist or are in use by now are left.
     fn undo(&mut self, path: &Path) {
         if let Some(top) = self.made.take() {
             for made in path.ancestors().take_while(|made| made.starts_with(&top)) {
@@ -261,7 +264,7 @@ impl Making<'_> {
     }
 }
 
-/// Enables controllers that nobody asked for, as far as that goes. The root alone may have processes beside them.
+/// Enables the usual controllers, as far as possible. Only the root may have processes beside them.
 fn enable_usual(dir: BorrowedFd<'_>, path: &Path, usual: &[&str]) {
     let is_root = path.as_os_str().is_empty();
     let threaded = || usual.iter().all(|name| THREADED.contains(name));
@@ -270,22 +273,23 @@ fn enable_usual(dir: BorrowedFd<'_>, path: &Path, usual: &[&str]) {
     if usual.is_empty() || (!is_root && threaded() && has_processes()) {
         return;
     }
-    // It fails as a whole when one of them cannot be had: cpu while real-time processes run outside of the root cgroup.
-    // Not one by one after another failure, for the threaded ones would succeed beside processes.
+    // The write fails as a whole if one controller is unavailable, such as cpu while real-time processes run outside of
+    // the root cgroup. After another failure they are not tried one by one, because the threaded ones would succeed
+    // beside processes.
     if files::write_file(dir, SUBTREE, &line(usual)) == Err(Errno::EINVAL) {
         for name in usual {
-            // accepts: any error; no field needs them.
+            // accepts: any error; no field requires them.
             let _best_effort = files::write_file(dir, SUBTREE, &line(&[name]));
         }
     }
 }
 
-/// Controllers as `cgroup.subtree_control` takes them.
+/// Formats controllers for `cgroup.subtree_control`.
 fn line(names: &[&str]) -> String {
     names.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ")
 }
 
-/// Is this name among the words?
+/// Whether this name is among the words.
 fn has(words: &str, name: &str) -> bool {
     words.split_whitespace().any(|word| word == name)
 }

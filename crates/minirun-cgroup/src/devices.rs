@@ -1,4 +1,4 @@
-//! The device filter of a cgroup: attached when the cgroup is made, and replaced when its rules change.
+//! The device filter of a cgroup: attached when the cgroup is created, and replaced when its rules change.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -10,7 +10,7 @@ use minirun_sys::{
 
 use crate::{Cgroup, CgroupError, Result};
 
-/// The filter that was replaced, and the one that replaced it; none allows every device.
+/// The replaced filter, and its replacement; none allows every device.
 #[derive(Debug)]
 pub struct FormerDevices {
     former: Option<OwnedFd>,
@@ -18,22 +18,22 @@ pub struct FormerDevices {
 }
 
 impl Cgroup {
-    /// Loads the filter of devices and attaches it, beside those that are there: each of them must allow an access.
+    /// Loads the device filter and attaches it beside the existing ones, which must all allow an access.
     ///
     /// # Errors
     ///
-    /// bpf(2) fails, for want of privileges or of `CONFIG_CGROUP_BPF`.
+    /// Fails if bpf(2) fails, for lack of privileges or of `CONFIG_CGROUP_BPF`.
     pub fn attach_devices(&self, filter: &DeviceFilter) -> Result<()> {
         let program = self.load(filter)?;
         self.exchange(None, Some(&program))
     }
 
-    /// Puts a filter in the place of the one that [`Cgroup::attach_devices`] attached, in one step; without one every device
-    /// is allowed. Filters of others stay.
+    /// Atomically replaces the filter that [`Cgroup::attach_devices`] attached; without a new one every device is
+    /// allowed. Filters of other programs stay.
     ///
     /// # Errors
     ///
-    /// As [`Cgroup::attach_devices`]. The former filter stays then.
+    /// Fails as [`Cgroup::attach_devices`]; the former filter then stays.
     pub fn replace_devices(&self, filter: Option<&DeviceFilter>) -> Result<FormerDevices> {
         let new = filter.map(|filter| self.load(filter)).transpose()?;
         let former = self.own_filter()?;
@@ -45,7 +45,7 @@ impl Cgroup {
     ///
     /// # Errors
     ///
-    /// bpf(2) fails.
+    /// Fails if bpf(2) fails.
     pub fn restore_devices(&self, devices: &FormerDevices) -> Result<()> {
         self.exchange(devices.new.as_ref(), devices.former.as_ref())
     }
@@ -79,8 +79,8 @@ impl Cgroup {
     fn failed(&self, operation: &'static str) -> impl Fn(Errno) -> CgroupError {
         move |errno| {
             let hint = match errno {
-                Errno::EPERM => "it requires root in the initial user namespace",
-                Errno::EINVAL | Errno::ENOSYS => "the kernel needs CONFIG_CGROUP_BPF",
+                Errno::EPERM => "run as root in the initial user namespace",
+                Errno::EINVAL | Errno::ENOSYS => "use a kernel with CONFIG_CGROUP_BPF",
                 _ => "",
             };
             let error = CgroupError::new(operation, self.path(), errno).hint(hint);

@@ -1,4 +1,4 @@
-//! The one error of this crate: what was done to which file, with which value, for which field, and why it failed.
+//! The error type of this crate: the operation, file, value, field, and cause.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,34 +6,34 @@ use std::path::PathBuf;
 use minirun_plan::Origin;
 use minirun_sys::{Errno, errno_text};
 
-/// Something could not be done with a cgroup.
+/// An operation on a cgroup that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CgroupError {
-    /// The field that asked for it, where one did.
+    /// The field that requests it, if any.
     pub origin: Option<Origin>,
-    /// What was done, as the words before the path: `make`, `write "5" to`.
+    /// The operation, as the words before the path: `make`, `write "5" to`.
     pub operation: String,
     /// The file or directory.
     pub path: PathBuf,
     /// Why it failed.
     pub cause: Cause,
-    /// What may be behind it; empty when nothing is known.
+    /// The likely cause, or what to do; empty if unknown.
     pub hint: &'static str,
 }
 
-/// Why something could not be done.
+/// Why an operation failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
-    /// The kernel said so.
+    /// The kernel returned this error.
     Errno(Errno),
-    /// The kernel took the value, and the file shows another.
+    /// The kernel accepted the value, but the file shows this one.
     Reads(String),
-    /// Other reasons, in words.
+    /// Another reason, as text.
     Text(String),
 }
 
 impl CgroupError {
-    /// An error with a cause and no more; `operation` is the words before the path.
+    /// Returns an error without field and hint; `operation` is the words before the path.
     pub(crate) fn new(operation: impl Into<String>, path: impl Into<PathBuf>, cause: impl Into<Cause>) -> CgroupError {
         let (operation, path, cause) = (operation.into(), path.into(), cause.into());
         CgroupError { origin: None, operation, path, cause, hint: "" }
@@ -47,7 +47,7 @@ impl CgroupError {
         CgroupError { origin: Some(origin.clone()), ..self }
     }
 
-    /// The error number, where the kernel gave one.
+    /// Returns the error number, if the kernel returned one.
     pub fn errno(&self) -> Option<Errno> {
         match self.cause {
             Cause::Errno(errno) => Some(errno),
@@ -74,7 +74,7 @@ impl From<&str> for Cause {
     }
 }
 
-/// One line, lower case, outside in: field, operation and file, reason, hint.
+/// Writes one line: field, operation and file, reason, hint.
 impl fmt::Display for CgroupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(origin) = &self.origin {
@@ -89,7 +89,7 @@ impl fmt::Display for CgroupError {
             Cause::Reads(text) => write!(f, "it then reads {text:?}")?,
             Cause::Text(text) => f.write_str(text)?,
         }
-        if self.hint.is_empty() { Ok(()) } else { write!(f, " ({})", self.hint) }
+        if self.hint.is_empty() { Ok(()) } else { write!(f, " (hint: {})", self.hint) }
     }
 }
 

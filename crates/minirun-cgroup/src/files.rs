@@ -10,7 +10,7 @@ use nix::sys::uio::pread;
 
 use crate::{CgroupError, Result};
 
-/// The answer of the kernel itself.
+/// A result with the kernel's error.
 pub(crate) type Answer<T> = minirun_sys::Result<T>;
 
 /// Opens the cgroup2 mount.
@@ -20,12 +20,12 @@ pub(crate) fn open_mount(mount: &Path) -> Result<OwnedFd> {
         .map_err(|errno| CgroupError::new("open", mount, errno))
 }
 
-/// Another descriptor of the same directory.
+/// Returns another descriptor of the same directory.
 pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> Answer<OwnedFd> {
     fd.try_clone_to_owned().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
 }
 
-/// A cgroup's path without the slash at its start; refused when it could leave the mount or is its root.
+/// Returns a cgroup's path without its leading slash. Fails if it could leave the mount, or is its root.
 pub(crate) fn inside(mount: &Path, path: &Path) -> Result<PathBuf> {
     let mut clean = PathBuf::new();
     for component in path.components() {
@@ -43,7 +43,7 @@ pub(crate) fn inside(mount: &Path, path: &Path) -> Result<PathBuf> {
     Ok(clean)
 }
 
-/// Opens a directory below another; it stays below whatever the path says. An empty path is the directory itself.
+/// Opens a directory below another. The path cannot leave that one. An empty path is the directory itself.
 pub(crate) fn open_dir(at: BorrowedFd<'_>, path: &Path) -> Answer<OwnedFd> {
     let path = if path.as_os_str().is_empty() { c".".to_owned() } else { c_path(path)? };
     open_below(at, &path, libc::O_RDONLY | libc::O_DIRECTORY)
@@ -58,22 +58,22 @@ pub(crate) fn open_file(dir: BorrowedFd<'_>, file: &str, flags: libc::c_int) -> 
     open_below(dir, &CString::new(file).map_err(|_| Errno::EINVAL)?, flags)
 }
 
-/// A path as the kernel takes it.
+/// Returns a path as a C string.
 pub(crate) fn c_path(path: &Path) -> Answer<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)
 }
 
-/// Everything in an interface file.
+/// Reads an interface file completely.
 pub(crate) fn read_file(dir: BorrowedFd<'_>, file: &str) -> Answer<String> {
     read_all(open_file(dir, file, libc::O_RDONLY)?.as_fd())
 }
 
-/// An interface file with one record.
+/// Reads an interface file with one record.
 pub(crate) fn read_record(dir: BorrowedFd<'_>, file: &str) -> Answer<String> {
     read_short(open_file(dir, file, libc::O_RDONLY)?.as_fd())
 }
 
-/// Everything in an open interface file, from its start: a second time it is made anew.
+/// Reads an open interface file from its start: the kernel generates the content anew each time.
 fn read_all(file: BorrowedFd<'_>) -> Answer<String> {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
@@ -86,7 +86,7 @@ fn read_all(file: BorrowedFd<'_>) -> Answer<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// What an interface file with one record shows, which the kernel hands out in one piece.
+/// Reads an interface file with one record, which the kernel returns in one read.
 pub(crate) fn read_short(file: BorrowedFd<'_>) -> Answer<String> {
     let mut buffer = [0; 4096];
     match pread(file, &mut buffer, 0)? {
@@ -95,12 +95,13 @@ pub(crate) fn read_short(file: BorrowedFd<'_>) -> Answer<String> {
     }
 }
 
-/// Writes an interface file, in one write, as the kernel wants it.
+/// Writes an interface file in one write, as the kernel requires.
 pub(crate) fn write_file(dir: BorrowedFd<'_>, file: &str, value: &str) -> Answer<()> {
     write(open_file(dir, file, libc::O_WRONLY)?.as_fd(), value)
 }
 
-/// Writes an open interface file. An empty value is a line's end, because an empty write might not arrive.
+/// Writes an open interface file. An empty value is written as a newline, because the kernel may not see an empty
+/// write.
 pub(crate) fn write(file: BorrowedFd<'_>, value: &str) -> Answer<()> {
     let value = if value.is_empty() { "\n" } else { value };
     match minirun_sys::write(file, value.as_bytes())? {
@@ -109,12 +110,12 @@ pub(crate) fn write(file: BorrowedFd<'_>, value: &str) -> Answer<()> {
     }
 }
 
-/// The value of a key in a flat keyed file (`populated 0`).
+/// Returns the value of a key in a flat keyed file (`populated 0`).
 pub(crate) fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(str::trim)
 }
 
-/// Is this what the kernel says of a cgroup that was removed, by name or by descriptor?
+/// Whether this is the error for a removed cgroup, by name or by descriptor.
 pub(crate) fn gone(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ENODEV)
 }

@@ -1,4 +1,4 @@
-//! What interface files held before a change, to be put back when the change fails half way.
+//! The former content of interface files, to restore it when a change fails.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -20,12 +20,12 @@ struct FormerFile {
 }
 
 impl Cgroup {
-    /// Reads the files of these names, each once. Those that are missing are left out, as are those that only do something
-    /// when they are written.
+    /// Reads the files with these names, each once. Missing files are skipped, and files that only act when they are
+    /// written.
     ///
     /// # Errors
     ///
-    /// A file cannot be read.
+    /// Fails if a file cannot be read.
     pub fn remember<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Former> {
         let mut former = Former::default();
         for name in names {
@@ -35,7 +35,7 @@ impl Cgroup {
             for (in_leaf, dir) in self.directories() {
                 match files::read_file(dir, name) {
                     Ok(text) => former.files.push(FormerFile { in_leaf, name: name.to_owned(), text }),
-                    // No such file here, or one without anything to read (memory.reclaim).
+                    // The file does not exist, or cannot be read (memory.reclaim).
                     Err(Errno::ENOENT | Errno::EINVAL) => {}
                     Err(errno) => return Err(CgroupError::new("read", self.path().join(name), errno)),
                 }
@@ -44,14 +44,14 @@ impl Cgroup {
         Ok(former)
     }
 
-    /// Restores the files that have changed, last to first, and reads them again. A file that cannot be restored does not
-    /// keep the others from being restored.
+    /// Restores the files that have changed, last to first, and reads them again. If a file cannot be restored, the
+    /// others still are.
     ///
     /// # Errors
     ///
-    /// The first file that is still different in the end.
+    /// Fails with the first file that still differs at the end.
     pub fn restore(&self, former: &Former) -> Result<()> {
-        // A second time, because some files limit each other.
+        // There are two rounds, because some files limit each other.
         let mut answer = Ok(());
         for _ in 0..2 {
             answer = Ok(());
@@ -59,7 +59,7 @@ impl Cgroup {
                 let restored = self.put_back(file);
                 answer = answer.and(restored);
             }
-            // accepts: no error: it is returned below.
+            // accepts: no error; it is returned below.
             if answer.is_ok() {
                 break;
             }
@@ -92,7 +92,7 @@ impl Cgroup {
     }
 }
 
-/// Whether two texts have the same lines: those of devices come in any order.
+/// Whether two texts have the same lines: the order of device lines varies.
 fn same(a: &str, b: &str) -> bool {
     let sorted = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
@@ -102,7 +102,7 @@ fn same(a: &str, b: &str) -> bool {
     sorted(a) == sorted(b)
 }
 
-/// What has to be written for a file that reads `now` to read as before, line by line.
+/// Returns the lines to write so that a file that now reads `now` reads as before.
 fn undoing(file: &FormerFile, now: &str) -> Vec<String> {
     let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
     let before: Vec<_> = file.text.lines().filter_map(first).collect();
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_that_came_are_taken_away() {
+    fn new_device_lines_are_reset() {
         for (name, text, now, expected) in [
             ("io.max", "", "8:0 rbps=1 wbps=max\n", &["8:0 rbps=max wbps=max riops=max wiops=max"][..]),
             ("io.max", "8:0 rbps=2\n", "8:0 rbps=1\n", &["8:0 rbps=2"]),

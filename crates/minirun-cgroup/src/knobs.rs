@@ -1,4 +1,4 @@
-//! Writing knobs, and seeing that they hold.
+//! Writes knobs and verifies them.
 
 use std::os::fd::AsFd;
 
@@ -8,12 +8,12 @@ use minirun_sys::Errno;
 use crate::{Cause, Cgroup, CgroupError, Result, files};
 
 impl Cgroup {
-    /// Writes the knobs in their order and reads each back: a limit that does not hold is an error. The leaf gets them as
-    /// well, for readers: the cgroup's own is what limits.
+    /// Writes the knobs in order and reads each back: a limit that does not hold is an error. The leaf gets the same
+    /// values for programs that read them there; the limits of the cgroup itself are the effective ones.
     ///
     /// # Errors
     ///
-    /// A knob cannot be written, or shows another value afterwards. The later ones are not written then.
+    /// Fails if a knob cannot be written, or shows another value afterwards. Later knobs are then not written.
     pub fn apply(&self, knobs: &[Knob]) -> Result<()> {
         knobs.iter().try_for_each(|knob| self.write_knob(knob))
     }
@@ -48,17 +48,17 @@ impl Cgroup {
     }
 }
 
-/// Does a file that was given `value` show what it should?
+/// Whether a file shows the expected text after `value` was written.
 fn holds(expect: Expect, value: &str, text: &str) -> bool {
     let (value, text) = (value.trim(), text.trim());
     match expect {
         Expect::Readable => true,
         Expect::Same | Expect::SameOrAbsent => value == text,
         Expect::Rounded(granule) => match (value.parse::<u64>(), text) {
-            // The greatest number that the kernel can count.
+            // The kernel's greatest number.
             (Ok(value), "max") => value / granule >= i64::MAX as u64 / granule,
             (Ok(value), text) => text.parse() == Ok(value / granule * granule),
-            // accepts: a value that is no number, which is compared as it is.
+            // accepts: a value that is not a number, which is compared as text.
             (Err(_), text) => value == text,
         },
         Expect::Set => matches!((ranges(value), ranges(text)), (Some(a), Some(b)) if a == b),
@@ -70,7 +70,7 @@ fn holds(expect: Expect, value: &str, text: &str) -> bool {
     }
 }
 
-/// A list of numbers and ranges as ranges that are in order and do not touch.
+/// Returns a list of numbers and ranges as sorted ranges that do not touch.
 fn ranges(list: &str) -> Option<Vec<(u32, u32)>> {
     let mut parts = Vec::new();
     for part in list.split(',').filter(|part| !part.is_empty()) {
@@ -88,7 +88,7 @@ fn ranges(list: &str) -> Option<Vec<(u32, u32)>> {
     Some(merged)
 }
 
-/// What may be behind a knob that did not take its value.
+/// Returns the likely cause of a failed knob.
 fn cause_hint(knob: &Knob, cause: &Cause) -> &'static str {
     let file = knob.file.as_str();
     match cause {
@@ -102,9 +102,9 @@ fn cause_hint(knob: &Knob, cause: &Cause) -> &'static str {
         Cause::Errno(Errno::EINVAL | Errno::ERANGE) if file.starts_with("cpuset.") => {
             "the host might not have all of these"
         }
-        Cause::Errno(Errno::EOPNOTSUPP) if file.starts_with("io.") => "the device does not use this policy",
+        Cause::Errno(Errno::EOPNOTSUPP) if file.starts_with("io.") => "the device does not support this policy",
         Cause::Errno(Errno::EACCES | Errno::EPERM) => "this part of the hierarchy is not delegated to this user",
-        Cause::Errno(Errno::EBUSY) if file == "memory.max" => "the cgroup uses more than that",
+        Cause::Errno(Errno::EBUSY) if file == "memory.max" => "the cgroup already uses more",
         _ => "",
     }
 }
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds() {
+    fn contents_are_compared_as_expected() {
         for (expect, value, text, answer) in [
             (Expect::Same, "100", "100\n", true),
             (Expect::Same, "100", "1000\n", false),

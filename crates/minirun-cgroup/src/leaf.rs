@@ -1,4 +1,4 @@
-//! The cgroup inside of a container's that holds its processes, where the container's own must not.
+//! The child of a container's cgroup that holds its processes, when the container's own cgroup must not.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -10,12 +10,12 @@ use crate::remove::{PATIENCE, remove_at, rmdir};
 use crate::{Cgroup, CgroupError, Result, files};
 
 impl Cgroup {
-    /// Makes the cgroup of this name in this one: processes are born there from now on. Its controllers are enabled later
-    /// ([`Cgroup::hand_down`]), when no process is left beside it.
+    /// Creates a child cgroup with this name, in which processes are created from now on. Its controllers are enabled
+    /// later ([`Cgroup::hand_down`]), when no process is left beside it.
     ///
     /// # Errors
     ///
-    /// It cannot be made, or one of this name is there and cannot be removed.
+    /// Fails if it cannot be created, or an existing one cannot be removed.
     pub fn make_leaf(&mut self, name: &str) -> Result<()> {
         let path = self.path().join(name);
         let failed = |operation: &'static str| {
@@ -27,7 +27,7 @@ impl Cgroup {
             minirun_sys::mkdirat(self.dir.as_fd(), &name, 0o755)
         };
         let made = match make() {
-            // A cgroup that was there is used again, and nothing lives in it.
+            // An existing cgroup is reused; it has no processes.
             Err(Errno::EEXIST) => {
                 let deadline = Instant::now() + PATIENCE;
                 remove_at(self.dir.as_fd(), Path::new(name), deadline).map_err(failed("remove"))?;
@@ -40,12 +40,11 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Opens the cgroup of this name in this one, so that what is written here is written there as well. One that is gone is
-    /// left out.
+    /// Opens the child cgroup with this name, so that knobs are written there as well. A missing one is ignored.
     ///
     /// # Errors
     ///
-    /// It cannot be opened.
+    /// Fails if it cannot be opened.
     pub fn open_leaf(&mut self, name: &str) -> Result<()> {
         match files::open_dir(self.dir.as_fd(), Path::new(name)) {
             Ok(leaf) => self.leaf = Some(leaf),
@@ -55,11 +54,11 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Removes the cgroup of this name in this one if it is empty. If it is in use, [`Cgroup::remove`] removes it later.
+    /// Removes the child cgroup with this name if it is empty. If it is in use, [`Cgroup::remove`] removes it later.
     ///
     /// # Errors
     ///
-    /// It can neither be removed nor is it in use.
+    /// Fails if it is not in use and cannot be removed.
     pub fn remove_leaf(&self, name: &str) -> Result<()> {
         match rmdir(self.dir.as_fd(), Path::new(name)) {
             Ok(()) | Err(Errno::EBUSY | Errno::ENOTEMPTY) => Ok(()),

@@ -1,8 +1,8 @@
-//! The limiter on cgroup v2, through its file system: makes the cgroup of a container, writes its knobs and sees that
-//! they hold, filters its devices, and in the end kills, waits and removes.
+//! Manages the cgroups of containers through the cgroup v2 file system: creates a container's cgroup, writes and
+//! verifies its knobs, filters its devices, and finally kills its processes, waits for them and removes it.
 //!
-//! Everything is done relative to a descriptor of the cgroup2 mount, so that no path leaves it. What the files mean is
-//! in the kernel's `Documentation/admin-guide/cgroup-v2.rst`.
+//! All operations are relative to a descriptor of the cgroup2 mount, so that no path leaves it. The kernel's
+//! `Documentation/admin-guide/cgroup-v2.rst` describes the files.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +37,7 @@ pub use mount::{CgroupMount, controllers, locate, mount_of, v1_controllers, whol
 pub use oom::OomWatch;
 pub use stats::Stats;
 
-/// What every function here answers with.
+/// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, CgroupError>;
 
 /// A cgroup of a container, held open.
@@ -47,24 +47,24 @@ pub struct Cgroup {
     root: OwnedFd,
     /// The cgroup's directory.
     dir: OwnedFd,
-    /// The directory of the cgroup in it that holds the processes, if there is one.
+    /// The directory of its child that holds the processes, if there is one.
     leaf: Option<OwnedFd>,
-    /// Where the mount is, for messages.
+    /// The path of the mount, for messages.
     mount: PathBuf,
-    /// The cgroup as a path from the mount, without a slash at its start.
+    /// The path of the cgroup from the mount, without a leading slash.
     path: PathBuf,
-    /// The topmost directory that was made for it, likewise; none for one that was there.
+    /// The path of the topmost directory that was created for it; none if it existed.
     made: Option<PathBuf>,
 }
 
 impl Cgroup {
-    /// Opens the cgroup at `path`, from the root of the cgroup2 mount; none when it is gone.
+    /// Opens the cgroup at `path`, from the root of the cgroup2 mount. Returns none if it does not exist.
     ///
-    /// A cgroup inside the container's (`exec --cgroup`) is opened in the same way, with its whole path.
+    /// A cgroup inside the container's (`exec --cgroup`) is opened in the same way, with its full path.
     ///
     /// # Errors
     ///
-    /// `path` has a `..`, or the directory cannot be opened.
+    /// Fails if `path` has a `..`, or the directory cannot be opened.
     pub fn open(mount: &Path, path: &Path) -> Result<Option<Cgroup>> {
         let root = files::open_mount(mount)?;
         let path = files::inside(mount, path)?;
@@ -75,16 +75,16 @@ impl Cgroup {
         }
     }
 
-    /// Opens another cgroup of the same mount; none when it is gone.
+    /// Opens another cgroup of the same mount. Returns none if it does not exist.
     ///
     /// # Errors
     ///
-    /// As [`Cgroup::open`].
+    /// Fails as [`Cgroup::open`].
     pub fn other(&self, path: &Path) -> Result<Option<Cgroup>> {
         Self::open_below(self.root.as_fd(), &self.mount, path)
     }
 
-    /// Opens the cgroup at `path`, from the root of this mount; none when it is gone.
+    /// Opens the cgroup at `path`, from the root of this mount. Returns none if it does not exist.
     fn open_below(root: BorrowedFd<'_>, mount: &Path, path: &Path) -> Result<Option<Cgroup>> {
         let path = files::inside(mount, path)?;
         let failed = |errno| CgroupError::new("open", mount.join(&path), errno);
@@ -98,32 +98,32 @@ impl Cgroup {
         }
     }
 
-    /// The descriptor to be born in (`CLONE_INTO_CGROUP`).
+    /// Returns the descriptor of the cgroup for new processes (`CLONE_INTO_CGROUP`).
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.leaf.as_ref().unwrap_or(&self.dir).as_fd()
     }
 
-    /// Every descriptor that is held: of the mount, the cgroup and its leaf. A container's init must not have them.
+    /// Returns all open descriptors: of the mount, the cgroup and its leaf. A container's init must not have them.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         [&self.root, &self.dir].into_iter().chain(&self.leaf).map(AsFd::as_fd)
     }
 
-    /// The topmost directory that [`Cgroup::create`] made, as a path from the mount: what [`Cgroup::remove`] wants to
-    /// hear to leave nothing behind. None when the cgroup was there.
+    /// Returns the topmost directory that [`Cgroup::create`] created, as a path from the mount. [`Cgroup::remove`]
+    /// requires it to remove everything. None if the cgroup existed.
     pub fn made(&self) -> Option<&Path> {
         self.made.as_deref()
     }
 
-    /// Where the cgroup is.
+    /// Returns the path of the cgroup.
     pub fn path(&self) -> PathBuf {
         self.mount.join(&self.path)
     }
 
-    /// Reads an interface file; none when the cgroup has no such file, or is gone.
+    /// Reads an interface file. Returns none if the file or the cgroup does not exist.
     ///
     /// # Errors
     ///
-    /// The file can be opened or read not at all.
+    /// Fails if the file cannot be opened or read.
     pub fn read(&self, file: &str) -> Result<Option<String>> {
         match files::read_file(self.dir.as_fd(), file) {
             Ok(text) => Ok(Some(text)),
@@ -132,11 +132,11 @@ impl Cgroup {
         }
     }
 
-    /// Writes an interface file, without looking at what it holds then.
+    /// Writes an interface file without verifying the result.
     ///
     /// # Errors
     ///
-    /// The file cannot be written.
+    /// Fails if the file cannot be written.
     pub fn write(&self, file: &str, value: &str) -> Result<()> {
         files::write_file(self.dir.as_fd(), file, value)
             .map_err(|errno| CgroupError::new(format!("write {value:?} to"), self.path().join(file), errno))

@@ -1,4 +1,4 @@
-//! Where cgroup2 is mounted, and which controllers it and cgroup v1 hold.
+//! Finds the mount of cgroup2, and the controllers of cgroup2 and of cgroup v1.
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
@@ -10,7 +10,7 @@ use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
 use crate::{CgroupError, Result, files};
 
-/// The usual place of the mount.
+/// The usual mount point.
 const USUAL: &str = "/sys/fs/cgroup";
 const MOUNTINFO: &str = "/proc/self/mountinfo";
 
@@ -19,33 +19,33 @@ const MOUNTINFO: &str = "/proc/self/mountinfo";
 pub struct CgroupMount {
     /// The mount point.
     pub path: PathBuf,
-    /// Is it where it is when cgroup v1 is not in use? If not, some controllers may be bound to v1.
+    /// Whether it is at the usual place without cgroup v1. If not, controllers can be bound to v1.
     pub unified: bool,
 }
 
-/// Finds cgroup2: at `/sys/fs/cgroup`, or elsewhere in this process's mounts (`/sys/fs/cgroup/unified` of hybrid hosts).
-/// None when it is not mounted.
+/// Finds cgroup2 at `/sys/fs/cgroup`, or elsewhere in this process's mounts (`/sys/fs/cgroup/unified` on hybrid hosts).
+/// Returns none if it is not mounted.
 ///
 /// # Errors
 ///
-/// `/proc/self/mountinfo` cannot be read.
+/// Fails if `/proc/self/mountinfo` cannot be read.
 pub fn locate() -> Result<Option<CgroupMount>> {
     match statfs(USUAL) {
         Ok(found) if found.filesystem_type() == CGROUP2_SUPER_MAGIC => {
             return Ok(Some(CgroupMount { path: USUAL.into(), unified: true }));
         }
-        // A host without sysfs, or a user who may not look there.
+        // The host has no sysfs, or this user may not read it.
         Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => {}
         Err(errno) => return Err(CgroupError::new("look at", USUAL, errno)),
     }
     Ok(cgroup2_in(&mountinfo()?).map(|path| CgroupMount { path, unified: false }))
 }
 
-/// The controllers that this cgroup can hand down (`cgroup.controllers`); an empty path is the root of the mount.
+/// Returns the controllers available in this cgroup (`cgroup.controllers`); an empty path is the root of the mount.
 ///
 /// # Errors
 ///
-/// The file cannot be read.
+/// Fails if the file cannot be read.
 pub fn controllers(mount: &CgroupMount, cgroup: &Path) -> Result<Vec<String>> {
     let file = cgroup.strip_prefix("/").unwrap_or(cgroup).join("cgroup.controllers");
     let root = files::open_mount(&mount.path)?;
@@ -54,41 +54,42 @@ pub fn controllers(mount: &CgroupMount, cgroup: &Path) -> Result<Vec<String>> {
     Ok(text.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The controllers that cgroup v1 holds, each with its mount point. It costs reading all mounts, so ask only when
-/// cgroup2 lacks something.
+/// Returns the controllers bound to cgroup v1, each with its mount point. This reads all mounts, so call it only if
+/// cgroup2 lacks a controller.
 ///
 /// # Errors
 ///
-/// `/proc/self/mountinfo` cannot be read.
+/// Fails if `/proc/self/mountinfo` cannot be read.
 pub fn v1_controllers() -> Result<Vec<(String, PathBuf)>> {
     Ok(v1_in(&mountinfo()?))
 }
 
-/// The first mount point of a file system of this type among this process's mounts.
+/// Returns the first mount point of a file system of this type among this process's mounts.
 ///
 /// # Errors
 ///
-/// `/proc/self/mountinfo` cannot be read.
+/// Fails if `/proc/self/mountinfo` cannot be read.
 pub fn mount_of(filesystem: &str) -> Result<Option<PathBuf>> {
-    let of_type = |line: &Line<'_>| line.filesystem == filesystem.as_bytes();
+    let of_type = |line: &Mountinfo<'_>| line.filesystem == filesystem.as_bytes();
     Ok(lines(&mountinfo()?).find(of_type).map(|line| unescape(line.point)))
 }
 
-/// Where file systems of these types are mounted as a whole, in the order of mountinfo, covered mounts included.
+/// Returns the mount points of complete file systems of these types, in the order of mountinfo, including covered
+/// mounts.
 ///
 /// # Errors
 ///
-/// `/proc/self/mountinfo` cannot be read.
+/// Fails if `/proc/self/mountinfo` cannot be read.
 pub fn whole_mounts_of(filesystems: &[&str]) -> Result<Vec<PathBuf>> {
-    let whole = |line: &Line<'_>| {
+    let whole = |line: &Mountinfo<'_>| {
         line.root == b"/" && filesystems.iter().any(|filesystem| line.filesystem == filesystem.as_bytes())
     };
     Ok(lines(&mountinfo()?).filter(whole).map(|line| unescape(line.point)).collect())
 }
 
-/// Every mount point of cgroup2 among this process's mounts, covered ones included.
+/// Returns every mount point of cgroup2 among this process's mounts, including covered ones.
 pub(crate) fn mount_points() -> Result<Vec<PathBuf>> {
-    let of_type = |line: &Line<'_>| line.filesystem == b"cgroup2";
+    let of_type = |line: &Mountinfo<'_>| line.filesystem == b"cgroup2";
     Ok(lines(&mountinfo()?).filter(of_type).map(|line| unescape(line.point)).collect())
 }
 
@@ -99,35 +100,35 @@ fn mountinfo() -> Result<Vec<u8>> {
     })
 }
 
-/// The parts of a mountinfo line that count here (proc_pid_mountinfo(5)).
-struct Line<'a> {
+/// The relevant fields of a line in mountinfo (proc_pid_mountinfo(5)).
+struct Mountinfo<'a> {
     root: &'a [u8],
     point: &'a [u8],
     filesystem: &'a [u8],
     super_options: &'a [u8],
 }
 
-fn lines(mountinfo: &[u8]) -> impl Iterator<Item = Line<'_>> {
+fn lines(mountinfo: &[u8]) -> impl Iterator<Item = Mountinfo<'_>> {
     mountinfo.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut words = line.split(|byte| *byte == b' ');
         let root = words.nth(3)?;
         let point = words.next()?;
-        // Any number of optional fields, then a dash.
+        // A dash follows any number of optional fields.
         words.find(|word| *word == b"-")?;
         let filesystem = words.next()?;
         let super_options = words.nth(1)?;
-        Some(Line { root, point, filesystem, super_options })
+        Some(Mountinfo { root, point, filesystem, super_options })
     })
 }
 
-/// A mount point of cgroup2, one that shows all of it if there is one.
+/// Returns a mount point of cgroup2, preferably one that shows the whole hierarchy.
 fn cgroup2_in(mountinfo: &[u8]) -> Option<PathBuf> {
     let all = || lines(mountinfo).filter(|line| line.filesystem == b"cgroup2");
     all().find(|line| line.root == b"/").or_else(|| all().next()).map(|line| unescape(line.point))
 }
 
 fn v1_in(mountinfo: &[u8]) -> Vec<(String, PathBuf)> {
-    /// All that there ever were; the other options of these mounts are no controllers.
+    /// All controllers that ever existed; the other options of these mounts are not controllers.
     const CONTROLLERS: [&str; 14] = [
         "blkio",
         "cpu",
@@ -156,7 +157,7 @@ fn v1_in(mountinfo: &[u8]) -> Vec<(String, PathBuf)> {
     found
 }
 
-/// Undoes the escapes of mountinfo: a backslash and three octal digits.
+/// Decodes the escapes of mountinfo: a backslash and three octal digits.
 fn unescape(field: &[u8]) -> PathBuf {
     let mut path = Vec::with_capacity(field.len());
     let mut rest = field;

@@ -1,4 +1,4 @@
-//! Noticing that the OOM killer struck.
+//! Detects OOM kills.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -10,22 +10,22 @@ use crate::{Cgroup, CgroupError, Result};
 const EVENTS: &str = "memory.events";
 
 impl Cgroup {
-    /// How often the OOM killer struck in this cgroup and below (`memory.events`, `oom_kill`); none when the memory
+    /// Returns the number of OOM kills in this cgroup and below (`memory.events`, `oom_kill`); none if the memory
     /// controller is not enabled for it.
     ///
     /// # Errors
     ///
-    /// The file cannot be read.
+    /// Fails if the file cannot be read.
     pub fn oom_kills(&self) -> Result<Option<u64>> {
         let events = self.read(EVENTS)?;
         Ok(events.and_then(|events| kills(&events)))
     }
 
-    /// Watches `oom_kill` from now on; none when the memory controller is not enabled for the cgroup.
+    /// Watches `oom_kill` from now on; none if the memory controller is not enabled for the cgroup.
     ///
     /// # Errors
     ///
-    /// The file cannot be opened or read.
+    /// Fails if the file cannot be opened or read.
     pub fn watch_oom(&self) -> Result<Option<OomWatch>> {
         let open = || -> Answer<OomWatch> {
             let file = files::open_file(self.dir.as_fd(), EVENTS, libc::O_RDONLY)?;
@@ -44,21 +44,22 @@ impl Cgroup {
 #[derive(Debug)]
 pub struct OomWatch {
     file: OwnedFd,
-    /// `oom_kill` when it was last read.
+    /// The last value of `oom_kill`.
     seen: u64,
 }
 
 impl OomWatch {
-    /// The descriptor, to be polled for `POLLPRI`.
+    /// Returns the descriptor, to be polled for `POLLPRI`.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
 
-    /// Did it strike since this was last asked? Asking also arms the next event. Never in a cgroup that is gone.
+    /// Whether there was an OOM kill since the last call. The call also arms the next event. Always false if the cgroup
+    /// does not exist.
     ///
     /// # Errors
     ///
-    /// The file cannot be read.
+    /// Fails if the file cannot be read.
     pub fn struck(&mut self) -> minirun_sys::Result<bool> {
         let now = match files::read_short(self.file.as_fd()) {
             Err(Errno::ENODEV) => return Ok(false),

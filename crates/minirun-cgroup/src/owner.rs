@@ -1,4 +1,4 @@
-//! A cgroup whose inner life is its container's: whoever owns it may make cgroups in it and share out what it has.
+//! Delegates a cgroup to its container, whose user may create cgroups in it and distribute its resources.
 
 use std::ffi::CString;
 use std::path::Path;
@@ -8,18 +8,18 @@ use minirun_sys::Errno;
 
 use crate::{Cgroup, CgroupError, Result};
 
-/// The kernel's list of the files that go with a delegated cgroup (cgroups(7)).
+/// The kernel's list of the files that belong to the owner of a delegated cgroup (cgroups(7)).
 const LIST: &str = "/sys/kernel/cgroup/delegate";
-/// What the specification has where that list is missing.
+/// The files that the specification names if that list is missing.
 const DEFAULT: &str = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n";
 
 impl Cgroup {
-    /// Gives the directory that the container sees as its root, and the files that are for its owner, to this user; the
-    /// limits stay the runtime's.
+    /// Changes the owner of the directory that the container sees as its root, and of the files for its owner, to this
+    /// user. The limits stay the runtime's.
     ///
     /// # Errors
     ///
-    /// An owner cannot be changed.
+    /// Fails if an owner cannot be changed.
     pub fn delegate(&self, owner: &CgroupOwner) -> Result<()> {
         const SAME_GROUP: u32 = u32::MAX;
         let failed = |path: &Path, errno: Errno| {
@@ -33,7 +33,7 @@ impl Cgroup {
         for name in list.lines() {
             let file = CString::new(name).unwrap_or_default();
             match minirun_sys::fchownat(self.fd(), &file, owner.uid, SAME_GROUP) {
-                // Not every cgroup has all of them.
+                // Some cgroups lack some of the files.
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(errno) => return Err(failed(&self.path().join(name), errno)),
             }

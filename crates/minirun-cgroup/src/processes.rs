@@ -1,4 +1,4 @@
-//! The processes of a cgroup: listing, freezing, killing, and waiting for their end.
+//! The processes of a cgroup: lists, freezes and kills them, and waits for their end.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -12,25 +12,25 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::files::{self, Answer};
 use crate::{Cgroup, CgroupError, Result};
 
-/// How long freezing and thawing may take: a process that hangs in the kernel does not freeze.
+/// The time limit of freezing and thawing: a process that hangs in the kernel does not freeze.
 const FREEZING: Duration = Duration::from_secs(10);
 
 impl Cgroup {
-    /// Is there a process in this cgroup or below? A cgroup that is gone has none.
+    /// Whether there is a process in this cgroup or below. A removed cgroup has none.
     ///
     /// # Errors
     ///
-    /// `cgroup.events` cannot be read.
+    /// Fails if `cgroup.events` cannot be read.
     pub fn populated(&self) -> Result<bool> {
         let events = self.read("cgroup.events")?;
         Ok(events.is_some_and(|events| files::value_of(&events, "populated") == Some("1")))
     }
 
-    /// The processes of this cgroup and those below, by pid in the pid namespace of the caller.
+    /// Returns the processes of this cgroup and those below, by pid in the caller's pid namespace.
     ///
     /// # Errors
     ///
-    /// A cgroup cannot be read.
+    /// Fails if a cgroup cannot be read.
     pub fn pids(&self) -> Result<Vec<i32>> {
         let mut pids = Vec::new();
         pids_below(self.dir.as_fd(), &mut pids)
@@ -38,15 +38,15 @@ impl Cgroup {
         Ok(pids)
     }
 
-    /// Kills every process in this cgroup and below, frozen ones and those that are being forked as well
+    /// Kills every process in this cgroup and below, including frozen ones and those that are being forked
     /// (`cgroup.kill`, Linux 5.14). Does not wait.
     ///
     /// # Errors
     ///
-    /// `cgroup.kill` cannot be written.
+    /// Fails if `cgroup.kill` cannot be written.
     pub fn kill(&self) -> Result<()> {
         match files::write_file(self.dir.as_fd(), "cgroup.kill", "1") {
-            // Gone, or too old a kernel: then the file is missing in a directory that is there.
+            // The cgroup was removed, or the kernel is too old: then the file is missing in an existing directory.
             Err(errno) if files::gone(errno) && self.read("cgroup.events")?.is_none() => Ok(()),
             answer => {
                 answer.map_err(|errno| CgroupError::new("write \"1\" to", self.path().join("cgroup.kill"), errno))
@@ -54,11 +54,12 @@ impl Cgroup {
         }
     }
 
-    /// Stops every process in this cgroup and below, and returns when they stand still.
+    /// Freezes every process in this cgroup and below, and waits until they are frozen.
     ///
     /// # Errors
     ///
-    /// `cgroup.freeze` cannot be written, or a process does not freeze within ten seconds; then all run again.
+    /// Fails if `cgroup.freeze` cannot be written, or a process does not freeze within ten seconds; then all are
+    /// thawed.
     pub fn freeze(&self) -> Result<()> {
         self.set_frozen("1")?;
         let answer = self.wait_for("frozen", "1", Instant::now() + FREEZING);
@@ -66,7 +67,7 @@ impl Cgroup {
             Ok(true) => Ok(()),
             Ok(false) => {
                 self.set_frozen("0")?;
-                Err(CgroupError::new("freeze", self.path(), "a process did not freeze in time; all run again"))
+                Err(CgroupError::new("freeze", self.path(), "a process did not freeze in time; all are thawed"))
             }
             Err(error) => Err(error),
         }
@@ -76,7 +77,7 @@ impl Cgroup {
     ///
     /// # Errors
     ///
-    /// `cgroup.freeze` cannot be written, or the cgroup above is frozen as well.
+    /// Fails if `cgroup.freeze` cannot be written, or a cgroup above is frozen too.
     pub fn thaw(&self) -> Result<()> {
         self.set_frozen("0")?;
         match self.wait_for("frozen", "0", Instant::now() + FREEZING)? {
@@ -92,29 +93,30 @@ impl Cgroup {
             .map_err(|errno| CgroupError::new(format!("write {value:?} to"), self.path().join("cgroup.freeze"), errno))
     }
 
-    /// Waits until no process is left in this cgroup and below; no when there are some at the deadline.
+    /// Waits until no process is left in this cgroup and below. Returns false if some are left at the deadline.
     ///
     /// # Errors
     ///
-    /// `cgroup.events` cannot be read or polled.
+    /// Fails if `cgroup.events` cannot be read or polled.
     pub fn wait_empty(&self, deadline: Instant) -> Result<bool> {
         self.wait_for("populated", "0", deadline)
     }
 
     fn wait_for(&self, key: &str, value: &str, deadline: Instant) -> Result<bool> {
         match wait_for(self.dir.as_fd(), key, value, deadline) {
-            // No longer there, so it holds no process, and no frozen one.
+            // A removed cgroup has no processes, frozen or not.
             Err(errno) if files::gone(errno) => Ok(value == "0"),
             answer => answer.map_err(|errno| CgroupError::new("wait for", self.path().join("cgroup.events"), errno)),
         }
     }
 }
 
-/// Waits until `cgroup.events` of a cgroup shows this. The kernel wakes us (cgroup-v2.rst: "modified event").
+/// Waits until `cgroup.events` of a cgroup shows this value. The kernel wakes the caller (cgroup-v2.rst: "modified
+/// event").
 pub(crate) fn wait_for(dir: BorrowedFd<'_>, key: &str, value: &str, deadline: Instant) -> Answer<bool> {
     let file = files::open_file(dir, "cgroup.events", libc::O_RDONLY)?;
     loop {
-        // Reading comes first each time: it is what arms the next event.
+        // Each round reads first, because reading arms the next event.
         if files::value_of(&files::read_short(file.as_fd())?, key) == Some(value) {
             return Ok(true);
         }
@@ -122,7 +124,7 @@ pub(crate) fn wait_for(dir: BorrowedFd<'_>, key: &str, value: &str, deadline: In
         if left.is_zero() {
             return Ok(false);
         }
-        // Rounded up, so that the last round does not spin.
+        // The time is rounded up, so that the last round does not spin.
         let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLPRI)], timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
@@ -133,7 +135,7 @@ pub(crate) fn wait_for(dir: BorrowedFd<'_>, key: &str, value: &str, deadline: In
 
 fn pids_below(dir: BorrowedFd<'_>, pids: &mut Vec<i32>) -> Answer<()> {
     let text = match files::read_file(dir, "cgroup.procs") {
-        // A threaded cgroup lists threads only; its processes stand in the domain above.
+        // A threaded cgroup lists only threads; its processes are listed in the domain above.
         Err(Errno::EOPNOTSUPP) => String::new(),
         Err(errno) if files::gone(errno) => return Ok(()),
         answer => answer?,
@@ -149,7 +151,7 @@ fn pids_below(dir: BorrowedFd<'_>, pids: &mut Vec<i32>) -> Answer<()> {
     Ok(())
 }
 
-/// The names of the cgroups in a cgroup. `dir` itself is not read, so that its position stays at the start.
+/// Returns the names of the cgroups in a cgroup. `dir` itself is not read, so its position stays at the start.
 pub(crate) fn children(dir: BorrowedFd<'_>) -> Answer<Vec<PathBuf>> {
     let listed = match files::open_dir(dir, Path::new("")) {
         Err(errno) if files::gone(errno) => return Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! Removing a cgroup with everything below it, and what was made above it.
+//! Removes a cgroup with everything below it, and the directories created above it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -11,26 +11,26 @@ use crate::files::{self, Answer};
 use crate::processes::{children, wait_for};
 use crate::{Cgroup, CgroupError, Result};
 
-/// How long removing may take in all.
+/// The time limit of a removal.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-/// How often the removal of a cgroup that reappears is tried.
+/// The number of attempts to remove a cgroup that reappears.
 const ATTEMPTS: usize = 8;
 /// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_millis(100);
 
 impl Cgroup {
-    /// Removes the cgroup and the ones that were made in it, depth first, then the empty directories above up to
-    /// `made_from` ([`Cgroup::made`] at its creation; none leaves them). One that is gone is removed.
+    /// Removes the cgroup and those created in it, depth first, then the empty directories above up to `made_from`
+    /// ([`Cgroup::made`] at its creation; none keeps them). A missing cgroup counts as removed.
     ///
-    /// Processes are not killed: [`Cgroup::kill`] comes before. Their end is waited for, ten seconds at most.
+    /// It does not kill processes: call [`Cgroup::kill`] first. It waits for their end for at most ten seconds.
     ///
     /// # Errors
     ///
-    /// Processes are left after that time, or a directory cannot be removed.
+    /// Fails if processes are left after that time, or a directory cannot be removed.
     pub fn remove(&self, made_from: Option<&Path>) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         if let Err(errno) = remove_at(self.root.as_fd(), &self.path, deadline) {
-            // accepts: any error of listing; the first error is the one that is told.
+            // accepts: any error of listing; the first error is reported.
             let left = if errno == Errno::EBUSY { self.pids().unwrap_or_default() } else { Vec::new() };
             if left.is_empty() {
                 return Err(CgroupError::new("remove", self.path(), errno));
@@ -42,7 +42,7 @@ impl Cgroup {
             for above in self.path.ancestors().skip(1).take_while(|above| above.starts_with(top)) {
                 match rmdir(self.root.as_fd(), above) {
                     Ok(()) => {}
-                    // Another container may have moved in: then it stays.
+                    // If another container uses the directory by now, it stays.
                     Err(Errno::EBUSY | Errno::ENOTEMPTY) => break,
                     Err(errno) => return Err(CgroupError::new("remove", self.mount.join(above), errno)),
                 }
@@ -52,7 +52,7 @@ impl Cgroup {
     }
 }
 
-/// Removes the cgroup at `path`, which is relative to `at`, with all below it.
+/// Removes the cgroup at `path`, relative to `at`, with all cgroups below it.
 pub(crate) fn remove_at(at: BorrowedFd<'_>, path: &Path, deadline: Instant) -> Answer<()> {
     let mut pause = Duration::from_millis(1);
     loop {
@@ -67,7 +67,7 @@ pub(crate) fn remove_at(at: BorrowedFd<'_>, path: &Path, deadline: Instant) -> A
         for child in children(dir.as_fd())? {
             remove_at(dir.as_fd(), &child, deadline)?;
         }
-        // Busy for its processes, or only for the last moments of one.
+        // It has processes, or one that is about to end.
         match wait_for(dir.as_fd(), "populated", "0", deadline) {
             Ok(true) => {}
             Ok(false) => return Err(Errno::EBUSY),
@@ -79,11 +79,11 @@ pub(crate) fn remove_at(at: BorrowedFd<'_>, path: &Path, deadline: Instant) -> A
             answer => return answer,
         }
         std::thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 
-/// rmdir(2); a missing directory counts as removed. Whether it is missing is checked, because a read-only mount answers
+/// Calls rmdir(2); a missing directory counts as removed. Its absence is checked, because a read-only mount returns
 /// EROFS for missing directories too.
 pub(crate) fn rmdir(at: BorrowedFd<'_>, path: &Path) -> Answer<()> {
     let mut answer = Ok(());
@@ -93,7 +93,7 @@ pub(crate) fn rmdir(at: BorrowedFd<'_>, path: &Path) -> Answer<()> {
             Err(errno) if files::gone(errno) || errno == Errno::EROFS => match files::open_dir(at, path) {
                 Err(errno) if files::gone(errno) => return Ok(()),
                 Err(errno) => return Err(errno),
-                // A neighbour has made one of this name meanwhile.
+                // Another process has created one with this name meanwhile.
                 Ok(_) => {}
             },
             answer => return answer,

@@ -1,7 +1,8 @@
-//! What the kernel counts in a cgroup and below, read from its files and typed.
+//! The kernel's statistics of a cgroup and those below, parsed from its files.
 //!
-//! A controller that is not enabled for the cgroup has no files, and what has no file is none here, never 0. The files
-//! are described in `Documentation/admin-guide/cgroup-v2.rst`, the pressure in `Documentation/accounting/psi.rst`.
+//! A controller that is not enabled for the cgroup has no files. The value of a missing file is none, never 0. The
+//! files are described in `Documentation/admin-guide/cgroup-v2.rst`, the pressure in
+//! `Documentation/accounting/psi.rst`.
 
 mod parse;
 
@@ -14,35 +15,35 @@ use nix::dir::Dir;
 
 use crate::{Cgroup, CgroupError, Result, files};
 
-/// A bound of a resource.
+/// A limit of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// There is none.
+    /// There is no limit.
     Max,
-    /// So much, in the unit of what it bounds.
+    /// The limit, in the unit of the resource.
     At(u64),
 }
 
-/// From the text of a file to its value; none for what is not understood.
+/// A parser of a file's text; it returns none if the format is unknown.
 type Parser<T> = fn(&str) -> Option<T>;
 
-/// The lines of a flat keyed file, `key value` each.
+/// The values of a flat keyed file, which has lines `key value`.
 pub type Keyed = BTreeMap<String, u64>;
 
-/// Everything that is counted.
+/// All statistics of a cgroup.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stats {
     /// `cpu.stat`.
     pub cpu: Cpu,
-    /// The cpuset controller's.
+    /// The values of the cpuset controller.
     pub cpuset: Option<Cpuset>,
-    /// The memory controller's.
+    /// The values of the memory controller.
     pub memory: Option<Memory>,
-    /// The pids controller's.
+    /// The values of the pids controller.
     pub pids: Option<Pids>,
-    /// `io.stat`: the devices that were used, in the kernel's order.
+    /// `io.stat`: the used devices, in the kernel's order.
     pub io: Option<Vec<IoDevice>>,
-    /// `hugetlb.SIZE.*`, by the size of a page as the kernel writes it: `2MB`.
+    /// `hugetlb.SIZE.*`, by the page size in the kernel's spelling: `2MB`.
     pub hugetlb: BTreeMap<String, Hugetlb>,
     /// `rdma.current` and `rdma.max`, by device and resource.
     pub rdma: BTreeMap<(String, String), Bounded>,
@@ -56,7 +57,7 @@ pub struct Stats {
     pub io_pressure: Option<Pressure>,
 }
 
-/// Time on processors. It is there without the cpu controller; only that counts periods.
+/// CPU time. It exists without the cpu controller; periods require it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cpu {
     /// In microseconds.
@@ -65,38 +66,39 @@ pub struct Cpu {
     pub user_usec: u64,
     /// In kernel mode, in microseconds.
     pub system_usec: u64,
-    /// What `cpu.max` did.
+    /// The effect of `cpu.max`.
     pub throttling: Option<Throttling>,
-    /// What `cpu.max.burst` did.
+    /// The effect of `cpu.max.burst`.
     pub bursts: Option<Bursts>,
 }
 
 /// Periods of `cpu.max`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Throttling {
-    /// That have passed while something wanted to run.
+    /// The number of periods in which a task was runnable.
     pub nr_periods: u64,
-    /// In which the quota was used up.
+    /// The number of periods in which the quota was exhausted.
     pub nr_throttled: u64,
-    /// How long that lasted, in microseconds, summed over processors.
+    /// The throttled time in microseconds, summed over CPUs.
     pub throttled_usec: u64,
 }
 
 /// Periods in which saved time was used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bursts {
-    /// How many.
+    /// The number of periods.
     pub nr_bursts: u64,
-    /// How much time beyond the quota, in microseconds.
+    /// The time beyond the quota, in microseconds.
     pub burst_usec: u64,
 }
 
-/// What may be used, after the cgroups above had their say (`cpuset.cpus.effective`, `cpuset.mems.effective`).
+/// The usable CPUs and memory nodes, after the restrictions of the cgroups above (`cpuset.cpus.effective`,
+/// `cpuset.mems.effective`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cpuset {
-    /// Numbers of processors.
+    /// The numbers of CPUs.
     pub cpus: Vec<u16>,
-    /// Numbers of memory nodes.
+    /// The numbers of memory nodes.
     pub mems: Vec<u16>,
 }
 
@@ -109,9 +111,9 @@ pub struct Memory {
     pub peak: Option<u64>,
     /// `memory.max`.
     pub max: Limit,
-    /// Unless the kernel does not account for swap.
+    /// Swap; none if the kernel does not account for it.
     pub swap: Option<Swap>,
-    /// `memory.stat`: bytes, and numbers of events, as the name says.
+    /// `memory.stat`: bytes or numbers of events, depending on the key.
     pub stat: Keyed,
     /// `memory.events`.
     pub events: Keyed,
@@ -135,7 +137,7 @@ pub struct Pids {
     pub max: Limit,
 }
 
-/// What was asked of a block device.
+/// The requests to a block device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IoDevice {
     /// The device's major number.
@@ -161,33 +163,33 @@ pub struct IoDevice {
 pub struct Hugetlb {
     /// `hugetlb.SIZE.current`.
     pub current: u64,
-    /// `hugetlb.SIZE.rsvd.current`: what was promised, used or not.
+    /// `hugetlb.SIZE.rsvd.current`: reserved, whether used or not.
     pub reserved: Option<u64>,
     /// `hugetlb.SIZE.max`.
     pub max: Limit,
-    /// How often the limit was in the way (`hugetlb.SIZE.events`, `max`).
+    /// The number of times that the limit was reached (`hugetlb.SIZE.events`, `max`).
     pub max_events: u64,
 }
 
-/// Something of which there is a number of pieces.
+/// The usage and limit of a countable resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounded {
-    /// How many are in use.
+    /// The number in use.
     pub current: u64,
-    /// How many may be, where the file says so.
+    /// The limit, if the file has one.
     pub max: Option<Limit>,
 }
 
-/// For how long processes waited for a resource.
+/// The time that processes waited for a resource.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Pressure {
-    /// At least one did.
+    /// The time in which at least one process waited.
     pub some: Stall,
-    /// All did at once. For processors since Linux 5.13.
+    /// The time in which all processes waited. Reported for CPUs since Linux 5.13.
     pub full: Option<Stall>,
 }
 
-/// Shares of time in percent, as averages over seconds, and the time in all.
+/// Shares of time in percent, as averages over seconds, and the total time.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Stall {
     /// Over 10 s.
@@ -201,11 +203,11 @@ pub struct Stall {
 }
 
 impl Cgroup {
-    /// What the kernel counted so far; none when the cgroup is gone.
+    /// Returns the present statistics; none if the cgroup does not exist.
     ///
     /// # Errors
     ///
-    /// A file cannot be read, or holds what it should not.
+    /// Fails if a file cannot be read, or has an unknown format.
     pub fn stats(&self) -> Result<Option<Stats>> {
         let stats = Stats {
             cpu: Cpu::default(),
@@ -220,7 +222,8 @@ impl Cgroup {
             memory_pressure: self.pressure("memory.pressure")?,
             io_pressure: self.pressure("io.pressure")?,
         };
-        // Every cgroup has this one. It comes last: if it is there, the others were not missing for want of the cgroup.
+        // Every cgroup has cpu.stat. It is read last: if it exists, the other files were not missing because the cgroup
+        // was removed.
         Ok(self.typed("cpu.stat", parse::cpu)?.map(|cpu| Stats { cpu, ..stats }))
     }
 
@@ -266,7 +269,7 @@ impl Cgroup {
         Ok(all)
     }
 
-    /// The sizes of huge pages that the cgroup has files for.
+    /// Returns the huge page sizes for which the cgroup has files.
     fn page_sizes(&self) -> Result<Vec<String>> {
         let failed = |errno| CgroupError::new("list", self.path(), errno);
         let listed = match files::open_dir(self.dir.as_fd(), Path::new("")) {
@@ -283,7 +286,7 @@ impl Cgroup {
         Ok(sizes)
     }
 
-    /// A file of what is in use, and the one of its limits.
+    /// Reads a file of usages, and the file of their limits.
     fn bounded<K: Ord>(
         &self,
         current: &str,
@@ -302,7 +305,7 @@ impl Cgroup {
         Ok(used.into_iter().filter_map(pair).collect())
     }
 
-    /// A pressure file; none when the kernel has none, or was told not to measure (`psi=0`, `cgroup.pressure`).
+    /// Reads a pressure file; none if the kernel has none, or measuring is disabled (`psi=0`, `cgroup.pressure`).
     fn pressure(&self, file: &str) -> Result<Option<Pressure>> {
         match self.typed(file, parse::pressure) {
             Err(error) if error.errno() == Some(Errno::EOPNOTSUPP) => Ok(None),

@@ -1,5 +1,5 @@
-//! Against the real kernel, in a mount namespace of the test's own that shows cgroup2 alone. It takes root: where that
-//! is missing the tests do nothing on a developer's machine and fail in CI.
+//! Tests with the real kernel, in a mount namespace that shows only cgroup2. They require root: without it they do
+//! nothing on a developer's machine and fail in CI.
 
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command};
@@ -11,14 +11,14 @@ use super::*;
 
 const MOUNT: &str = "/sys/fs/cgroup";
 
-/// Runs the test of this name again where only cgroup2 is mounted. True there.
+/// Whether only cgroup2 is mounted. If not, runs the test of this name again where that is the case.
 fn in_view(test: &str) -> bool {
     const VIEW: &str = "umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
     if std::env::var_os("MINIRUN_CGROUP_VIEW").is_some() {
         return true;
     }
     if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
-        assert!(std::env::var_os("CI").is_none(), "these tests need root");
+        assert!(std::env::var_os("CI").is_none(), "these tests require root");
         return false;
     }
     let test = format!("tests::{test}");
@@ -44,7 +44,7 @@ fn create(plan: &CgroupPlan) -> Result<Cgroup> {
     Cgroup::create(Path::new(MOUNT), plan)
 }
 
-/// A process in this cgroup that sleeps.
+/// Starts a sleeping process in this cgroup.
 fn sleeper(cgroup: &Cgroup) -> Child {
     let child = Command::new("sleep").arg("1000").spawn().unwrap();
     files::write_file(cgroup.dir.as_fd(), "cgroup.procs", &child.id().to_string()).unwrap();
@@ -52,8 +52,8 @@ fn sleeper(cgroup: &Cgroup) -> Child {
 }
 
 #[test]
-fn directories_come_and_go() {
-    if !in_view("directories_come_and_go") {
+fn directories_are_created_and_removed() {
+    if !in_view("directories_are_created_and_removed") {
         return;
     }
     let plan = plan("/a/b");
@@ -64,18 +64,18 @@ fn directories_come_and_go() {
     assert_eq!(cgroup.read("no.such.file").unwrap(), None);
     assert!(!cgroup.populated().unwrap());
 
-    // One that is there and empty is used, and its parents are not ours then.
+    // An existing empty cgroup is used, and its parents are not this container's.
     let again = create(&plan).unwrap();
     assert_eq!(again.made(), None);
 
-    // What the container made inside goes too, and what was made above, but not what others use.
+    // Cgroups created inside are removed too, and those created above, but not those in use by others.
     std::fs::create_dir_all(cgroup.path().join("x/y")).unwrap();
     let sibling = create(&CgroupPlan { path: plan.path.with_file_name("c"), ..plan.clone() }).unwrap();
     cgroup.remove(cgroup.made()).unwrap();
     assert!(!cgroup.path().exists() && sibling.path().exists());
     assert_eq!(Cgroup::open(Path::new(MOUNT), &plan.path).unwrap().map(|gone| gone.path()), None);
 
-    // Everything goes well with one that is gone.
+    // All operations succeed on a removed cgroup.
     again.remove(None).unwrap();
     again.kill().unwrap();
     assert!(again.wait_empty(Instant::now()).unwrap());
@@ -115,7 +115,7 @@ fn limits_hold_or_are_refused() {
         (
             knob("hugetlb.3MB.max", "1", Expect::Same),
             format!(
-                "the test: write \"1\" to {}: no such file or directory (this kernel has no such file)",
+                "the test: write \"1\" to {}: no such file or directory (hint: this kernel has no such file)",
                 file("hugetlb.3MB.max")
             ),
         ),
@@ -123,11 +123,11 @@ fn limits_hold_or_are_refused() {
         assert_eq!(cgroup.apply(&[knob]).unwrap_err().to_string(), message);
     }
 
-    // A second one finds the controllers enabled.
+    // The second one finds the controllers enabled.
     let mut sibling = plan.clone();
     sibling.path.set_file_name("c");
     create(&sibling).unwrap().remove(None).unwrap();
-    // A cgroup with processes hands nothing down.
+    // A cgroup with processes cannot delegate controllers.
     let outer = Cgroup { dir: files::open_dir(cgroup.root.as_fd(), &cgroup.path).unwrap(), ..create(&plan).unwrap() };
     let mut child = sleeper(&outer);
     let mut inner = plan.clone();
@@ -138,7 +138,7 @@ fn limits_hold_or_are_refused() {
         error.to_string(),
         format!(
             "the test: write \"+hugetlb\" to {}: device or resource busy \
-             (a cgroup that has processes of its own cannot hand down controllers; move them to a child)",
+             (hint: a cgroup with processes cannot delegate controllers; move the processes to a child)",
             file("cgroup.subtree_control")
         )
     );
@@ -178,7 +178,7 @@ fn processes_are_frozen_and_killed() {
     cgroup.thaw().unwrap();
     cgroup.freeze().unwrap();
 
-    // A kill reaches the frozen, and the removal waits for them to be gone.
+    // A kill reaches frozen processes, and the removal waits for their end.
     cgroup.kill().unwrap();
     let start = Instant::now();
     assert!(cgroup.wait_empty(start + Duration::from_secs(5)).unwrap());
@@ -207,11 +207,11 @@ fn devices_are_filtered() {
 }
 
 #[test]
-fn neighbours_do_not_disturb() {
-    if !in_view("neighbours_do_not_disturb") {
+fn concurrent_creations_succeed() {
+    if !in_view("concurrent_creations_succeed") {
         return;
     }
-    // Each removes the parent when it can, while the others make cgroups in it.
+    // Each removes the parent if possible, while the others create cgroups in it.
     let threads: Vec<_> = (0..4)
         .map(|i| {
             std::thread::spawn(move || {
@@ -229,8 +229,8 @@ fn neighbours_do_not_disturb() {
 }
 
 #[test]
-fn what_is_counted_has_a_file() {
-    if !in_view("what_is_counted_has_a_file") {
+fn statistics_match_the_files() {
+    if !in_view("statistics_match_the_files") {
         return;
     }
     let cgroup = create(&plan("")).unwrap();

@@ -1,14 +1,14 @@
-//! The formats of the files, as text to values; none for what is not understood. Keys that are not known are passed
-//! over: each kernel has some more.
+//! Parsers of the files' formats. They return none if the format is unknown, and ignore unknown keys, because each
+//! kernel adds some.
 
 use super::{Bursts, Cpu, IoDevice, Keyed, Limit, Pressure, Stall, Throttling};
 
-/// A single number.
+/// Parses a single number.
 pub fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// A single number, or `max`.
+/// Parses a single number, or `max`.
 pub fn limit(text: &str) -> Option<Limit> {
     match text.trim() {
         "max" => Some(Limit::Max),
@@ -16,7 +16,7 @@ pub fn limit(text: &str) -> Option<Limit> {
     }
 }
 
-/// `key value` lines.
+/// Parses lines `key value`.
 pub fn keyed(text: &str) -> Option<Keyed> {
     let pair = |line: &str| {
         let (key, value) = line.split_once(' ')?;
@@ -25,7 +25,7 @@ pub fn keyed(text: &str) -> Option<Keyed> {
     text.lines().map(pair).collect()
 }
 
-/// `key value` lines where a value may be `max`.
+/// Parses lines `key value` in which a value can be `max`.
 pub fn limits(text: &str) -> Option<Vec<(String, Limit)>> {
     let pair = |line: &str| {
         let (key, value) = line.split_once(' ')?;
@@ -34,7 +34,7 @@ pub fn limits(text: &str) -> Option<Vec<(String, Limit)>> {
     text.lines().map(pair).collect()
 }
 
-/// A list of numbers and ranges: `0-2,7`.
+/// Parses a list of numbers and ranges: `0-2,7`.
 pub fn numbers(text: &str) -> Option<Vec<u16>> {
     let mut all = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
@@ -44,7 +44,7 @@ pub fn numbers(text: &str) -> Option<Vec<u16>> {
     Some(all)
 }
 
-/// `cpu.stat`.
+/// Parses `cpu.stat`.
 pub fn cpu(text: &str) -> Option<Cpu> {
     let all = keyed(text)?;
     let get = |key: &str| all.get(key).copied();
@@ -65,7 +65,7 @@ pub fn cpu(text: &str) -> Option<Cpu> {
     })
 }
 
-/// `cpu.pressure` and the like.
+/// Parses `cpu.pressure` and similar files.
 pub fn pressure(text: &str) -> Option<Pressure> {
     let mut found = Pressure::default();
     let mut some = false;
@@ -95,7 +95,7 @@ fn stall(words: &str) -> Option<Stall> {
     Some(found)
 }
 
-/// `io.stat`. Some kernels write devices without numbers, on a line of their own or at the start of another's.
+/// Parses `io.stat`. Some kernels write devices without values, on a line of their own or at the start of another's.
 pub fn io(text: &str) -> Option<Vec<IoDevice>> {
     let mut devices: Vec<IoDevice> = Vec::new();
     let mut now = None;
@@ -105,7 +105,7 @@ pub fn io(text: &str) -> Option<Vec<IoDevice>> {
             now = Some((major.parse().ok()?, minor.parse().ok()?));
             continue;
         };
-        // The first of the six, which come together; cost.usage and others may come alone.
+        // This is the first of the six keys that come together; cost.usage and others can come alone.
         if key == "rbytes" {
             let (major, minor) = now?;
             devices.push(IoDevice { major, minor, ..IoDevice::default() });
@@ -125,7 +125,7 @@ pub fn io(text: &str) -> Option<Vec<IoDevice>> {
     Some(devices)
 }
 
-/// `rdma.current` and `rdma.max`: what each device hands out.
+/// Parses `rdma.current` and `rdma.max`: the resources of each device.
 pub fn rdma(text: &str) -> Option<Vec<((String, String), Limit)>> {
     let mut all = Vec::new();
     for line in text.lines() {

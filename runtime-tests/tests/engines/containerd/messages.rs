@@ -68,7 +68,7 @@ fn rows() -> [(Value, &'static str); 8] {
             json!({"mounts": [{"container_path": "/proc/nosuch", "host_path": "/var/tmp"}]}),
             r#".destination: "/proc/nosuch" cannot be mounted because it is inside /proc"#,
         ),
-        (resources(json!({"cpuset_cpus": "99"})), "(the host might not have all of these)"),
+        (resources(json!({"cpuset_cpus": "99"})), "(hint: the host might not have all of these)"),
         (resources(json!({"cpu_quota": 10})), "linux.resources.cpu.quota: "),
         (resources(json!({"unified": {"memory.nosuch": "1"}})), r#"linux.resources.unified["memory.nosuch"]: "#),
         (
