@@ -1,17 +1,17 @@
-//! Where systemd listens: its own sockets, which answer without a bus between, and the buses.
+//! The sockets of systemd: its private sockets, which work without a bus, and the buses.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// A socket, and whether there is a message bus behind it or systemd itself.
+/// A socket of a message bus, or of systemd itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
-    /// The socket's path, or its name when it is abstract.
+    /// The socket's path, or its name if it is abstract.
     pub(crate) path: PathBuf,
-    /// Is it a name without a file (unix(7), "abstract")?
+    /// Whether it is a name without a file (unix(7), "abstract").
     pub(crate) is_abstract: bool,
-    /// Is it a bus, which wants to be greeted and asked for signals?
+    /// Whether it is a bus, which requires a greeting and subscriptions to signals.
     pub(crate) is_bus: bool,
 }
 
@@ -21,7 +21,7 @@ impl Address {
     }
 }
 
-/// The sockets of the system's instance, or of this user's, in the order in which they are tried.
+/// Returns the sockets of the system's instance, or of this user's, in the order in which they are tried.
 pub(crate) fn candidates(user: bool, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Vec<Address> {
     if !user {
         let mut found = vec![Address::file("/run/systemd/private".into(), false)];
@@ -32,7 +32,7 @@ pub(crate) fn candidates(user: bool, variable: impl Fn(&str) -> Option<std::ffi:
         return found;
     }
     let mut found = Vec::new();
-    // One that is not absolute is ignored (XDG Base Directory Specification).
+    // A path that is not absolute is ignored (XDG Base Directory Specification).
     let directory = variable("XDG_RUNTIME_DIR").filter(|directory| Path::new(directory).is_absolute());
     if let Some(directory) = &directory {
         found.push(Address::file(Path::new(directory).join("systemd/private"), false));
@@ -45,8 +45,8 @@ pub(crate) fn candidates(user: bool, variable: impl Fn(&str) -> Option<std::ffi:
     found
 }
 
-/// The sockets in a list of addresses: `unix:path=/run/user/1000/bus,guid=…;unix:abstract=…`. Other transports are passed
-/// over (D-Bus specification, "Server Addresses").
+/// Returns the sockets in a list of addresses: `unix:path=/run/user/1000/bus,guid=…;unix:abstract=…`. Other transports
+/// are ignored (D-Bus specification, "Server Addresses").
 fn parse(list: &OsStr) -> Vec<Address> {
     let one = |address: &[u8]| {
         let words = address.strip_prefix(b"unix:")?;
@@ -63,7 +63,7 @@ fn parse(list: &OsStr) -> Vec<Address> {
     list.as_bytes().split(|byte| *byte == b';').filter_map(one).collect()
 }
 
-/// Undoes the escapes of an address, a percent sign and two hexadecimal digits; none when one is cut short.
+/// Decodes the escapes of an address, a percent sign and two hexadecimal digits. Returns none if one is truncated.
 fn unescape(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let mut bytes = Vec::with_capacity(text.len());
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn where_to_look() {
+    fn candidates_depend_on_the_environment() {
         let file = |path: &str, bus| (path.to_owned(), false, bus);
         let private = file("/run/systemd/private", false);
         assert_eq!(addresses(false, &[]), [private.clone(), file("/run/dbus/system_bus_socket", true)]);

@@ -1,4 +1,4 @@
-//! A connection to systemd or to a message bus: connecting, authenticating, sending and receiving, each with an end.
+//! A connection to systemd or to a message bus: connects, authenticates, sends and receives, always with a deadline.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::AsRawFd;
@@ -16,13 +16,13 @@ use crate::error::Cause;
 use crate::message::{self, Message, Method, PROLOGUE};
 use crate::wire::Writer;
 
-/// How long anything may take that is asked of systemd.
+/// The time limit of each request to systemd.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// Who waits for the peer's credentials, which the kernel gives it, needs no name of its own: a user namespace may have
-/// another number for this user than the peer. All in one go; the peer takes one after the other
-/// (D-Bus specification, "Authentication Protocol").
+/// The client does not send its name: the peer takes its credentials from the kernel, because in a user namespace this
+/// user can have another number. All lines are sent together; the peer processes one after the other (D-Bus
+/// specification, "Authentication Protocol").
 pub(crate) const GREETING: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
-/// The longest line of an answer to that.
+/// The maximum length of a line in the answer.
 const LONGEST_LINE: usize = 1024;
 
 /// An open, authenticated connection.
@@ -31,12 +31,12 @@ pub(crate) struct Connection {
     stream: UnixStream,
     path: PathBuf,
     serial: u32,
-    /// What has arrived and was not looked at yet.
+    /// The received bytes that are not processed yet.
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects to the first of these sockets at which somebody listens.
+    /// Connects to the first of these sockets that accepts.
     pub(crate) fn open(candidates: &[Address], deadline: Instant) -> Result<(Connection, bool), Cause> {
         let mut tried = Vec::new();
         for address in candidates {
@@ -71,7 +71,7 @@ impl Connection {
         }
     }
 
-    /// A line of the authentication.
+    /// Reads a line of the authentication.
     fn line(&mut self, deadline: Instant) -> Result<String, Cause> {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|two| two == b"\r\n") {
@@ -85,7 +85,7 @@ impl Connection {
         }
     }
 
-    /// Sends a call and answers with its serial number.
+    /// Sends a call and returns its serial number.
     pub(crate) fn call(
         &mut self,
         method: Method<'_>,
@@ -100,7 +100,7 @@ impl Connection {
         Ok(serial)
     }
 
-    /// The next message that arrives.
+    /// Returns the next message.
     pub(crate) fn next(&mut self, deadline: Instant) -> Result<Message, Cause> {
         loop {
             if let Some(prologue) = self.buffer.first_chunk::<PROLOGUE>() {
@@ -143,7 +143,7 @@ impl Connection {
         Ok(())
     }
 
-    /// How much time is left; never nothing, which would mean for ever.
+    /// Returns the remaining time; never zero, which would mean no limit.
     fn left(&self, deadline: Instant) -> Result<Duration, Cause> {
         match deadline.checked_duration_since(Instant::now()) {
             Some(left) if !left.is_zero() => Ok(left.max(Duration::from_millis(1))),
@@ -159,7 +159,7 @@ impl Connection {
     }
 }
 
-/// Connects a socket. Where many wait to be accepted connecting waits, too (EAGAIN when that took too long).
+/// Connects a socket. If the socket's queue is full, waits until the deadline and then fails with EAGAIN.
 fn open_socket(address: &Address, deadline: Instant) -> Result<UnixStream, Errno> {
     let stream = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);

@@ -1,37 +1,37 @@
-//! The one error of this crate: what was asked for, of which systemd, and why there is no good answer.
+//! The error type of this crate: the request, the instance of systemd, and the cause.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Something could not be had from systemd.
+/// A request to systemd that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    /// What was asked for, as the words at the start: `start unit minirun-web.scope`.
+    /// The request, as the first words of the message: `start unit minirun-web.scope`.
     pub operation: String,
     /// Why it failed.
     pub cause: Cause,
 }
 
-/// Why systemd gave no good answer.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
-    /// It cannot be reached: the sockets that were tried, each with the reason.
+    /// systemd cannot be reached: the sockets that were tried, each with the reason.
     Unreachable(Vec<(PathBuf, String)>),
-    /// It says no: the name of a D-Bus error, and its text.
+    /// systemd refused the request with a D-Bus error.
     Refused {
-        /// `org.freedesktop.systemd1.UnitExists` and the like.
+        /// The name of the error, such as `org.freedesktop.systemd1.UnitExists`.
         name: String,
-        /// In systemd's words.
+        /// The text of the error.
         text: String,
     },
     /// The job of the unit ended with this result: `failed`, `timeout`, `canceled`, `dependency`, `skipped`.
     Job(String),
-    /// It said nothing in time, on this socket.
+    /// systemd did not answer in time on this socket.
     Silent(PathBuf, Duration),
     /// The connection over this socket broke.
     Broken(PathBuf, String),
-    /// It said something that is not D-Bus, or beyond the sizes that are taken.
+    /// The answer is not valid D-Bus, or exceeds a size limit.
     Malformed(&'static str),
 }
 
@@ -40,13 +40,13 @@ impl Error {
         Error { operation: operation.into(), cause }
     }
 
-    /// Did systemd refuse with a D-Bus error whose name ends like this?
+    /// Whether systemd refused with a D-Bus error whose name ends like this.
     pub fn is_refusal(&self, name: &str) -> bool {
         matches!(&self.cause, Cause::Refused { name: given, .. } if given.rsplit('.').next() == Some(name))
     }
 }
 
-/// One line, lower case, outside in, with a hint where one is known.
+/// Writes one line: request, cause, and a hint if there is one.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.operation)?;
@@ -56,13 +56,13 @@ impl fmt::Display for Error {
                 for (i, (path, why)) in tried.iter().enumerate() {
                     write!(f, "{} {}: {why}", if i == 0 { ":" } else { ";" }, path.display())?;
                 }
-                f.write_str(" (does it run on this host? --cgroup-manager cgroupfs does without it)")
+                f.write_str(" (hint: if systemd does not run on this host, use --cgroup-manager cgroupfs)")
             }
             Cause::Refused { name, text } => {
                 write!(f, "systemd refuses: {}", text.trim_end_matches('.'))?;
                 match name.rsplit('.').next() {
-                    Some("UnitExists") => f.write_str(" (each container needs a unit of its own: linux.cgroupsPath)"),
-                    Some("PropertyReadOnly") => f.write_str(" (this version of systemd might be too old for it)"),
+                    Some("UnitExists") => f.write_str(" (hint: give each container its own unit in linux.cgroupsPath)"),
+                    Some("PropertyReadOnly") => f.write_str(" (hint: this version of systemd might be too old for it)"),
                     _ => Ok(()),
                 }
             }

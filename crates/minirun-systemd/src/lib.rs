@@ -1,8 +1,8 @@
-//! Units of systemd for containers: made, changed and removed over D-Bus.
+//! Creates, changes and removes systemd units for containers over D-Bus.
 //!
-//! A small client of its own, because a runtime may have no threads: `unshare` and `setns` refuse a process that has
-//! some. It is synchronous, every call has an end (30 seconds), and nothing is done before [`Manager::connect`]. The
-//! protocol is in the D-Bus specification, the calls are in org.freedesktop.systemd1(5).
+//! It is a small client of its own, because a runtime must not have threads: `unshare` and `setns` refuse a process
+//! with several. It is synchronous, every request has a time limit (30 seconds), and nothing happens before
+//! [`Manager::connect`]. The protocol is in the D-Bus specification, the methods are in org.freedesktop.systemd1(5).
 
 #![forbid(unsafe_code)]
 
@@ -16,5 +16,5 @@ mod wire;
 pub use error::{Cause, Error};
 pub use manager::{Manager, Scope};
 
-/// What every function here answers with.
+/// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,4 +1,4 @@
-//! systemd's manager object: the few of its methods that a runtime calls (org.freedesktop.systemd1(5)).
+//! systemd's manager object: the methods that a runtime calls (org.freedesktop.systemd1(5)).
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -18,21 +18,21 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SCOPE: &str = "org.freedesktop.systemd1.Scope";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
-/// Takes the place of a job of the unit that conflicts.
+/// The job mode that replaces a conflicting job of the unit.
 const REPLACE: &str = "replace";
 
-/// How long systemd may be away, which it is while it executes itself anew (`systemctl daemon-reexec`).
+/// How long systemd may be unreachable, as while it re-executes itself (`systemctl daemon-reexec`).
 const RESTART: Duration = Duration::from_secs(10);
 
 /// A connection to an instance of systemd.
 #[derive(Debug)]
 pub struct Manager {
     connection: Connection,
-    /// Where it may be reached again.
+    /// The sockets for reconnecting.
     candidates: Vec<Address>,
-    /// The job that is waited for is known by its path only when the answer has come; its end may come before.
+    /// The ended jobs. The path of the awaited job is known only from the answer, and its end can arrive before.
     ended: Vec<Job>,
-    /// The unit whose jobs are listened for.
+    /// The unit whose jobs are recorded.
     unit: String,
 }
 
@@ -43,21 +43,21 @@ struct Job {
     result: String,
 }
 
-/// What is known of a scope.
+/// The properties of a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// `Description`: for whom it was made.
+    /// `Description`: the container that owns it.
     pub description: String,
-    /// `ControlGroup`: the path of its cgroup from the root of the hierarchy; empty when it has none now.
+    /// `ControlGroup`: the path of its cgroup from the root of the hierarchy; empty if it has none at present.
     pub cgroup: String,
 }
 
 impl Manager {
-    /// Connects to the system's instance, or to that of this user.
+    /// Connects to the system's instance, or to this user's.
     ///
     /// # Errors
     ///
-    /// Nobody listens, on any of the sockets; or somebody does and does not answer.
+    /// Fails if no socket accepts, or systemd does not answer.
     pub fn connect(user: bool) -> Result<Manager> {
         let deadline = Instant::now() + PATIENCE;
         let failed = |cause| Error::new(if user { "ask the user's systemd" } else { "ask systemd" }, cause);
@@ -115,8 +115,8 @@ impl Manager {
         }
     }
 
-    /// A bus gives every client a name, and signals only to those who ask. systemd sends them to the bus only while
-    /// somebody has asked for that.
+    /// Greets a bus, which gives every client a name, and signals only to subscribers. systemd sends its signals to the
+    /// bus only while a client has subscribed.
     fn greet(&mut self, deadline: Instant) -> std::result::Result<(), Cause> {
         let bus = |name| Method {
             destination: "org.freedesktop.DBus",
@@ -134,18 +134,18 @@ impl Manager {
         Ok(())
     }
 
-    /// Makes a unit that lasts until its processes have ended, and waits until it runs (`StartTransientUnit`).
+    /// Creates a unit that exists until its processes have ended, and waits until it is active (`StartTransientUnit`).
     ///
     /// # Errors
     ///
-    /// systemd refuses, its job does not end well, or not in time. [`Error::is_refusal`] tells a unit that is there
-    /// (`UnitExists`).
+    /// Fails if systemd refuses, or its job fails or does not end in time. [`Error::is_refusal`] detects an existing
+    /// unit (`UnitExists`).
     pub fn start(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let failed = |cause| Error::new(format!("start unit {unit}"), cause);
         let start = |manager: &mut Manager| manager.try_start(unit, properties, deadline);
         match start(self) {
-            // It may have come as far as making the unit, and keeps what it was doing.
+            // systemd may have created the unit already, and continues after its restart.
             Err(cause) if is_restart(&cause) => {
                 *self = Manager::at(&self.candidates, deadline, RESTART, Some(cause)).map_err(failed)?;
                 match start(self).map_err(failed) {
@@ -164,12 +164,12 @@ impl Manager {
         arguments.string(unit);
         arguments.string(REPLACE);
         write_properties(&mut arguments, properties);
-        // No units besides this one.
+        // There are no auxiliary units.
         arguments.array(8, |_| {});
         self.job(unit, manager("StartTransientUnit"), ("ssa(sv)a(sa(sv))", arguments), deadline)
     }
 
-    /// Is the unit of this name the one that these properties describe?
+    /// Whether the unit with this name is the one that these properties describe.
     fn is_such(&mut self, unit: &str, properties: &[Property]) -> Result<bool> {
         let scope = self.scope(unit)?;
         let description = properties.iter().find(|property| property.name == "Description");
@@ -194,11 +194,11 @@ impl Manager {
         Ok(answer.body().string().map_err(Cause::Malformed)?.to_owned())
     }
 
-    /// Stops a unit and waits for its end. One that is not there is stopped (`StopUnit`, `ResetFailedUnit`).
+    /// Stops a unit and waits for its end. A missing unit counts as stopped (`StopUnit`, `ResetFailedUnit`).
     ///
     /// # Errors
     ///
-    /// systemd refuses, its job does not end well, or not in time.
+    /// Fails if systemd refuses, or its job fails or does not end in time.
     pub fn stop(&mut self, unit: &str) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let stopped = self.twice(deadline, |this| {
@@ -216,11 +216,11 @@ impl Manager {
         }
     }
 
-    /// Lets systemd forget that a unit has failed, so that its name is free again (`ResetFailedUnit`).
+    /// Resets the failed state of a unit, so that its name is free again (`ResetFailedUnit`).
     ///
     /// # Errors
     ///
-    /// systemd refuses, or does not answer in time. That there is no such unit is no error.
+    /// Fails if systemd refuses, or does not answer in time. A missing unit is not an error.
     pub fn forget(&mut self, unit: &str) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let answer = self.twice(deadline, |this| {
@@ -234,33 +234,33 @@ impl Manager {
         }
     }
 
-    /// Changes properties of a unit for as long as it lasts (`SetUnitProperties`). When this returns they are in its
-    /// cgroup's files.
+    /// Changes properties of a unit until it ends (`SetUnitProperties`). When this returns, systemd has written them to
+    /// the cgroup's files.
     ///
     /// # Errors
     ///
-    /// systemd refuses, and changes none of them; or it does not answer in time.
+    /// Fails if systemd refuses, and then changes none of them; or if it does not answer in time.
     pub fn set(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let failed = |cause| Error::new(format!("set properties of unit {unit}"), cause);
         let set = |this: &mut Manager| {
             let mut arguments = Writer::default();
             arguments.string(unit);
-            // Not beyond the next boot.
+            // The change does not outlast the next boot.
             arguments.bool(true);
             write_properties(&mut arguments, properties);
             this.call(manager("SetUnitProperties"), "sba(sv)", arguments, deadline)?;
-            // systemd answers first and writes then, before it takes the next message.
+            // systemd answers first and then writes the files, before it reads the next message.
             this.property(MANAGER_PATH, MANAGER, "Version", deadline).map(drop)
         };
         self.twice(deadline, set).map_err(failed)
     }
 
-    /// What is known of a scope; none when there is no such unit.
+    /// Returns the properties of a scope; none if there is no such unit.
     ///
     /// # Errors
     ///
-    /// systemd refuses, or does not answer in time.
+    /// Fails if systemd refuses, or does not answer in time.
     pub fn scope(&mut self, unit: &str) -> Result<Option<Scope>> {
         let deadline = Instant::now() + PATIENCE;
         let found = self.twice(deadline, |this| {
@@ -276,21 +276,21 @@ impl Manager {
         }
     }
 
-    /// The cgroup of this instance itself, below which its units' cgroups are; empty for the root.
+    /// Returns the cgroup of this instance, which holds the cgroups of its units; empty for the root.
     ///
     /// # Errors
     ///
-    /// systemd refuses, or does not answer in time.
+    /// Fails if systemd refuses, or does not answer in time.
     pub fn cgroup(&mut self) -> Result<PathBuf> {
         let answer = self.property(MANAGER_PATH, MANAGER, "ControlGroup", Instant::now() + PATIENCE);
         answer.map(PathBuf::from).map_err(|cause| Error::new("look at systemd's own cgroup", cause))
     }
 
-    /// The number of this version of systemd: 257.
+    /// Returns the version of systemd: 257.
     ///
     /// # Errors
     ///
-    /// systemd refuses, or does not answer in time.
+    /// Fails if systemd refuses, or does not answer in time.
     pub fn version(&mut self) -> Result<u32> {
         let answer = self.property(MANAGER_PATH, MANAGER, "Version", Instant::now() + PATIENCE);
         let text = answer.map_err(|cause| Error::new("look at systemd's version", cause))?;
@@ -300,7 +300,7 @@ impl Manager {
         Ok(digits.parse().unwrap_or(0))
     }
 
-    /// A property that is a string.
+    /// Reads a property that is a string.
     fn property(
         &mut self,
         path: &str,
@@ -316,7 +316,7 @@ impl Manager {
         Ok(answer.body().string_variant().map_err(Cause::Malformed)?.to_owned())
     }
 
-    /// Calls what makes a job, and waits for the end of that.
+    /// Calls a method that starts a job, and waits for the job's end.
     fn job(
         &mut self,
         unit: &str,
@@ -365,7 +365,7 @@ impl Manager {
         }
     }
 
-    /// Remembers the end of a job of our unit.
+    /// Records the end of a job of the unit.
     fn hear(&mut self, message: &Message) -> std::result::Result<(), Cause> {
         if message.kind != SIGNAL
             || message.member != "JobRemoved"
@@ -391,7 +391,7 @@ fn manager(name: &str) -> Method<'_> {
     Method { destination: NAME, path: MANAGER_PATH, interface: MANAGER, name }
 }
 
-/// Is this what is heard while systemd executes itself anew?
+/// Whether this error occurs while systemd re-executes itself.
 fn is_restart(cause: &Cause) -> bool {
     match cause {
         Cause::Broken(..) => true,

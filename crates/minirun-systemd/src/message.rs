@@ -1,10 +1,11 @@
-//! D-Bus messages (D-Bus specification, "Message Format"): those that are sent, and those that arrive.
+//! D-Bus messages (D-Bus specification, "Message Format"): writes calls, and parses received messages.
 
 use crate::wire::{Answer, Reader, Writer};
 
-/// The longest message that is taken. systemd tells everybody about every unit, and none of that is longer.
+/// The maximum length of a received message. systemd sends signals about every unit, and none is longer.
 const LONGEST: usize = 8 << 20;
-/// What comes before the header's fields: byte order, type, flags, version, body length, serial, fields' length.
+/// The length of the part before the header's fields: byte order, type, flags, version, body length, serial, fields'
+/// length.
 pub(crate) const PROLOGUE: usize = 16;
 
 /// The types of messages.
@@ -31,7 +32,7 @@ pub(crate) struct Method<'a> {
     pub(crate) name: &'a str,
 }
 
-/// A call of a method with arguments of this signature.
+/// Returns a call of a method with arguments of this signature.
 pub(crate) fn call(serial: u32, method: Method<'_>, signature: &str, arguments: Writer) -> Vec<u8> {
     let body = arguments.finish();
     let mut header = Writer::default();
@@ -66,7 +67,7 @@ pub(crate) fn call(serial: u32, method: Method<'_>, signature: &str, arguments: 
     message
 }
 
-/// A message that has arrived.
+/// A received message.
 #[derive(Debug, Default)]
 pub(crate) struct Message {
     pub(crate) kind: u8,
@@ -79,7 +80,7 @@ pub(crate) struct Message {
     body: Vec<u8>,
 }
 
-/// How long the message is that begins like this.
+/// Returns the length of the message that begins with this prologue.
 pub(crate) fn length(prologue: &[u8; PROLOGUE]) -> Answer<usize> {
     let big_endian = match prologue[0] {
         b'l' => false,
@@ -99,7 +100,7 @@ pub(crate) fn length(prologue: &[u8; PROLOGUE]) -> Answer<usize> {
 }
 
 impl Message {
-    /// Reads a whole message.
+    /// Parses a complete message.
     pub(crate) fn parse(bytes: &[u8]) -> Answer<Message> {
         let prologue = bytes.first_chunk::<PROLOGUE>().ok_or("it ends too early")?;
         if length(prologue)? != bytes.len() {
@@ -128,15 +129,15 @@ impl Message {
             MEMBER => self.member = reader.string_variant()?.to_owned(),
             ERROR_NAME => self.error = reader.string_variant()?.to_owned(),
             REPLY_SERIAL if reader.signature()? == "u" => self.reply_to = Some(reader.u32()?),
-            REPLY_SERIAL => return Err("a serial number is not of its type"),
+            REPLY_SERIAL => return Err("a serial number has the wrong type"),
             SIGNATURE if reader.signature()? == "g" => self.signature = reader.signature()?.to_owned(),
-            SIGNATURE => return Err("a signature is not of its type"),
+            SIGNATURE => return Err("a signature has the wrong type"),
             _ => reader.skip_variant()?,
         }
         Ok(())
     }
 
-    /// Its arguments.
+    /// Returns its arguments.
     pub(crate) fn body(&self) -> Reader<'_> {
         Reader::new(&self.body, self.big_endian)
     }

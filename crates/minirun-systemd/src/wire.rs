@@ -1,13 +1,13 @@
-//! D-Bus types as bytes (D-Bus specification, "Marshaling"): writing those that are sent, reading any.
+//! D-Bus values as bytes (D-Bus specification, "Marshaling"): writes the types that calls need, and reads all types.
 
 use minirun_plan::Value;
 
-/// How deep containers may be nested, as the specification has it for arrays and structures each.
+/// The maximum nesting of arrays and of structures in the specification, each.
 const DEPTH: usize = 64;
-/// The longest array, in bytes, as the specification has it.
+/// The maximum length of an array in the specification, in bytes.
 const LONGEST_ARRAY: usize = 64 << 20;
 
-/// Bytes in the making. Alignment counts from their start, so header and body are made apart.
+/// Bytes under construction. Alignment is relative to their start, so header and body are written separately.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     bytes: Vec<u8>,
@@ -35,7 +35,7 @@ impl Writer {
         self.bytes.extend(value.to_le_bytes());
     }
 
-    /// A string, or an object path.
+    /// Writes a string, or an object path.
     pub(crate) fn string(&mut self, text: &str) {
         self.u32(text.len() as u32);
         self.bytes.extend(text.as_bytes());
@@ -48,7 +48,7 @@ impl Writer {
         self.bytes.push(0);
     }
 
-    /// An array whose elements have this alignment.
+    /// Writes an array whose elements have this alignment.
     pub(crate) fn array(&mut self, alignment: usize, elements: impl FnOnce(&mut Writer)) {
         self.u32(0);
         let length_at = self.bytes.len() - 4;
@@ -87,14 +87,14 @@ impl Writer {
         }
     }
 
-    /// A number, which is aligned to its own size.
+    /// Writes a number, which is aligned to its own size.
     fn number(&mut self, bytes: &[u8]) {
         self.align(bytes.len());
         self.bytes.extend(bytes);
     }
 }
 
-/// The alignment of a type, by the first letter of its signature.
+/// Returns the alignment of a type, by the first letter of its signature.
 fn alignment_of(letter: u8) -> usize {
     match letter {
         b'n' | b'q' => 2,
@@ -104,7 +104,7 @@ fn alignment_of(letter: u8) -> usize {
     }
 }
 
-/// What is wrong with bytes that cannot be read.
+/// A value, or the problem of bytes that cannot be parsed.
 pub(crate) type Answer<T> = Result<T, &'static str>;
 
 const SHORT: &str = "it ends too early";
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
         Ok(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
     }
 
-    /// A string or an object path.
+    /// Reads a string or an object path.
     pub(crate) fn string(&mut self) -> Answer<&'a str> {
         let length = self.u32()? as usize;
         self.text(length)
@@ -162,20 +162,20 @@ impl<'a> Reader<'a> {
     fn text(&mut self, length: usize) -> Answer<&'a str> {
         let text = self.take(length)?;
         if self.byte()? != 0 {
-            return Err("a text has no end");
+            return Err("a text is not terminated");
         }
         std::str::from_utf8(text).map_err(|_| "a text is not UTF-8")
     }
 
-    /// A string in a variant.
+    /// Reads a string in a variant.
     pub(crate) fn string_variant(&mut self) -> Answer<&'a str> {
         match self.signature()? {
             "s" | "o" => self.string(),
-            _ => Err("a value is not of the type string"),
+            _ => Err("a value is not a string"),
         }
     }
 
-    /// Where an array that begins here ends.
+    /// Returns the end of the array that begins here.
     pub(crate) fn array(&mut self, alignment: usize) -> Answer<usize> {
         let length = self.u32()? as usize;
         if length > LONGEST_ARRAY {
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
         if end > self.bytes.len() { Err(SHORT) } else { Ok(end) }
     }
 
-    /// Passes over a variant.
+    /// Skips a variant.
     pub(crate) fn skip_variant(&mut self) -> Answer<()> {
         self.skip_variant_at(0)
     }
@@ -197,10 +197,10 @@ impl<'a> Reader<'a> {
         if rest.is_empty() { Ok(()) } else { Err(SIGNATURE) }
     }
 
-    /// Passes over one complete type of this signature; answers with what follows in the signature.
+    /// Skips a value of the first complete type of this signature, and returns the rest of the signature.
     fn skip<'s>(&mut self, signature: &'s [u8], depth: usize) -> Answer<&'s [u8]> {
         if depth > DEPTH {
-            return Err("values are nested too deep");
+            return Err("values are nested too deeply");
         }
         let (letter, rest) = signature.split_first().ok_or(SIGNATURE)?;
         self.align(alignment_of(*letter))?;
@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
             b's' | b'o' => self.string().map(drop)?,
             b'g' => self.signature().map(drop)?,
             b'v' => self.skip_variant_at(depth + 1)?,
-            // The length is enough, whatever is in it.
+            // The length is sufficient to skip the content.
             b'a' => {
                 let (element, rest) = split_type(rest, depth)?;
                 let end = self.array(element.first().map_or(1, |letter| alignment_of(*letter)))?;
@@ -233,7 +233,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The first complete type of a signature, and what follows.
+/// Returns the first complete type of a signature, and the rest.
 fn split_type(signature: &[u8], depth: usize) -> Answer<(&[u8], &[u8])> {
     if depth > DEPTH {
         return Err(SIGNATURE);

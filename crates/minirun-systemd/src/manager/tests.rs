@@ -1,4 +1,4 @@
-//! The client against another implementation of D-Bus at the other end of a real socket.
+//! Tests of the client with another implementation of D-Bus at the other end of a real socket.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::{Read as _, Write as _};
@@ -14,7 +14,7 @@ use rustbus::wire::unmarshal::{unmarshal_dynamic_header, unmarshal_header};
 
 use super::*;
 
-/// A peer that accepts one connection and does this with it.
+/// A peer that accepts one connection and handles it with a closure.
 struct Peer {
     address: Address,
     directory: PathBuf,
@@ -52,7 +52,7 @@ fn authenticate(stream: &mut UnixStream) {
     stream.write_all(b"DATA\r\nOK 0123456789abcdef0123456789abcdef\r\n").unwrap();
 }
 
-/// The method of the next call, and its serial number.
+/// Returns the method of the next call, and its serial number.
 fn receive(stream: &mut UnixStream) -> (String, u32) {
     let mut bytes = vec![0; crate::message::PROLOGUE];
     stream.read_exact(&mut bytes).unwrap();
@@ -68,12 +68,12 @@ fn send(stream: &mut UnixStream, message: &MarshalledMessage) {
     let mut bytes = Vec::new();
     marshal(message, 9, &mut bytes).unwrap();
     if message.typ == rustbus::message_builder::MessageType::Error {
-        // The peer does not write the name of an error (field 4): it comes as the interface (field 2).
+        // The peer cannot write the name of an error (field 4), so it is sent as the interface (field 2).
         let at = bytes.windows(4).position(|field| field == [2, 1, b's', 0]).unwrap();
         bytes[at] = 4;
     }
     bytes.extend(message.get_buf());
-    // In two pieces, as a socket may deliver it.
+    // The message is sent in two pieces, as a socket can deliver it.
     let (first, second) = bytes.split_at(bytes.len() / 2);
     stream.write_all(first).unwrap();
     stream.write_all(second).unwrap();
@@ -117,7 +117,7 @@ fn a_unit_has_started_when_its_job_is_done() {
         let (method, serial) = receive(&mut stream);
         assert_eq!(method, "StartTransientUnit");
         removed(&mut stream, "/job/1", "b.scope", "failed");
-        // The end of the job may be told before the answer, of this job and of another.
+        // The end of this job, and of another one, can arrive before the answer.
         removed(&mut stream, "/job/2", "a.scope", "canceled");
         removed(&mut stream, "/job/3", "a.scope", "done");
         reply(&mut stream, serial + 7, Some("/job/2"));
@@ -134,7 +134,7 @@ fn a_unit_has_started_when_its_job_is_done() {
 }
 
 #[test]
-fn what_is_gone_is_stopped() {
+fn a_missing_unit_counts_as_stopped() {
     let peer = Peer::new("stop", |mut stream| {
         authenticate(&mut stream);
         for name in ["NoSuchUnit", "AccessDenied"] {
@@ -153,7 +153,7 @@ fn what_is_gone_is_stopped() {
 }
 
 #[test]
-fn a_peer_that_leaves_or_talks_nonsense_is_an_error() {
+fn a_peer_that_closes_or_sends_invalid_data_is_an_error() {
     type Talk = fn(&mut UnixStream);
     let rows: [(&str, Talk, &str); 6] = [
         ("leaves", |stream| stream.shutdown(std::net::Shutdown::Write).unwrap(), "broke: it was closed"),
@@ -178,9 +178,9 @@ fn a_peer_that_leaves_or_talks_nonsense_is_an_error() {
     }
 }
 
-/// systemd executes itself anew: for a moment nobody is there.
+/// systemd re-executes itself: for a moment no socket accepts.
 #[test]
-fn a_restart_is_waited_for() {
+fn connect_waits_for_a_restart() {
     let peer = Peer::new("restart", |mut stream| {
         let mut greeting = [0; crate::connection::GREETING.len()];
         stream.read_exact(&mut greeting).unwrap();
@@ -197,9 +197,9 @@ fn a_restart_is_waited_for() {
     again.join().unwrap();
 }
 
-/// systemd executes itself anew while it is asked: it is asked again.
+/// systemd re-executes itself during a request: the request is repeated.
 #[test]
-fn what_a_restart_has_interrupted_is_done_again() {
+fn a_request_interrupted_by_a_restart_is_repeated() {
     let directory = std::env::temp_dir().join(format!("minirun-systemd-{}-again", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let path = directory.join("socket");
@@ -224,7 +224,7 @@ fn what_a_restart_has_interrupted_is_done_again() {
 }
 
 #[test]
-fn nobody_there_and_nobody_answering() {
+fn unreachable_and_silent_sockets_are_errors() {
     let addresses =
         ["/nowhere/a", "/dev/null"].map(|path| Address { path: path.into(), is_abstract: false, is_bus: false });
     let soon = || Instant::now() + Duration::from_millis(50);
@@ -235,7 +235,7 @@ fn nobody_there_and_nobody_answering() {
     let directory = std::env::temp_dir().join(format!("minirun-systemd-{}-silent", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let path = directory.join("socket");
-    // Connecting succeeds, and nobody ever reads.
+    // The connection succeeds, but is never read.
     let _listener = UnixListener::bind(&path).unwrap();
     let address = Address { path: path.clone(), is_abstract: false, is_bus: false };
     let cause = Manager::at(&[address], soon(), Duration::ZERO, None).unwrap_err();

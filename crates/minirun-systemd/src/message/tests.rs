@@ -11,14 +11,14 @@ use super::*;
 
 const METHOD: Method<'_> = Method { destination: "org.a.B", path: "/org/a", interface: "org.a.I", name: "Do" };
 
-/// What the peer reads in a message of ours.
+/// Returns the message that the peer parses from ours.
 fn read(bytes: &[u8]) -> params::message::Message<'static, 'static> {
     let (start, header) = unmarshal_header(bytes, 0).unwrap();
     let (length, fields) = unmarshal_dynamic_header(&header, bytes, start).unwrap();
     unmarshal_next_message(&header, fields, bytes, start + length).unwrap().1.unmarshall_all().unwrap()
 }
 
-/// A message as the peer writes it.
+/// Returns a message as the peer writes it.
 fn write(message: &MarshalledMessage) -> Vec<u8> {
     let mut bytes = Vec::new();
     marshal(message, 7, &mut bytes).unwrap();
@@ -26,7 +26,7 @@ fn write(message: &MarshalledMessage) -> Vec<u8> {
     bytes
 }
 
-/// The peer's value as ours.
+/// Converts the peer's value to ours.
 fn value(param: &Param<'_, '_>) -> Value {
     match param {
         Param::Base(Base::Byte(value)) => Value::Byte(*value),
@@ -55,7 +55,7 @@ fn strings(texts: &[&str]) -> Value {
 }
 
 #[test]
-fn another_reads_what_we_write() {
+fn another_implementation_reads_our_messages() {
     let pair = |text: &str, number| Value::Struct(vec![Value::string(text), Value::Uint64(number)]);
     let values = [
         Value::Byte(200),
@@ -111,7 +111,7 @@ fn read_empty() -> usize {
 }
 
 #[test]
-fn we_read_what_another_writes() {
+fn messages_of_another_implementation_are_read() {
     for order in [ByteOrder::LittleEndian, ByteOrder::BigEndian] {
         let mut signal =
             MessageBuilder::with_byteorder(order).signal("org.a.I", "JobRemoved", "/org/a").to("org.some.One").build();
@@ -127,7 +127,7 @@ fn we_read_what_another_writes() {
 }
 
 #[test]
-fn values_that_are_not_wanted_are_passed_over() {
+fn unused_values_are_skipped() {
     for order in [ByteOrder::LittleEndian, ByteOrder::BigEndian] {
         let mut message = MessageBuilder::with_byteorder(order).signal("a.b", "C", "/").build();
         let map = std::collections::HashMap::from([("k", vec![(1u8, 2u64)])]);
@@ -154,9 +154,9 @@ impl Random {
     }
 }
 
-/// Whatever arrives is read or refused: no panic, no overflow, no endless loop.
+/// All input is parsed or refused, without a panic, an overflow or an endless loop.
 #[test]
-fn anything_may_arrive() {
+fn random_bytes_are_parsed_or_refused() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut signal = MessageBuilder::new().signal("org.a.I", "JobRemoved", "/org/a").to("org.some.One").build();
     signal.body.push_variant(vec![(1u8, "text", vec![2u64])]).unwrap();
@@ -165,7 +165,7 @@ fn anything_may_arrive() {
         let mut bytes = good.clone();
         if round % 4 == 0 {
             bytes = (0..random.next(200)).map(|_| random.next(256) as u8).collect();
-            // Else nothing would get beyond the first bytes.
+            // Otherwise parsing would always fail at the first bytes.
             for (byte, start) in bytes.iter_mut().zip([b'l', 4, 0, 1, 0, 0, 0, 0]) {
                 *byte = start;
             }
@@ -189,7 +189,7 @@ fn anything_may_arrive() {
 }
 
 #[test]
-fn what_is_too_much_is_refused() {
+fn excessive_sizes_are_refused() {
     let long = |body: u32, fields: u32| {
         let mut prologue = [0; PROLOGUE];
         prologue[..4].copy_from_slice(&[b'l', SIGNAL, 0, 1]);
@@ -201,7 +201,7 @@ fn what_is_too_much_is_refused() {
     for (body, fields) in [(u32::MAX, 0), (0, u32::MAX), (u32::MAX, u32::MAX), (LONGEST as u32, 0)] {
         assert_eq!(long(body, fields), Err("a message is too long"));
     }
-    // A variant in a variant in a variant, and a signature of nothing but arrays.
+    // Nested variants, and a signature that consists only of arrays.
     for deep in [b"\x01v\0".repeat(300), [&[200][..], &b"a".repeat(200), &[0; 8]].concat()] {
         Reader::new(&deep, false).skip_variant().unwrap_err();
     }
