@@ -1,4 +1,4 @@
-//! A bundle in a directory of its own, and the container that is made from it.
+//! A bundle in a separate directory, and the container that is created from it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,13 +13,13 @@ use crate::runtime::{attempt, finish};
 use crate::user::rootless;
 use crate::{Leaks, Output, Running, Runtime, User, host};
 
-/// The applets of busybox that the root file system names.
+/// The applets of busybox in the root file system.
 const APPLETS: &[&str] = &[
     "sh", "cat", "chmod", "dd", "echo", "env", "false", "grep", "hostname", "id", "ip", "kill", "ln", "ls", "mkdir",
     "mount", "mv", "readlink", "rm", "seq", "sleep", "stat", "touch", "true", "umount", "wc",
 ];
 
-/// A bundle that removes itself, and whatever a runtime left of it, when it is dropped.
+/// A bundle that removes itself, and anything that a runtime left of it, when it is dropped.
 #[derive(Debug)]
 pub struct Bundle {
     id: String,
@@ -27,13 +27,13 @@ pub struct Bundle {
     runtime: Runtime,
     config: Value,
     user: Option<User>,
-    /// Options before the verb that makes the container.
+    /// Options before the verb that creates the container.
     globals: &'static [&'static str],
 }
 
 impl Bundle {
-    /// runc's default configuration without a terminal, over a root file system of busybox and the probe; it runs
-    /// `/bin/true`.
+    /// Returns runc's default configuration without a terminal, with a root file system of busybox and the probe; it
+    /// runs `/bin/true`.
     #[track_caller]
     pub fn base() -> Self {
         host::require_cgroup2();
@@ -51,12 +51,12 @@ impl Bundle {
         self
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     pub fn config(&self) -> &Value {
         &self.config
     }
 
-    /// Makes the container with these options before the verb; the other verbs go without them.
+    /// Creates the container with these options before the verb; other verbs do not get them.
     pub fn globals(mut self, globals: &'static [&'static str]) -> Self {
         self.globals = globals;
         self
@@ -78,7 +78,7 @@ impl Bundle {
         self.args(&["/bin/sh", "-c", script])
     }
 
-    /// Gives the container a root file system that it may write to.
+    /// Makes the container's root file system writable.
     pub fn writable(self) -> Self {
         self.with(|config| config["root"]["readonly"] = false.into())
     }
@@ -95,7 +95,7 @@ impl Bundle {
         self.with(|config| config["mounts"].as_array_mut().unwrap().retain(|mount| !gone(mount)))
     }
 
-    /// Replaces the entry for one type of namespace; no entry means the host's.
+    /// Replaces the entry of one namespace type; without an entry the container uses the host's.
     pub fn namespace(self, kind: &str, entry: Option<Value>) -> Self {
         self.with(|config| {
             let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
@@ -104,7 +104,7 @@ impl Bundle {
         })
     }
 
-    /// Without a mount namespace of its own, and so without all that would change the caller's mounts.
+    /// Removes the mount namespace, and everything that would change the caller's mounts.
     pub fn in_callers_mounts(self) -> Self {
         self.writable().namespace("mount", None).with(|config| {
             config["mounts"] = json!([]);
@@ -114,7 +114,7 @@ impl Bundle {
         })
     }
 
-    /// A new user namespace in which root is `first` of the host. Files on the way to the root file system become
+    /// Adds a user namespace in which root is `first` of the host. Files on the path to the root file system become
     /// accessible to that user.
     pub fn user_namespace(self, first: u32, size: u32) -> Self {
         let map = json!([{"containerID": 0, "hostID": first, "size": size}]);
@@ -128,8 +128,8 @@ impl Bundle {
         })
     }
 
-    /// A bundle of this user, who makes every call from now on: the container's root is the user. The runtime is copied,
-    /// for it may lie where only root may go.
+    /// Makes all later calls as this user, who is the container's root. The runtime is copied, because its directory
+    /// may be accessible only to root.
     pub fn of_user(mut self, user: User) -> Self {
         self.runtime = self.runtime.copied_to(&self.home);
         chown_tree(&self.home, User::id());
@@ -137,42 +137,42 @@ impl Bundle {
         self.with(rootless)
     }
 
-    /// The user who calls the runtime, if that is not root.
+    /// Returns the user who calls the runtime, if it is not root.
     pub fn user(&self) -> Option<&User> {
         self.user.as_ref()
     }
 
-    /// The unique identifier of the container.
+    /// Returns the unique id of the container.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// A private directory of this test, which holds the bundle and the state directory.
+    /// Returns the test's private directory, which holds the bundle and the state directory.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// The bundle's directory.
+    /// Returns the bundle's directory.
     pub fn path(&self) -> PathBuf {
         self.home.join("bundle")
     }
 
-    /// The root file system as the host sees it.
+    /// Returns the path of the root file system on the host.
     pub fn rootfs(&self) -> PathBuf {
         self.path().join("rootfs")
     }
 
-    /// The state directory, `--root`.
+    /// Returns the state directory, `--root`.
     pub fn state_root(&self) -> PathBuf {
         self.home.join("state")
     }
 
-    /// The runtime under test.
+    /// Returns the runtime under test.
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
     }
 
-    /// Writes `config.json`, in one step because another call may be reading it.
+    /// Writes `config.json` atomically, because another call may be reading it.
     pub fn write(&self) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let new = self.home.join(format!("config.{}", COUNT.fetch_add(1, Ordering::Relaxed)));
@@ -180,7 +180,7 @@ impl Bundle {
         fs::rename(new, self.path().join("config.json")).unwrap();
     }
 
-    /// A call of the runtime that is not yet started.
+    /// Returns a call of the runtime that is not started yet.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = self.runtime.command(&self.state_root());
         command.args(words).stdin(std::process::Stdio::null());
@@ -188,19 +188,19 @@ impl Bundle {
         command
     }
 
-    /// A call of the runtime.
+    /// Calls the runtime and waits for its end.
     #[track_caller]
     pub fn call(&self, words: &[&str]) -> Output {
         finish(&mut self.command(words), &self.home)
     }
 
-    /// A command of the test's own, with its streams in this bundle's home.
+    /// Runs another command, with its streams in this bundle's home.
     #[track_caller]
     pub fn finish(&self, command: &mut Command) -> Output {
         finish(command, &self.home)
     }
 
-    /// `create` or `run` of this bundle with further options, not yet started.
+    /// Returns `create` or `run` of this bundle with further options, not started yet.
     pub fn command_for(&self, verb: &str, options: &[&str]) -> Command {
         self.write();
         let mut command = self.command(&[self.globals, &[verb, "--bundle"]].concat());
@@ -208,25 +208,25 @@ impl Bundle {
         command
     }
 
-    /// `run`, to its end.
+    /// Calls `run` and waits for its end.
     #[track_caller]
     pub fn run(&self) -> Output {
         finish(&mut self.command_for("run", &[]), &self.home)
     }
 
-    /// `run` in the background.
+    /// Starts `run` in the background.
     #[track_caller]
     pub fn run_in_background(&self) -> Running {
         Running::start(&mut self.command_for("run", &[]), &self.home)
     }
 
-    /// `create` that may fail.
+    /// Calls `create`, which may fail.
     #[track_caller]
     pub fn try_create(&self) -> Output {
         finish(&mut self.command_for("create", &[]), &self.home)
     }
 
-    /// `create` that must succeed.
+    /// Calls `create`, which must succeed.
     #[track_caller]
     pub fn create(self) -> Container {
         let output = self.try_create();
@@ -234,7 +234,7 @@ impl Bundle {
         Container { bundle: self, stdout: output.stdout_file }
     }
 
-    /// `create` that must fail and leave nothing; returns the message.
+    /// Calls `create`, which must fail and leave nothing. Returns the message.
     #[track_caller]
     pub fn refused(&self) -> String {
         let message = self.try_create().failure();
@@ -242,13 +242,12 @@ impl Bundle {
         message
     }
 
-    /// What this bundle's container left until now.
+    /// Returns everything that this bundle's container has left so far.
     pub fn leaks(&self) -> Leaks {
         Leaks::of(&self.id, &self.state_root())
     }
 
-    /// Fails unless everything of the container is gone. A killed process takes a moment to disappear, nothing else
-    /// is given time.
+    /// Fails unless everything of the container is gone. Only killed processes get a moment to disappear.
     #[track_caller]
     pub fn assert_nothing_left(&self) {
         let mut leaks = self.leaks();
@@ -267,13 +266,13 @@ impl Drop for Bundle {
     fn drop(&mut self) {
         attempt(&mut self.command(&["delete", "-f", &self.id]));
         self.leaks().sweep();
-        // A runtime that is a moment late may still hold the directory.
+        // A late runtime may still use the directory.
         let gone = || fs::remove_dir_all(&self.home).is_ok() || !self.home.exists();
         let _ = gone() || gone();
     }
 }
 
-/// A container that was created, and that is deleted by force when dropped.
+/// A created container, deleted by force when it is dropped.
 #[derive(Debug)]
 pub struct Container {
     bundle: Bundle,
@@ -281,50 +280,50 @@ pub struct Container {
 }
 
 impl Container {
-    /// The bundle from which it was made.
+    /// Returns its bundle.
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
     }
 
-    /// A verb with the identifier and further words.
+    /// Calls a verb with the id and further words.
     #[track_caller]
     pub fn call(&self, verb: &[&str], rest: &[&str]) -> Output {
         let words: Vec<_> = verb.iter().copied().chain([self.bundle.id()]).chain(rest.iter().copied()).collect();
         self.bundle.call(&words)
     }
 
-    /// `exec` with these options of these words.
+    /// Calls `exec` with these options and words.
     #[track_caller]
     pub fn exec(&self, options: &[&str], words: &[&str]) -> Output {
         let verb: Vec<_> = ["exec"].iter().chain(options).copied().collect();
         self.call(&verb, words)
     }
 
-    /// `start` that must succeed.
+    /// Calls `start`, which must succeed.
     #[track_caller]
     pub fn start(&self) {
         self.call(&["start"], &[]).success();
     }
 
-    /// `kill` that must succeed.
+    /// Calls `kill`, which must succeed.
     #[track_caller]
     pub fn kill(&self, signal: &str) {
         self.call(&["kill"], &[signal]).success();
     }
 
-    /// `delete` that must succeed.
+    /// Calls `delete`, which must succeed.
     #[track_caller]
     pub fn delete(&self) {
         self.call(&["delete"], &[]).success();
     }
 
-    /// `state`, parsed.
+    /// Calls `state` and parses its output.
     #[track_caller]
     pub fn state(&self) -> Value {
         serde_json::from_str(&self.call(&["state"], &[]).success()).unwrap()
     }
 
-    /// The status that `state` reports.
+    /// Returns the status that `state` reports.
     #[track_caller]
     pub fn status(&self) -> String {
         self.state()["status"].as_str().unwrap_or_default().to_owned()
@@ -336,13 +335,13 @@ impl Container {
         host::wait_until(&format!("status {status}"), || self.status() == status);
     }
 
-    /// The host's process id of the container's first process.
+    /// Returns the host's pid of the container's first process.
     #[track_caller]
     pub fn pid(&self) -> i32 {
         self.state()["pid"].as_i64().unwrap() as i32
     }
 
-    /// The directory of the container's cgroup on the host.
+    /// Returns the directory of the container's cgroup on the host.
     #[track_caller]
     pub fn cgroup(&self) -> PathBuf {
         let text = fs::read_to_string(format!("/proc/{}/cgroup", self.pid())).unwrap();
@@ -350,7 +349,7 @@ impl Container {
         Path::new("/sys/fs/cgroup").join(path)
     }
 
-    /// What the container's process wrote so far. The stream is the one that `create` was given.
+    /// Returns the output of the container's process so far. The stream is that of `create`.
     pub fn output(&self) -> String {
         fs::read_to_string(&self.stdout).unwrap()
     }
@@ -388,8 +387,8 @@ fn chown_tree(path: &Path, owner: u32) {
     }
 }
 
-/// What `runc spec` writes, without the terminal and without resources: those need controllers that a private cgroup2
-/// mount does not have. `RLIMIT_NOFILE` stays.
+/// Returns the configuration of `runc spec` without the terminal and without resources, which require controllers that
+/// a private cgroup2 mount lacks. `RLIMIT_NOFILE` is included.
 fn default_config() -> Value {
     let capabilities = json!(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
     json!({

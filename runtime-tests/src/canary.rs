@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// A small tree outside of the root file system, with the memory of how it was.
+/// A small tree outside of the root file system, and a record of its former state.
 #[derive(Debug)]
 pub struct Canary {
     path: PathBuf,
@@ -12,10 +12,10 @@ pub struct Canary {
 }
 
 impl Canary {
-    /// The text of the file `mark`, which must never be printed from inside.
+    /// The text of the file `mark`, which a container must never print.
     pub const MARK: &'static str = "only-the-host-may-read-this";
 
-    /// Makes the tree in `directory`.
+    /// Creates the tree in `directory`.
     pub fn new(directory: &Path) -> Self {
         let path = directory.join("canary");
         fs::create_dir_all(path.join("directory")).unwrap();
@@ -28,12 +28,12 @@ impl Canary {
         Self { path, before }
     }
 
-    /// Where the tree is.
+    /// Returns the path of the tree.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Fails when anything in the tree was made, changed or removed.
+    /// Fails if anything in the tree was created, changed or removed.
     #[track_caller]
     pub fn assert_untouched(&self) {
         assert_eq!(self.before, describe(&self.path), "the host was touched");
@@ -42,7 +42,7 @@ impl Canary {
     }
 }
 
-/// One line for each file: everything about it but the time of its last reading.
+/// Returns one line for each file: everything except its access time.
 fn describe(path: &Path) -> Vec<String> {
     let data = fs::symlink_metadata(path).unwrap();
     let target = fs::read_link(path).unwrap_or_default();

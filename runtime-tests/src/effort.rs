@@ -1,4 +1,4 @@
-//! The processor's time that a command needs, with that of the processes that it waits for.
+//! The CPU time of a command, including the processes that it waits for.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitStatus, Stdio};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::host;
 
-/// Runs a command to its end, without streams, and returns the processor's time that it needed in user and in kernel mode.
+/// Runs a command to its end, without streams, and returns its CPU time in user and kernel mode.
 ///
 /// # Panics
-/// If it cannot be started, does not end, or ends by a signal: whatever it is given, it shall fail in good order.
+/// If it cannot be started, does not end, or ends by a signal: with any input it must fail regularly.
 #[must_use]
 #[allow(clippy::zombie_processes, reason = "the loop below waits for it, and takes what it used")]
 pub fn cpu_time_of(command: &mut Command) -> Duration {

@@ -1,10 +1,10 @@
-//! What is made once, because it takes long, and kept for the next run.
+//! Fixtures that are created once, because they take long, and kept for later runs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The image layout that the script `debian-images` makes: the images `base`, `nginx` and `mariadb`.
+/// Returns the image layout that the script `debian-images` creates: the images `base`, `nginx` and `mariadb`.
 #[track_caller]
 pub fn debian_images() -> PathBuf {
     static MADE: OnceLock<PathBuf> = OnceLock::new();

@@ -1,4 +1,4 @@
-//! What the suites need of the host, said in words when it is missing: a test that cannot run fails, it does not skip.
+//! The suites' requirements on the host: a test that cannot run fails with a message, it is not skipped.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -12,11 +12,11 @@ pub fn require_cgroup2() {
     static CHECKED: OnceLock<Result<(), String>> = OnceLock::new();
     let check = || {
         if !nix::unistd::geteuid().is_root() {
-            return Err("these tests make containers and need root".to_owned());
+            return Err("these tests create containers and require root".to_owned());
         }
         match statfs("/sys/fs/cgroup") {
             Ok(found) if found.filesystem_type() == CGROUP2_SUPER_MAGIC => Ok(()),
-            _ => Err("no cgroup2 on /sys/fs/cgroup: run this through runtime-tests/private-cgroup2".to_owned()),
+            _ => Err("no cgroup2 on /sys/fs/cgroup (hint: run this through runtime-tests/private-cgroup2)".to_owned()),
         }
     };
     if let Err(reason) = CHECKED.get_or_init(check) {
@@ -33,30 +33,30 @@ pub fn require_controllers(wanted: &[&str]) {
     assert!(missing.is_empty(), "the root cgroup lacks {missing:?}; the limits are tested in the virtual machine");
 }
 
-/// How long a test waits for what must happen; `MINIRUN_PATIENCE` says it in seconds for emulated machines.
+/// Returns how long a test waits for an event; `MINIRUN_PATIENCE` sets it in seconds for emulated machines.
 pub fn patience() -> Duration {
     let seconds = std::env::var("MINIRUN_PATIENCE").ok().and_then(|seconds| seconds.parse().ok());
     Duration::from_secs(seconds.unwrap_or(20))
 }
 
-/// Waits until the condition holds, and fails when patience ends.
+/// Waits until the condition holds. Fails after the time limit.
 #[track_caller]
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + patience();
     while !holds() {
-        assert!(Instant::now() < end, "waited in vain for {what}");
+        assert!(Instant::now() < end, "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// A release build of this workspace.
+/// Returns the path of a release build of this workspace.
 pub fn built(name: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     target.join("x86_64-unknown-linux-musl/release").join(name)
 }
 
-/// A program that goes into every root file system.
+/// Returns a program for every root file system.
 #[track_caller]
 pub fn guest_program(variable: &str, default: impl FnOnce() -> PathBuf) -> PathBuf {
     let path = std::env::var_os(variable).map_or_else(default, PathBuf::from);

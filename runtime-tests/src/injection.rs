@@ -1,6 +1,7 @@
-//! An error at a chosen system call of a command and of the processes that it forks, up to the program of the container.
+//! Injects an error at a chosen system call of a command or of the processes that it forks, up to the program of the
+//! container.
 //!
-//! The points of [`survey`] count the calls of each process apart, because the calls of two processes interleave
+//! The points of [`survey`] count the calls of each process separately, because the calls of two processes interleave
 //! differently each time.
 
 use std::collections::HashMap;
@@ -18,9 +19,9 @@ use crate::trace::{SyscallStop, Watchdog, begin, set_registers, syscall_stop};
 /// One system call of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Point {
-    /// Which process: 0 is the command itself, 1 its first child, in the order of their creation.
+    /// The process: 0 is the command itself, 1 its first child, in the order of their creation.
     pub process: usize,
-    /// Which of its calls, counted from 1.
+    /// The number of its call, counted from 1.
     pub call: u64,
 }
 
@@ -33,17 +34,17 @@ impl fmt::Display for Point {
 /// How a command ended.
 #[derive(Debug, Clone)]
 pub struct Injected {
-    /// The exit status, or 128 and the signal.
+    /// The exit status, or 128 plus the signal.
     pub status: i32,
-    /// How many calls each process made before it became another program.
+    /// The number of calls of each process before it executed another program.
     pub calls: Vec<u64>,
-    /// The number of the call that was made to fail, if the command got that far.
+    /// The system call that failed, if the command got that far.
     pub failed: Option<i64>,
-    /// Whether the command got to the call at which [`outlive`] holds it.
+    /// Whether the command reached the call at which [`outlive`] holds it.
     pub held: bool,
 }
 
-/// What a tracer does to the command.
+/// The action of the tracer.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     None,
@@ -51,14 +52,14 @@ enum Fault {
     Late(Late),
 }
 
-/// The first child of a command fails, and the command comes late.
+/// A fault in which the first child of a command fails before the command continues.
 #[derive(Debug, Clone, Copy)]
 pub struct Late {
-    /// The system call of the child that fails the first time it is made.
+    /// The system call of the child that fails the first time.
     pub failing: libc::c_long,
-    /// With this error.
+    /// The error of that call.
     pub errno: Errno,
-    /// The call of the command that begins only when the child has ended, counted from 1 since the child was made.
+    /// The call of the command that is delayed until the child has ended, counted from 1 since the child was created.
     pub call: u64,
 }
 
@@ -94,7 +95,7 @@ struct Tracer {
     failing: Option<(Pid, Errno)>,
     failed: Option<i64>,
     first_child: Option<Pid>,
-    /// How many calls the command has made since its first child was made.
+    /// The number of calls of the command since its first child was created.
     since_birth: u64,
     child_ended: bool,
     held: bool,
@@ -133,7 +134,7 @@ impl Tracer {
                         let _ = ptrace::syscall(pid, None);
                     }
                 }
-                // The container's program, or a hook.
+                // This is the container's program, or a hook.
                 WaitStatus::PtraceEvent(pid, _, event) if event == Event::PTRACE_EVENT_EXEC as i32 && pid != front => {
                     let _ = ptrace::detach(pid, None);
                 }
@@ -145,7 +146,7 @@ impl Tracer {
                     }
                     let _ = ptrace::syscall(pid, None);
                 }
-                // A new tracee begins with a stop that nobody sent; passing it on would really stop the process.
+                // A new tracee begins with a stop that no process sent; passing it on would really stop the process.
                 WaitStatus::Stopped(pid, Signal::SIGSTOP | Signal::SIGTRAP) => drop(ptrace::syscall(pid, None)),
                 WaitStatus::Stopped(pid, signal) => drop(ptrace::syscall(pid, signal)),
                 _ => {}
@@ -196,14 +197,14 @@ impl Tracer {
         }
     }
 
-    /// Has the call that a process is about to make fail.
+    /// Makes the current call of a process fail.
     fn fail(&mut self, pid: Pid, call: u64, errno: Errno) {
         set_registers(pid, |registers| registers.orig_rax = u64::MAX);
         (self.failing, self.failed) = (Some((pid, errno)), Some(call as i64));
     }
 }
 
-/// Calls that do not return to the one who made them.
+/// Whether a call never returns to its caller.
 fn never_fails(call: i64) -> bool {
     [libc::SYS_exit, libc::SYS_exit_group, libc::SYS_rt_sigreturn].contains(&call)
 }

@@ -1,4 +1,4 @@
-//! The list of differences: a test that another runtime fails says which of the two is right, and why.
+//! Known differences: a test that another runtime fails states which of the two is right, and why.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,8 +9,7 @@ pub fn is_excused(peers: &[(&str, &str)]) -> bool {
     peers.iter().any(|(name, _)| *name == Runtime::from_env().name())
 }
 
-/// Runs a test that the named runtimes are known to fail. On those it must indeed fail, so that a note that is no
-/// longer true is noticed.
+/// Runs a test that the named runtimes are known to fail. On those it must fail, so that an outdated note is noticed.
 #[track_caller]
 pub fn fails_on(peers: &[(&str, &str)], test: impl FnOnce()) {
     let runtime = Runtime::from_env();
@@ -19,7 +18,7 @@ pub fn fails_on(peers: &[(&str, &str)], test: impl FnOnce()) {
     assert!(outcome.is_err(), "{name} passes; the note is out of date: {reason}");
 }
 
-/// As [`fails_on`], for what those runtimes fail only at times.
+/// As [`fails_on`], for tests that those runtimes fail only sometimes.
 #[track_caller]
 pub fn may_fail_on(peers: &[(&str, &str)], test: impl FnOnce()) {
     match is_excused(peers) {

@@ -1,26 +1,26 @@
-//! The oracle of what a container left behind: processes, mounts, cgroups and entries of the state directory.
+//! Finds everything that a container left behind: processes, mounts, cgroups and entries of the state directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What on this host still belongs to one container or to its bundle.
+/// Everything on this host that still belongs to a container or its bundle.
 ///
-/// The identifiers of the tests are unique on the machine, so whatever carries one belongs to that test, and tests
-/// beside it do not disturb the count.
+/// The ids of the tests are unique on the machine, so everything that carries one belongs to that test, and concurrent
+/// tests do not interfere.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Leaks {
     /// Processes in its cgroup, in its root, or with the identifier among their arguments, as `pid name`.
     pub processes: Vec<String>,
     /// Lines of the tests' own mountinfo that mention the bundle.
     pub mounts: Vec<String>,
-    /// Cgroups that hold the identifier in their name.
+    /// Cgroups with the id in their name.
     pub cgroups: Vec<PathBuf>,
-    /// Entries of the state directory that hold the identifier in their name.
+    /// Entries of the state directory with the id in their name.
     pub state: Vec<PathBuf>,
 }
 
 impl Leaks {
-    /// Looks for everything that carries the identifier `id`, which is also the name of the bundle's directory.
+    /// Finds everything that carries the id, which is also the name of the bundle's directory.
     pub fn of(id: &str, state: &Path) -> Self {
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let mounts = mountinfo.lines().filter(|line| line.contains(id)).map(str::to_owned).collect();
@@ -36,7 +36,7 @@ impl Leaks {
         *self == Self::default()
     }
 
-    /// What is here and was not there `before`.
+    /// Returns what was added since `before`.
     pub fn since(mut self, before: &Self) -> Self {
         self.processes.retain(|found| !before.processes.contains(found));
         self.mounts.retain(|found| !before.mounts.contains(found));
@@ -68,7 +68,7 @@ impl Leaks {
     }
 }
 
-/// Parents before children.
+/// Finds cgroups, parents before children.
 fn find_cgroups(directory: &Path, id: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -102,8 +102,8 @@ fn processes(id: &str) -> Vec<String> {
     found
 }
 
-/// Whether a process's root directory is a mount of something with the identifier in its path. Other mounts do not
-/// count: a namespace that is just being made has copies of all mounts of the host.
+/// Whether a process's root directory is a mount with the id in its path. Other mounts do not count: a new namespace
+/// first has copies of all mounts of the host.
 fn is_rooted_in(process: &Path, id: &str) -> bool {
     let mountinfo = fs::read_to_string(process.join("mountinfo")).unwrap_or_default();
     mountinfo.lines().any(|line| {
@@ -112,12 +112,12 @@ fn is_rooted_in(process: &Path, id: &str) -> bool {
     })
 }
 
-/// A dead or dying process without a parent but the machine's first: to reap it is nobody's duty but that one's. The
-/// first process of a pid namespace dies only after the last of the others has been reaped.
+/// Whether this is a dead or dying process whose parent is the machine's first process, which must reap it. The first
+/// process of a pid namespace ends only after the last of the others was reaped.
 fn is_orphaned_zombie(process: &Path) -> bool {
     const PF_EXITING: u32 = 4;
     let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
-    // The name, in parentheses, may hold anything.
+    // The name, in parentheses, can contain any character.
     let Some((_, rest)) = stat.rsplit_once(')') else { return true };
     let fields: Vec<_> = rest.split_whitespace().take(7).collect();
     let &[state, parent, .., flags] = &fields[..] else { return true };

@@ -1,4 +1,4 @@
-//! A harness for black-box tests of an OCI runtime: bundles, containers, and the proof that nothing is left behind.
+//! A harness for black-box tests of an OCI runtime: bundles, containers, and checks that nothing is left behind.
 //!
 //! ```no_run
 //! use runtime_tests::Bundle;
@@ -7,9 +7,9 @@
 //! assert!(seen.contains("hostname=box"));
 //! ```
 //!
-//! The runtime under test is named by `MINIRUN_RUNTIME`, the probe by `MINIRUN_PROBE` and busybox by
-//! `MINIRUN_BUSYBOX`; each has a default. Because the suite is written against the command line that all OCI runtimes
-//! share, another runtime checks the tests: `MINIRUN_RUNTIME=runc`.
+//! `MINIRUN_RUNTIME` names the runtime under test, `MINIRUN_PROBE` the probe and `MINIRUN_BUSYBOX` busybox; each has a
+//! default. The suite uses the command line that all OCI runtimes share, so another runtime can check the tests:
+//! `MINIRUN_RUNTIME=runc`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
 

@@ -1,19 +1,19 @@
-//! A strict reader of OpenMetrics 1.0 text, so far as counters, gauges and unknowns go.
+//! A strict parser of OpenMetrics 1.0 text, limited to counters, gauges and unknowns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One line with a number.
+/// A line with a number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// With the suffix of its kind.
+    /// The name, with the suffix of its type.
     pub name: String,
-    /// Unescaped.
+    /// The labels, unescaped.
     pub labels: BTreeMap<String, String>,
-    /// The number.
+    /// The value.
     pub value: f64,
 }
 
-/// The head of a family, as far as it was read.
+/// The metadata of a family that was parsed so far.
 #[derive(Debug, Default)]
 struct Family {
     name: String,
@@ -23,11 +23,11 @@ struct Family {
     samples: usize,
 }
 
-/// The samples of exactly one exposition.
+/// Parses exactly one exposition and returns its samples.
 ///
 /// # Errors
 ///
-/// What the text violates, with the line.
+/// The violated rule, with the line.
 pub fn read_openmetrics(text: &str) -> Result<Vec<Sample>, String> {
     let body = text.strip_suffix("# EOF\n").ok_or("it does not end with \"# EOF\" and a line's end")?;
     if !body.is_empty() && !body.ends_with('\n') {
@@ -54,7 +54,7 @@ pub fn read_openmetrics(text: &str) -> Result<Vec<Sample>, String> {
     Ok(samples)
 }
 
-/// TYPE, UNIT or HELP: each once, before the samples; a family is not taken up again.
+/// Parses TYPE, UNIT or HELP: each at most once, before the samples; a family must not occur twice.
 fn take_head(family: &mut Family, done: &mut BTreeSet<String>, head: &str) -> Result<(), String> {
     let mut words = head.splitn(3, ' ');
     let (Some(key), Some(name), Some(value)) = (words.next(), words.next(), words.next()) else {
@@ -110,13 +110,13 @@ fn read_sample(line: &str) -> Option<Sample> {
         rest = &inner[1..];
     }
     let number = rest.strip_prefix(' ')?;
-    // No time and no exemplar is expected, and no spelling that Rust alone knows.
+    // Timestamps and exemplars are not expected, nor spellings that only Rust accepts.
     let plain = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || "+-.e".contains(c));
     let value = number.parse().ok().filter(|_| plain)?;
     is_name(name, true).then(|| Sample { name: name.to_owned(), labels, value })
 }
 
-/// A label's value up to its quote, and what follows that.
+/// Returns a label's value up to its closing quote, and the rest.
 fn read_value(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut letters = text.char_indices();
@@ -147,7 +147,7 @@ mod tests {
     const HEAD: &str = "# TYPE a_seconds counter\n# UNIT a_seconds seconds\n# HELP a_seconds Time.\n";
 
     #[test]
-    fn what_is_right() {
+    fn valid_texts_are_parsed() {
         let text = format!("{HEAD}a_seconds_total{{id=\"x\\\"\\\\\\n\",b=\"\"}} 1.5\na_seconds_total 2\n# EOF\n");
         let samples = read_openmetrics(&text).unwrap();
         assert_eq!((samples[0].labels["id"].as_str(), samples[0].value), ("x\"\\\n", 1.5));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong() {
+    fn invalid_texts_are_refused() {
         for body in [
             "a_seconds 1\n",
             "a_seconds_total -1\n",

@@ -1,4 +1,4 @@
-//! The runtime under test: which program it is, how it is called, and what a call gave back.
+//! The runtime under test: its program, its calls, and their results.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -17,39 +17,40 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// The program that `MINIRUN_RUNTIME` names, else the workspace's release build.
+    /// Returns the program that `MINIRUN_RUNTIME` names, or else the workspace's release build.
     pub fn from_env() -> Self {
         let built = || host::built("minirun");
         Self { program: std::env::var_os("MINIRUN_RUNTIME").map_or_else(built, |program| along_path(&program)) }
     }
 
-    /// The program's file name, by which differences between runtimes are listed: `runc`, `crun`, `minirun`.
+    /// Returns the program's file name, by which differences between runtimes are listed: `runc`, `crun`, `minirun`.
     pub fn name(&self) -> &str {
         self.program.file_name().and_then(|name| name.to_str()).unwrap_or("minirun")
     }
 
-    /// Whether the runtime is neither runc nor crun, so that minirun's own additions are expected of it.
+    /// Whether the runtime is neither runc nor crun, so that minirun's additions are expected.
     pub fn is_minirun(&self) -> bool {
         !matches!(self.name(), "runc" | "crun")
     }
 
-    /// The same program in another directory; one that is installed stays where everybody finds it.
+    /// Copies the program to another directory; an installed one stays where it is.
     pub fn copied_to(&self, directory: &Path) -> Self {
         if !self.is_minirun() {
             return self.clone();
         }
         let program = directory.join(self.name());
-        // Not by this process: what another thread starts meanwhile would hold it open for writing (ETXTBSY).
+        // Another process copies it: a child that another thread starts meanwhile would hold it open for writing
+        // (ETXTBSY).
         assert!(Command::new("cp").arg(&self.program).arg(&program).status().unwrap().success());
         Self { program }
     }
 
-    /// A call without any words.
+    /// Returns a call without arguments.
     pub fn bare(&self) -> Command {
         Command::new(&self.program)
     }
 
-    /// A call with the state directory `root`.
+    /// Returns a call with the state directory `root`.
     pub fn command(&self, root: &Path) -> Command {
         let mut command = self.bare();
         command.arg("--root").arg(root);
@@ -57,42 +58,42 @@ impl Runtime {
     }
 }
 
-/// Where a program is; its callers may be given another PATH.
+/// Returns the path of a program, because callers can have another PATH.
 fn along_path(program: &OsStr) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates = std::env::split_paths(&path).map(|directory| directory.join(program));
     candidates.find(|candidate| candidate.is_file()).unwrap_or_else(|| PathBuf::from(program))
 }
 
-/// What a finished call gave back.
+/// The result of a finished call.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// The exit status, or 128 and the signal that ended the call.
+    /// The exit status, or 128 plus the signal that ended the call.
     pub status: i32,
-    /// Standard output; of `create` also the container's, until the moment of reading.
+    /// Standard output; for `create` also the container's, until the moment of reading.
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
-    /// The file behind standard output, to which a container that outlives the call goes on writing.
+    /// The file behind standard output, to which a container that outlives the call continues to write.
     pub stdout_file: PathBuf,
 }
 
 impl Output {
-    /// Standard output of a call that must have succeeded.
+    /// Returns standard output. Fails if the call failed.
     #[track_caller]
     pub fn success(self) -> String {
         assert!(self.status == 0, "status {}\nstdout: {}\nstderr: {}", self.status, self.stdout, self.stderr);
         self.stdout
     }
 
-    /// Standard error of a call that must have failed.
+    /// Returns standard error. Fails if the call succeeded.
     #[track_caller]
     pub fn failure(self) -> String {
         assert!(self.status != 0, "succeeded\nstdout: {}\nstderr: {}", self.stdout, self.stderr);
         self.stderr
     }
 
-    /// The value of a `key=value` line on standard output of a call that must have succeeded.
+    /// Returns the value of a `key=value` line on standard output. Fails if the call failed.
     #[track_caller]
     pub fn value(self, key: &str) -> String {
         let text = self.success();
@@ -101,8 +102,8 @@ impl Output {
     }
 }
 
-/// A call under way. Its streams are files: a container that outlives the call must not keep the test waiting for the
-/// end of a pipe.
+/// A running call. Its streams are files, because a container that outlives the call must not keep the test waiting for
+/// the end of a pipe.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -124,22 +125,22 @@ impl Running {
         Self { child, call: format!("{command:?}"), stdout, stderr }
     }
 
-    /// The process id of the runtime itself.
+    /// Returns the pid of the runtime itself.
     pub fn pid(&self) -> i32 {
         self.child.id() as i32
     }
 
-    /// What stands on standard output so far.
+    /// Returns the standard output so far.
     pub fn stdout(&self) -> String {
         read(&self.stdout)
     }
 
-    /// Whether the call is over.
+    /// Whether the call has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits until standard output holds `text`.
+    /// Waits until standard output contains `text`.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {
         host::wait_until(&format!("{text:?} on the output of {}", self.call), || {
@@ -150,7 +151,7 @@ impl Running {
         });
     }
 
-    /// Waits for the end; a call that outlasts all patience is killed and fails the test.
+    /// Waits for the end. A call that exceeds the time limit is killed and fails the test.
     #[track_caller]
     pub fn finish(mut self) -> Output {
         let end = Instant::now() + host::patience();

@@ -1,4 +1,4 @@
-//! Terminals from the outside: the one a person sits at when calling the runtime, and the engine's end of a container's.
+//! Terminals from the outside: the user's terminal when calling the runtime, and the engine's end of a container's.
 
 use std::fs::File;
 use std::io::{IoSliceMut, Read, Write};
@@ -16,23 +16,23 @@ use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags, tcgetattr};
 
 use crate::host;
 
-/// The master of a pseudo-terminal, with what has been read from it and not yet waited for.
+/// The master of a pseudo-terminal, with the output that was read but not waited for yet.
 #[derive(Debug)]
 pub struct Terminal {
     master: File,
     unread: String,
 }
 
-/// The switches of a terminal that raw mode turns off.
+/// The terminal flags that raw mode clears.
 pub type Mode = (InputFlags, OutputFlags, LocalFlags);
 
 impl Terminal {
-    /// The terminal of this master.
+    /// Returns the terminal of this master.
     pub fn of(master: OwnedFd) -> Self {
         Self { master: master.into(), unread: String::new() }
     }
 
-    /// A new pair: the master and the slave.
+    /// Returns a new pair: the master and the slave.
     pub fn pair(rows: u16, columns: u16) -> (Self, OwnedFd) {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pair = openpty(Some(&size), None).unwrap();
@@ -42,8 +42,8 @@ impl Terminal {
         (Self::of(pair.master), pair.slave)
     }
 
-    /// Starts a command as from a shell in a new terminal: its streams are the slave, which also controls it. The slave
-    /// is returned as well, so that the terminal outlives the command.
+    /// Starts a command in a new terminal, as a shell does: the slave is its streams and its controlling terminal.
+    /// Returns the slave as well, so that the terminal outlives the command.
     #[allow(clippy::zombie_processes, reason = "the caller waits for it")]
     pub fn start(command: &mut Command, rows: u16, columns: u16) -> (Self, OwnedFd, Child) {
         let (terminal, slave) = Self::pair(rows, columns);
@@ -66,7 +66,7 @@ impl Terminal {
         self.master.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Waits for a text on the screen; returns all up to its end, which is then read.
+    /// Waits for a text on the screen. Returns and consumes everything up to its end.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
         let end = Instant::now() + host::patience();
@@ -74,12 +74,12 @@ impl Terminal {
             if let Some(place) = self.unread.find(text) {
                 return self.unread.drain(..place + text.len()).collect();
             }
-            assert!(Instant::now() < end, "waited in vain for {text:?}, the terminal shows {:?}", self.unread);
+            assert!(Instant::now() < end, "timed out waiting for {text:?}, the terminal shows {:?}", self.unread);
             assert!(self.read(), "ended without {text:?}, the terminal shows {:?}", self.unread);
         }
     }
 
-    /// Everything until the last process has closed the other side.
+    /// Returns all output until the last process has closed the other side.
     #[track_caller]
     pub fn rest(mut self) -> String {
         let end = Instant::now() + host::patience();
@@ -89,7 +89,7 @@ impl Terminal {
         self.unread
     }
 
-    /// Reads what comes within a moment; false when nothing ever will.
+    /// Reads available output. Returns false at the end of the stream.
     fn read(&mut self) -> bool {
         let mut list = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
         if poll(&mut list, PollTimeout::from(50u8)).unwrap_or(0) == 0 {
@@ -104,7 +104,7 @@ impl Terminal {
         true
     }
 
-    /// Changes the size, of which the kernel tells the foreground.
+    /// Changes the size; the kernel notifies the foreground process group.
     pub fn resize(&self, rows: u16, columns: u16) {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: the kernel reads one structure that outlives the call.
@@ -112,7 +112,7 @@ impl Terminal {
         assert_eq!(result, 0);
     }
 
-    /// The switches that raw mode turns off. A master answers for its slave.
+    /// Returns the flags that raw mode clears. A master returns those of its slave.
     pub fn mode(&self) -> Mode {
         let mode = tcgetattr(&self.master).unwrap();
         (mode.input_flags, mode.output_flags, mode.local_flags)
@@ -134,12 +134,12 @@ impl Receiver {
         Self { path: path.to_owned(), listener }
     }
 
-    /// The path as an argument.
+    /// Returns the path as an argument.
     pub fn argument(&self) -> &str {
         self.path.to_str().unwrap()
     }
 
-    /// Takes the one message with the one descriptor, and sees that nothing follows it.
+    /// Receives the only message with its only descriptor, and checks that nothing follows.
     #[track_caller]
     pub fn take(&self) -> (OwnedFd, String) {
         let (fd, text, mut stream) = self.receive();
@@ -147,7 +147,7 @@ impl Receiver {
         (fd, text)
     }
 
-    /// Takes a message with one descriptor; the connection may go on.
+    /// Receives a message with one descriptor; the connection stays open.
     #[track_caller]
     pub fn receive(&self) -> (OwnedFd, String, UnixStream) {
         let mut stream = None;
@@ -171,7 +171,7 @@ impl Receiver {
             (rights.flatten().collect::<Vec<_>>(), message.bytes)
         };
         assert_eq!(fds.len(), 1, "one descriptor is sent");
-        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
+        // SAFETY: the kernel just created this descriptor for this process, and nothing else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fds[0]) };
         (fd, String::from_utf8_lossy(&bytes[..length]).into_owned(), stream)
     }

@@ -1,9 +1,9 @@
-//! Faults at a chosen system call: `killat` kills the runtime there, `errat` makes the call fail, and `beside` does something
-//! else beside it.
+//! Faults at a chosen system call: `killat` kills the runtime there, `errat` makes the call fail, and `beside` runs a
+//! closure at the same time.
 //!
-//! They run the tracer in a thread of its own, because the kernel lets only the thread that made a tracee control it.
-//! The thread waits with `__WNOTHREAD`, so that it never takes the children of other tests, and its end releases
-//! whatever it still traces: a container outlives the call that made it.
+//! They run the tracer in a separate thread, because only the thread that attached a tracee may control it. The thread
+//! waits with `__WNOTHREAD`, so that it never reaps the children of other tests. When it ends, the kernel releases its
+//! remaining tracees: a container outlives the call that created it.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -19,13 +19,13 @@ use crate::host;
 /// How a traced call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traced {
-    /// The exit status, or 128 and the signal.
+    /// The exit status, or 128 plus the signal.
     pub status: i32,
-    /// How many matching system calls were entered.
+    /// The number of matching system calls that were entered.
     pub calls: u64,
 }
 
-/// What happens at the chosen call.
+/// The fault at the chosen call.
 #[derive(Clone, Copy)]
 enum Fault<'f> {
     Kill,
@@ -45,8 +45,8 @@ pub fn errat(command: Command, at: u64, errno: Errno, calls: &'static [libc::c_l
     in_a_thread(command, at, Fault::Error { errno: errno as i32, calls })
 }
 
-/// Runs a command and calls `then` with the number of each system call that is entered, by the command or by any of its
-/// descendants, which stands still meanwhile.
+/// Runs a command and calls `then` with the number of each system call that the command or a descendant enters. The
+/// process is stopped meanwhile.
 pub fn beside(command: Command, then: impl Fn(u64) + Sync) -> Traced {
     in_a_thread(command, 0, Fault::Beside(&then))
 }
@@ -113,7 +113,7 @@ fn trace(mut command: Command, at: u64, fault: Fault<'_>) -> Traced {
                 }
                 let _ = ptrace::syscall(pid, None);
             }
-            // A new tracee begins with a stop that nobody sent; passing it on would really stop the process.
+            // A new tracee begins with a stop that no process sent; passing it on would really stop the process.
             WaitStatus::Stopped(pid, Signal::SIGSTOP | Signal::SIGTRAP) => drop(ptrace::syscall(pid, None)),
             WaitStatus::Stopped(pid, signal) => drop(ptrace::syscall(pid, signal)),
             WaitStatus::PtraceEvent(pid, ..) => drop(ptrace::syscall(pid, None)),
@@ -134,7 +134,8 @@ pub(crate) enum SyscallStop {
     Exit,
 }
 
-/// Which side of a system call a tracee is stopped at; the kernel knows it better than counting stops.
+/// Returns whether a tracee is stopped at the entry or the exit of a system call. The kernel's answer is more reliable
+/// than counting stops.
 pub(crate) fn syscall_stop(pid: Pid) -> Option<SyscallStop> {
     const PTRACE_GET_SYSCALL_INFO: u32 = 0x420e;
     // `struct ptrace_syscall_info`: op, padding, arch, instruction and stack pointer, then the number at entry.
@@ -162,7 +163,7 @@ pub(crate) fn set_registers(pid: Pid, change: impl FnOnce(&mut libc::user_regs_s
     }
 }
 
-/// Kills a command that hangs, so that the tracer's wait comes back.
+/// Kills a command that hangs, so that the tracer's wait returns.
 pub(crate) struct Watchdog(std::sync::mpsc::Sender<()>);
 
 impl Watchdog {

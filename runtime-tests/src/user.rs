@@ -1,4 +1,4 @@
-//! An ordinary user of the host, who calls the runtime without any privilege.
+//! An ordinary user of the host, who calls the runtime without privileges.
 
 use std::ffi::CString;
 use std::fs;
@@ -15,78 +15,78 @@ use serde_json::{Value, json};
 
 use crate::{Bundle, host};
 
-/// The user's id, and the group's: nobody's on any host.
+/// The user's id and group id, which no host uses.
 const ID: u32 = 54_321;
-/// The ids that are granted to the user in `/etc/subuid` and `/etc/subgid`.
+/// The first id and the number of ids granted to the user in `/etc/subuid` and `/etc/subgid`.
 const GRANTED: (u32, u32) = (5_000_000, 65_536);
 
-/// Who calls the runtime. The files in `/etc` that know this user are seen by its processes alone.
+/// A user who calls the runtime. Only its own processes see the files in `/etc` that contain this user.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// A line of `/etc/subuid` and `/etc/subgid`, if there shall be one.
+    /// The line in `/etc/subuid` and `/etc/subgid`, if any.
     grant: Option<(u32, u32)>,
-    /// The cgroup that its processes begin in.
+    /// The cgroup in which its processes start.
     cgroup: Option<PathBuf>,
-    /// Its groups besides its own.
+    /// Its supplementary groups.
     groups: Vec<u32>,
-    /// Where its files are.
+    /// The directory of its files.
     home: PathBuf,
-    /// `XDG_RUNTIME_DIR`, if somebody else has made it.
+    /// `XDG_RUNTIME_DIR`, if it exists already.
     session: Option<PathBuf>,
 }
 
 impl User {
-    /// One who may map no more than its own id, and whose cgroup belongs to somebody else.
+    /// Returns a user who may map only its own id, and whose cgroup belongs to another user.
     pub fn plain() -> Self {
         Self { grant: None, cgroup: None, groups: Vec::new(), home: PathBuf::new(), session: None }
     }
 
-    /// One to whom the ids of [`User::granted`] are granted.
+    /// Returns a user with the ids of [`User::granted`].
     pub fn with_ids() -> Self {
         Self { grant: Some(GRANTED), ..Self::plain() }
     }
 
-    /// With only so many ids granted.
+    /// Limits the number of granted ids.
     pub fn but_only(self, count: u32) -> Self {
         Self { grant: Some((GRANTED.0, count)), ..self }
     }
 
-    /// In this cgroup.
+    /// Starts its processes in this cgroup.
     pub fn in_cgroup(self, cgroup: &Path) -> Self {
         Self { cgroup: Some(cgroup.to_owned()), ..self }
     }
 
-    /// With a runtime directory that is there already.
+    /// Uses an existing runtime directory.
     pub fn in_session(self, directory: &Path) -> Self {
         Self { session: Some(directory.to_owned()), ..self }
     }
 
-    /// In whatever cgroup the caller is.
+    /// Starts its processes in the caller's cgroup.
     pub fn anywhere(self) -> Self {
         Self { cgroup: None, ..self }
     }
 
-    /// A member of these groups as well.
+    /// Adds supplementary groups.
     pub fn in_groups(self, groups: &[u32]) -> Self {
         Self { groups: groups.to_vec(), ..self }
     }
 
-    /// The user's id, and its group's.
+    /// Returns the user's id, which is also its group id.
     pub fn id() -> u32 {
         ID
     }
 
-    /// The first id that is granted, and how many are.
+    /// Returns the first granted id, and the number of granted ids.
     pub fn granted() -> (u32, u32) {
         GRANTED
     }
 
-    /// The directory in `XDG_RUNTIME_DIR`.
+    /// Returns the directory in `XDG_RUNTIME_DIR`.
     pub fn runtime_directory(&self) -> PathBuf {
         self.session.clone().unwrap_or_else(|| self.home.join("run"))
     }
 
-    /// Moves in: files in `home` for its view of `/etc`, and a runtime directory.
+    /// Creates the files in `home` for its view of `/etc`, and a runtime directory.
     pub fn at_home(mut self, home: &Path) -> Self {
         self.home = home.to_owned();
         if self.session.is_none() {
@@ -100,7 +100,7 @@ impl User {
         self
     }
 
-    /// Makes a command this user's.
+    /// Makes a command run as this user.
     pub fn takes(&self, command: &mut Command) {
         command.env("XDG_RUNTIME_DIR", self.runtime_directory()).env("USER", "tester");
         let path = |path: PathBuf| CString::new(path.into_os_string().into_encoded_bytes()).unwrap();
@@ -130,12 +130,12 @@ impl User {
     }
 }
 
-/// A cgroup of root that belongs to the user, with a leaf for the user's own processes. Removed at the end.
+/// A cgroup delegated to the user, with a leaf for the user's own processes. It is removed when dropped.
 #[derive(Debug)]
 pub struct Delegated(PathBuf);
 
 impl Delegated {
-    /// A new one; `name` tells it from others of this test program.
+    /// Returns a new one; `name` distinguishes it from others of this test program.
     pub fn new(name: &str) -> Self {
         let path = PathBuf::from(format!("/sys/fs/cgroup/delegated-{}-{name}", std::process::id()));
         fs::create_dir_all(path.join("leaf")).unwrap();
@@ -147,17 +147,17 @@ impl Delegated {
         Self(path)
     }
 
-    /// Its directory.
+    /// Returns its directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Where the user's processes begin.
+    /// Returns the cgroup in which the user's processes start.
     pub fn leaf(&self) -> PathBuf {
         self.0.join("leaf")
     }
 
-    /// A bundle of its user.
+    /// Returns a bundle of its user.
     pub fn bundle(&self) -> Bundle {
         Bundle::base().of_user(User::plain().in_cgroup(&self.leaf()))
     }
@@ -165,7 +165,7 @@ impl Delegated {
 
 impl Drop for Delegated {
     fn drop(&mut self) {
-        // Another runtime lets a container make some in it.
+        // With other runtimes a container can create cgroups in it.
         let below = || fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path());
         host::wait_until("an empty cgroup", || {
             below().filter(|path| path.is_dir()).for_each(|path| drop(fs::remove_dir(path)));
@@ -174,8 +174,8 @@ impl Drop for Delegated {
     }
 }
 
-/// What `runc spec --rootless` makes of a configuration: a user namespace in which root is the caller, the host's network,
-/// and so the host's `/sys`.
+/// Converts a configuration as `runc spec --rootless` does: a user namespace in which root is the caller, the host's
+/// network, and therefore the host's `/sys`.
 pub(crate) fn rootless(config: &mut Value) {
     let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
     namespaces.retain(|namespace| namespace["type"] != "network");

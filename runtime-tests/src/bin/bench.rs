@@ -1,8 +1,8 @@
-//! The benchmark: minirun beside the floor and beside every other runtime that is installed, in one run.
+//! The benchmark: compares minirun with the floor and with every other installed runtime, in one run.
 //!
-//! `bench MINIRUN FLOOR [--rounds N] [--check]`, with cgroup2 at /sys/fs/cgroup. All contestants take their turn in each
-//! round, in an order that changes from round to round, and ratios are taken within a round: what disturbs the machine
-//! for longer than a round disturbs them all. With `--check` the exit status is 1 when a bar is missed.
+//! `bench MINIRUN FLOOR [--rounds N] [--check]`, with cgroup2 at /sys/fs/cgroup. Every contestant runs once in each
+//! round, in an order that changes from round to round, and ratios are computed within a round, so a disturbance longer
+//! than a round affects all of them. With `--check` the exit status is 1 if a limit is exceeded.
 
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
@@ -37,7 +37,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const OTHERS: [&str; 3] = ["runc", "crun", "youki"];
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A program that can run the bundle.
+/// A program that runs the bundle.
 #[derive(Debug, Clone)]
 struct Contestant {
     name: String,
@@ -68,7 +68,7 @@ impl Options {
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             match word.as_str() {
-                "--rounds" => rounds = words.next().ok_or("--rounds needs a number")?.parse()?,
+                "--rounds" => rounds = words.next().ok_or("--rounds requires a number")?.parse()?,
                 "--check" => check = true,
                 _ if word.starts_with('-') => return Err(format!("unknown option {word}").into()),
                 _ => programs.push(fs::canonicalize(&word).map_err(|error| format!("{word}: {error}"))?),
@@ -79,10 +79,10 @@ impl Options {
     }
 }
 
-/// A file system in memory with the bundles and the state of the runtimes, in a mount namespace of its own.
+/// A tmpfs with the bundles and the state of the runtimes, in a separate mount namespace.
 struct Bench {
     home: PathBuf,
-    /// Every container's id starts with it.
+    /// The prefix of every container's id.
     prefix: String,
     minirun: Contestant,
     floor: Contestant,
@@ -102,7 +102,7 @@ impl Bench {
         unshare(CloneFlags::CLONE_NEWNS)?;
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
         mount(Some("bench"), &home, Some("tmpfs"), MsFlags::empty(), Some("mode=700"))?;
-        // What a runtime leaves running comes to us, so that its end can be awaited.
+        // Processes that a runtime leaves running become children of this process, which waits for them.
         nix::sys::prctl::set_child_subreaper(true)?;
 
         let contestant = |name: &str, program: &Path| Contestant { name: name.into(), program: program.to_owned() };
@@ -119,9 +119,9 @@ impl Bench {
         let _best_effort = fs::remove_dir(&self.home);
     }
 
-    /// Measures and prints; the answer is whether every bar was met.
+    /// Measures and prints. Returns whether every limit was met.
     fn everything(&self, rounds: usize) -> Result<bool> {
-        println!("A call's peak memory is seen only above this program's own {} KiB.", turn::own_memory()?);
+        println!("The peak memory of a call is visible only above this program's own {} KiB.", turn::own_memory()?);
         let load = fs::read_to_string("/proc/loadavg")?;
         println!(
             "Load average {}: on a busy machine trust CPU time more than wall time.\n",
@@ -169,7 +169,7 @@ impl Bench {
 }
 
 fn print_refusals(unable: &[Refusal]) {
-    unable.iter().for_each(|(contestant, reason)| println!("{} is not in it: {reason}", contestant.name));
+    unable.iter().for_each(|(contestant, reason)| println!("{} cannot run it: {reason}", contestant.name));
     println!();
 }
 

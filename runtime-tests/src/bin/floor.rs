@@ -1,4 +1,4 @@
-//! The floor: the least kernel work that `run` of the default bundle can mean, as a yardstick for the benchmark.
+//! The floor: the minimum kernel work of `run` with the default bundle, as a yardstick for the benchmark.
 //!
 //! `floor [--any-device] CGROUP ROOTFS PROGRAM [ARG...]` makes the cgroup, does what the configuration of
 //! `minirun spec` asks for, in as few system calls as that takes, and removes the cgroup. It reads no configuration,
@@ -42,7 +42,7 @@ const MASKED: [&CStr; 10] = [
 const CAPABILITIES: u32 = 1 << 5 | 1 << 10 | 1 << 29;
 const ENVIRONMENT: [&CStr; 2] = [c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", c"TERM=xterm"];
 
-/// The entry point is C's, so that the standard library's own preparations are not part of the floor.
+/// The entry point is C's, so that the start-up code of Rust's standard library is not part of the floor.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: the C library passes argc strings and a null pointer after them.
@@ -59,7 +59,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     run(cgroup, root, program, !any_device)
 }
 
-/// Ends this process with the failed operation's name unless its answer is zero or more.
+/// Exits with the name of the failed operation unless its result is zero or more.
 fn must(operation: &str, answer: impl Into<i64>) -> i64 {
     let answer = answer.into();
     if answer < 0 {
@@ -101,7 +101,7 @@ fn run(cgroup: &CStr, root: &CStr, program: *const *const c_char, filter: bool) 
         let mut status = 0;
         must("waitpid", libc::waitpid(pid as i32, &raw mut status, 0));
         while libc::rmdir(cgroup.as_ptr()) < 0 {
-            // The last process may not have left it altogether.
+            // The last process may not have left the cgroup completely.
             must("rmdir", if errno() == libc::EBUSY { 0 } else { -1 });
         }
         if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) }
@@ -122,7 +122,7 @@ const fn instruction(code: u8, to: u8, from: u8, offset: i16, number: i32) -> u6
     ])
 }
 
-/// Allows mknod of every device, and the use of those that every container has.
+/// Allows mknod of every device, and the use of the default devices.
 fn filter_devices(cgroup: u32) {
     const LOAD_HALF: u8 = 0x69;
     const LOAD_WORD: u8 = 0x61;
@@ -191,7 +191,8 @@ fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: c_ulong, data: &CStr)
     unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) }
 }
 
-/// What the child does: the container's file system from the working directory, then its privileges, then its program.
+/// Sets up the container in the child: its file system from the working directory, then its privileges, then its
+/// program.
 fn become_container(root: &CStr, program: *const *const c_char) -> ! {
     use libc::{MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REC, MS_RELATIME, MS_REMOUNT, MS_STRICTATIME};
     const CLOSED: c_ulong = MS_NOSUID | MS_NOEXEC | MS_NODEV;
@@ -224,13 +225,13 @@ fn become_container(root: &CStr, program: *const *const c_char) -> ! {
         for (target, path) in LINKS {
             must("symlink", libc::symlink(target.as_ptr(), path.as_ptr()));
         }
-        // A path that is not there is no error, here and below.
+        // A missing path is not an error, here and below.
         for path in READ_ONLY {
             if mount(path, path, c"", MS_BIND | MS_REC, c"") == 0 {
                 must("read-only path", mount(c"", path, c"", MS_REMOUNT | MS_BIND | MS_RDONLY, c""));
             }
         }
-        // Directories cannot be covered with a file, and the error says so; all of them share one empty tmpfs.
+        // Directories cannot be covered with a file (ENOTDIR); all of them share one empty tmpfs.
         let mut empty: Option<&CStr> = None;
         for path in MASKED {
             if mount(c"dev/null", path, c"", MS_BIND, c"") < 0 && errno() == libc::ENOTDIR {

@@ -1,4 +1,4 @@
-//! The witness inside the container: each verb reports one thing that a process can see of its surroundings.
+//! The probe inside the container: each verb reports one thing that a process can observe.
 //!
 //! The probe reports and does not judge: a refused system call is printed as `errno=NAME` and the exit status is
 //! still 0, so that a test reads both outcomes in the same way. Facts are printed as `key=value` lines.
@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 /// What a verb prints, or the error number that it met.
 type Report = io::Result<String>;
 
-/// A verb: its name, its arguments, what it reports.
+/// A verb: its name, its arguments, and its function.
 struct Verb(&'static str, &'static str, fn(&[String]) -> Report);
 
 const VERBS: &[Verb] = &[
@@ -85,7 +85,7 @@ fn main() {
     println!("{}", text(report(arguments)).trim_end());
 }
 
-/// Sends each text to the socket that `NOTIFY_SOCKET` names, and stays.
+/// Sends each text to the socket that `NOTIFY_SOCKET` names, and keeps running.
 fn notify(texts: &[String]) -> Report {
     let address = std::env::var_os("NOTIFY_SOCKET").ok_or_else(|| io::Error::other("NOTIFY_SOCKET is not set"))?;
     let socket = UnixDatagram::unbound()?;
@@ -103,7 +103,7 @@ fn help() {
     }
 }
 
-/// Every verb without arguments up to the first that acts on something, as one JSON object.
+/// Returns the reports of every verb without arguments up to the first that changes something, as one JSON object.
 fn all() -> Value {
     let object = |report: String| {
         let lines = report.lines().map(|line| line.split_once('='));
@@ -125,7 +125,7 @@ fn text(report: Report) -> String {
     })
 }
 
-/// One report per path; with several paths each is preceded by `path=`.
+/// Returns one report per path; with several paths, `path=` precedes each.
 fn each(paths: &[String], report: impl Fn(&str) -> Report) -> Report {
     let [path] = paths else {
         let lines = paths.iter().map(|path| format!("path={path}\n{}\n", text(report(path)).trim_end()));
@@ -210,7 +210,7 @@ fn umask() -> Report {
         .collect())
 }
 
-/// The open descriptors with their targets, without the one that reads the directory.
+/// Returns the open descriptors with their targets, without the one that reads the directory.
 fn fds() -> Report {
     let mut fds = Vec::new();
     for entry in fs::read_dir("/proc/self/fd")? {
@@ -231,7 +231,7 @@ fn nice() -> String {
     let (nice, policy, io, persona) = unsafe {
         (
             libc::getpriority(libc::PRIO_PROCESS, 0),
-            // musl refuses to ask.
+            // musl does not implement it.
             libc::syscall(libc::SYS_sched_getscheduler, 0),
             libc::syscall(libc::SYS_ioprio_get, 1, 0),
             libc::personality(0xffff_ffff),
@@ -240,7 +240,7 @@ fn nice() -> String {
     format!("nice={nice}\npolicy={policy}\nioprio={io:#x}\npersonality={persona:#x}")
 }
 
-/// The attributes of sched_getattr(2), by their names in the configuration.
+/// Returns the attributes of sched_getattr(2), by their names in the configuration.
 fn scheduler() -> Report {
     let mut attr = [0_u32; 14];
     // SAFETY: the kernel writes at most as many bytes as it is told of, to a place that outlives the call.
@@ -251,7 +251,7 @@ fn scheduler() -> Report {
     Ok(format!("policy={policy}\nflags={flags:#x}\nnice={nice}\npriority={priority}\n{times}"))
 }
 
-/// The mode and the first 64 nodes of get_mempolicy(2).
+/// Returns the mode and the first 64 nodes of get_mempolicy(2).
 fn memory_policy() -> Report {
     let (mut mode, mut nodes) = (0_i32, [0_u64; 16]);
     // SAFETY: the kernel writes a number and at most 1024 bits to places that outlive the call.
@@ -275,7 +275,8 @@ fn session() -> String {
     format!("pid={pid}\ngroup={group}\nsession={session}\nterminal={terminal}")
 }
 
-/// The terminal on standard input: its device and that of the console, its size, and whether it controls this process.
+/// Returns the terminal on standard input: its device and that of the console, its size, and whether it controls this
+/// process.
 fn terminal() -> Report {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the kernel writes one structure to a place that outlives the call.
@@ -295,8 +296,8 @@ fn terminal() -> Report {
     Ok(format!("rows={rows}\ncolumns={columns}\nstdin={stdin}\nconsole={console}\ncontrols={controls}\nname={name}"))
 }
 
-/// Looks at every process that appears after this one, as fast as it can: a line for each pid, for each descriptor that
-/// it can see the target of, and for a root in which there is `path`. It does not end by itself.
+/// Inspects every process that appears after this one, as fast as possible, until it is killed. Prints a line for each
+/// pid, for each descriptor with a readable target, and for each root that contains `path`.
 fn snoop(path: &str) -> Report {
     println!("ready");
     let mut known = std::collections::BTreeSet::new();
@@ -366,7 +367,7 @@ fn stat(path: &str) -> Report {
     Ok(format!("type={kind}\nmode={mode:04o}\nrdev={major}:{minor}\n{owner}size={}\n{target}", data.size()))
 }
 
-/// The label of a file for SELinux, itself and not what a link leads to.
+/// Returns the SELinux label of a file; links are not followed.
 fn label(path: &str) -> Report {
     let (name, mut label) = (CString::new(path)?, [0u8; 256]);
     // SAFETY: both names end with a NUL byte, and the buffer outlives the call.
@@ -416,7 +417,7 @@ fn sysctl(name: &str) -> Report {
     Ok(format!("{name}={}", fs::read_to_string(format!("/proc/sys/{}", name.replace('.', "/")))?))
 }
 
-/// Any system call with plain numbers as arguments.
+/// Makes any system call with plain numbers as arguments.
 fn call(words: &[String]) -> Report {
     let mut numbers = [0; 7];
     for (index, slot) in numbers.iter_mut().enumerate().take(words.len()) {
@@ -429,7 +430,7 @@ fn call(words: &[String]) -> Report {
     Ok(format!("result={result}"))
 }
 
-/// Allocates memory and touches every page of it, one MiB at a time, so that the last line tells how far it came.
+/// Allocates memory and touches every page, one MiB at a time; the last line shows how far it got.
 fn allocate(words: &[String]) -> Report {
     let mut held = Vec::new();
     for mib in 1..=number(words, 0)? {
@@ -439,7 +440,7 @@ fn allocate(words: &[String]) -> Report {
     Ok(format!("allocated={}", held.len()))
 }
 
-/// Forks children that live until this process ends; reports how many there were before the first refusal.
+/// Forks children that live until this process ends. Reports the number of children before the first refusal.
 fn forks(words: &[String]) -> Report {
     let wanted = number(words, 0)?;
     let mut children = Vec::new();
@@ -458,13 +459,13 @@ fn forks(words: &[String]) -> Report {
         }
     }
     for child in &children {
-        // SAFETY: a number that fork returned and that nobody has reaped.
+        // SAFETY: a pid that fork returned and that was not waited for yet.
         unsafe { libc::kill(*child, libc::SIGKILL) };
     }
     Ok(format!("forked={}\n{refusal}", children.len()))
 }
 
-/// Computes for some wall time and reports the CPU time that it got.
+/// Computes for some wall time and reports the CPU time used.
 fn spin(words: &[String]) -> Report {
     let end = Instant::now() + Duration::from_millis(number(words, 0)?);
     while Instant::now() < end {
@@ -478,7 +479,7 @@ fn spin(words: &[String]) -> Report {
     Ok(format!("cpu_ms={}\ncpu={cpu}", time.tv_sec * 1000 + time.tv_nsec / 1_000_000))
 }
 
-/// Writes past the page cache and reports how long that took.
+/// Writes around the page cache and reports the time.
 fn write_direct(words: &[String]) -> Report {
     let path = words.first().map_or("", String::as_str);
     let mut file =
@@ -500,7 +501,7 @@ fn write_direct(words: &[String]) -> Report {
     Ok(format!("write_ms={}\nfd={}", start.elapsed().as_millis(), file.as_raw_fd()))
 }
 
-/// Dies of a signal. The first process of a pid namespace cannot be killed from inside, so a child does it there.
+/// Ends by a signal. The first process of a pid namespace cannot be killed from inside, so there a child does it.
 fn die(words: &[String]) -> Report {
     let signal = number(words, 0)? as i32;
     // SAFETY: take plain numbers. The standard library's own handler must not get the signal.
@@ -521,7 +522,7 @@ fn pause() -> Report {
 
 /// Prints every signal that arrives and ends with status 7 on SIGTERM.
 fn signals() -> Report {
-    // Not through the C library, which keeps some real-time signals to itself.
+    // The C library is bypassed, because it reserves some real-time signals.
     let (all, size) = (u64::MAX, size_of::<u64>());
     let none = std::ptr::null_mut::<u64>();
     // SAFETY: the kernel reads one set that outlives the call.

@@ -1,4 +1,4 @@
-//! The bundles that are measured.
+//! The measured bundles.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 
 use super::{Bench, Result};
 
-/// What Docker gives every container.
+/// Docker's default seccomp profile.
 const PROFILE: &str = include_str!("../../../../rootfs-fixtures/seccomp/default.json");
 
-/// How many there are in the bundle with mounts.
+/// The number of mounts in the bundle `mounts`.
 pub const MOUNTS: usize = 1000;
 
 impl Bench {
-    /// Bundles over one root file system: the default one; without a device filter one that ends, one with a seccomp
-    /// profile, one with a thousand mounts, and one that keeps running.
+    /// Creates bundles with one root file system: the default one; and without a device filter one that ends, one with
+    /// a seccomp profile, one with a thousand mounts, and one that keeps running.
     pub fn make_bundles(&self, busybox: &Path) -> Result<()> {
         let root = self.home.join("rootfs");
         for directory in ["bin", "dev", "proc", "sys"] {

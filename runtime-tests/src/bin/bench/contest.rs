@@ -1,4 +1,4 @@
-//! The contest: who can run a bundle, and what it costs each of them, round by round.
+//! The contest: the contestants that can run a bundle, and their cost, round by round.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,14 +12,15 @@ use crate::figures::Measured;
 use crate::turn::{order, quiet, reap_orphans, take};
 
 const WARM_UP: usize = 5;
-/// The kernel tears namespaces down after their last process has ended: the next contestant shall not pay for it.
+/// A pause between turns: the kernel destroys namespaces after their last process has ended, which must not count for
+/// the next contestant.
 const SETTLE: Duration = Duration::from_millis(5);
 
-/// Who cannot run a bundle, and why.
+/// A contestant that cannot run a bundle, and the reason.
 pub type Refusal = (Contestant, String);
 
 impl Bench {
-    /// Who can run the bundle, and who cannot for what reason.
+    /// Returns the contestants that can run the bundle, and those that cannot with the reasons.
     pub fn able(&self, bundle: &str, all: &[Contestant]) -> Result<(Vec<Contestant>, Vec<Refusal>)> {
         let (mut able, mut unable) = (Vec::new(), Vec::new());
         for contestant in all {
@@ -63,7 +64,7 @@ impl Bench {
         self.measure_runs_after(bundle, contestants, rounds, &|_| ())
     }
 
-    /// As `measure_runs`; what is done before each turn does not count.
+    /// As `measure_runs`; the action before each turn is not measured.
     pub fn measure_runs_after(
         &self,
         bundle: &str,
@@ -86,7 +87,7 @@ impl Bench {
         Ok(measured)
     }
 
-    /// A container's life in single commands, by command.
+    /// Measures a container's life in single commands, by command.
     pub fn measure_cycles(
         &self,
         contestants: &[Contestant],
@@ -94,7 +95,7 @@ impl Bench {
     ) -> Result<BTreeMap<&'static str, Measured>> {
         let mut cycles: BTreeMap<&str, Measured> = BTreeMap::new();
         let bundle = self.home.join("sleep");
-        // crun has it since 1.9.
+        // crun supports it since 1.9.
         let has = |one: &&Contestant| {
             self.call(one, &["features"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
         };
@@ -139,7 +140,7 @@ impl Bench {
         Ok(cycles)
     }
 
-    /// What a runtime that failed leaves behind.
+    /// Removes containers that a failed runtime left behind.
     pub fn remove_leftovers(&self) {
         let cgroups = Path::new("/sys/fs/cgroup");
         each_cgroup(cgroups, &self.prefix, 3, &mut |cgroup| {
@@ -158,14 +159,14 @@ impl Bench {
     }
 }
 
-/// The cgroups whose name holds `mark`, with those inside them, from the innermost outwards.
+/// Visits the cgroups with `mark` in their name, and those inside them, from the innermost outwards.
 fn each_cgroup(at: &Path, mark: &str, depth: u32, act: &mut dyn FnMut(&Path)) {
     for entry in fs::read_dir(at).into_iter().flatten().flatten() {
         if depth == 0 || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
         let ours = entry.file_name().to_string_lossy().contains(mark);
-        // What is inside one of ours is ours.
+        // All cgroups inside a matching one match.
         each_cgroup(&entry.path(), if ours { "" } else { mark }, depth - 1, act);
         if ours {
             act(&entry.path());

@@ -1,4 +1,4 @@
-//! What a configuration may ask for besides: a seccomp profile, and a thousand bind mounts.
+//! Additional measurements: a seccomp profile, and a thousand bind mounts.
 
 use std::fs;
 
@@ -7,27 +7,28 @@ use crate::bundles::MOUNTS;
 use crate::figures::{Measured, Sample, median, print_pairs, wall};
 
 impl Bench {
-    /// `run` with Docker's seccomp profile. Who keeps compiled filters has them in the first table, and not in the second.
+    /// Measures `run` with Docker's seccomp profile. The first table includes cached filters of runtimes that have a
+    /// cache, the second does not.
     pub fn measure_filtered(&self, all: &[Contestant], rounds: usize) -> Result<Vec<Measured>> {
         let (able, _) = self.able("seccomp", all)?;
         let warm = self.measure_runs("seccomp", &able, rounds)?;
         println!("run with Docker's seccomp profile, every device allowed; medians of {rounds} rounds; µs:");
         print_pairs(&warm);
-        // crun's, where it is built to have one.
+        // The cache of crun, if it was built with one.
         let cache = |one: &Contestant| self.home.join("state").join(&one.name).join(".cache");
         if !able.iter().any(|one| cache(one).exists()) {
-            println!("nobody keeps compiled filters here\n");
+            println!("no runtime here caches compiled filters\n");
             return Ok(vec![warm]);
         }
         let forget = |one: &Contestant| drop(fs::remove_dir_all(cache(one)));
         let cold = self.measure_runs_after("seccomp", &able, rounds, &forget)?;
-        println!("the same without the filters that somebody keeps from the last time:");
+        println!("the same without cached filters:");
         print_pairs(&cold);
         println!();
         Ok(vec![warm, cold])
     }
 
-    /// What one of a thousand bind mounts costs, in microseconds, by contestant.
+    /// Returns the cost of one of a thousand bind mounts, in microseconds, by contestant.
     pub fn measure_mounts(&self, all: &[Contestant], rounds: usize) -> Result<Vec<(String, f64)>> {
         let (able, _) = self.able("mounts", all)?;
         let without = self.measure_runs("any-device", &able, rounds)?;

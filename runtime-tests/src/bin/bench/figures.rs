@@ -1,16 +1,16 @@
-//! What was measured, as figures: medians, ratios within a round, tables.
+//! Statistics of the measurements: medians, ratios within a round, tables.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// What one call cost.
+/// The cost of one call.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sample {
-    /// Microseconds from before the call until after its end.
+    /// The wall time in microseconds, from before the call until after its end.
     pub wall: f64,
-    /// Microseconds of processor time, of its descendants as well.
+    /// The CPU time in microseconds, including its descendants.
     pub cpu: f64,
-    /// The most memory that it or one of its descendants had at a time, in KiB.
+    /// The peak memory in KiB, of it or one of its descendants.
     pub memory: u64,
 }
 
@@ -53,7 +53,8 @@ fn peak(samples: &[Sample]) -> u64 {
     samples.iter().map(|sample| sample.memory).max().unwrap_or(0)
 }
 
-/// minirun's cost in relation to somebody's, the median over the rounds; none when one of them was not measured.
+/// Returns the ratio of minirun's cost to another contestant's, as the median over the rounds; none if one of them was
+/// not measured.
 pub fn ratio(measured: &Measured, other: &str, value: fn(&Sample) -> f64) -> Option<f64> {
     let samples = |name: &str| measured.iter().find(|(found, _)| found == name).map(|(_, samples)| samples);
     Some(pairwise(samples("minirun")?, samples(other)?, value))
@@ -96,7 +97,7 @@ pub fn print_cycles(cycles: &BTreeMap<&str, Measured>) {
     }
 }
 
-/// The contestants of one bundle in lines: wall and CPU time, and minirun beside them.
+/// Prints the contestants of one bundle: wall and CPU time, and minirun's ratios.
 pub fn print_pairs(measured: &Measured) {
     println!("  {:<10}{}", "", ["median", "CPU", "minirun / it", "in CPU"].map(|head| format!("{head:>13}")).concat());
     for (name, samples) in measured {

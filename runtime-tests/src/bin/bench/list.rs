@@ -1,4 +1,5 @@
-//! `list` of a thousand containers: the records of one container, stopped or running, under a thousand names.
+//! Measures `list` with a thousand containers: the record of one container, stopped or running, copied to a thousand
+//! names.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +10,7 @@ use crate::turn::{reap_orphans, take};
 
 const COUNT: usize = 1000;
 
-/// minirun's samples, of containers that have stopped and of containers that run.
+/// Returns minirun's samples for stopped and for running containers.
 pub fn measure(bench: &Bench, minirun: &Contestant, rounds: usize) -> Result<(Vec<Sample>, Vec<Sample>)> {
     let id = format!("{}list", bench.prefix);
     let bundle = bench.home.join("sleep");

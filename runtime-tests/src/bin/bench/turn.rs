@@ -1,4 +1,4 @@
-//! A turn: one command in an environment that is always the same, measured from outside.
+//! A turn: one command in a fixed environment, measured from outside.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,8 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use super::{PATH, Result};
 use crate::figures::Sample;
 
-/// The order of the contestants in a round: each is first, last and after each other equally often.
+/// Returns the order of the contestants in a round: over the rounds each is first, last and after each other equally
+/// often.
 pub fn order(count: usize, round: usize) -> Vec<usize> {
     let mut turns: Vec<usize> = (0..count).map(|i| (i + round / 2) % count).collect();
     if round % 2 == 1 {
@@ -19,7 +20,7 @@ pub fn order(count: usize, round: usize) -> Vec<usize> {
     turns
 }
 
-/// A command in an environment that is always the same, with errors for its only stream.
+/// Returns a command in a fixed environment, with only standard error as a stream.
 pub fn quiet(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", PATH).stdin(Stdio::null()).stdout(Stdio::null());
@@ -49,7 +50,7 @@ pub fn take(command: &mut Command) -> Result<Sample> {
     })
 }
 
-/// Waits until nothing that a runtime left to us is running.
+/// Waits until no process that a runtime left behind is running.
 pub fn reap_orphans() -> Result<()> {
     let end = Instant::now() + Duration::from_secs(10);
     loop {
@@ -63,7 +64,7 @@ pub fn reap_orphans() -> Result<()> {
     }
 }
 
-/// The child inherits this process's peak at its birth: what it needs below that cannot be seen.
+/// Returns this process's peak memory. A child inherits it, so a lower peak of the child is invisible.
 pub fn own_memory() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;

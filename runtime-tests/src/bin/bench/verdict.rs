@@ -1,4 +1,4 @@
-//! The bars, and which of them are met.
+//! The limits, and whether they are met.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::fs;
 use super::{Bench, Result};
 use crate::figures::{Measured, Sample, cpu, median, ratio, wall};
 
-/// All that is judged.
+/// All judged figures.
 pub struct Figures {
     pub default: Measured,
     pub open: Measured,
@@ -14,7 +14,7 @@ pub struct Figures {
     pub list_milliseconds: f64,
     /// `run` with a seccomp profile, the hardest comparison first.
     pub filtered: Vec<Measured>,
-    /// What a mount costs each contestant, in microseconds.
+    /// The cost of a mount for each contestant, in microseconds.
     pub per_mount: Vec<(String, f64)>,
 }
 

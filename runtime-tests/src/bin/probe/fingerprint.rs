@@ -1,5 +1,5 @@
-//! Everything of the confinement that a process can see from inside, in lines that are the same for the same confinement:
-//! without pids, inode numbers and mount ids.
+//! Everything of the confinement that a process can observe, in lines that are equal for equal confinement: without
+//! pids, inode numbers and mount ids.
 
 use std::ffi::CString;
 use std::fs::{self, OpenOptions};
@@ -59,7 +59,7 @@ const CGROUP_FILES: &[&str] = &[
     "cgroup.freeze",
 ];
 
-/// `host` are the namespaces of the host, as links below /proc/self/ns have them.
+/// Returns the fingerprint. `host` are the host's namespaces, as the links below /proc/self/ns show them.
 pub(super) fn fingerprint(host: &[String]) -> Report {
     let mut report = String::new();
     let parts: [(&str, Report); 12] = [
@@ -110,7 +110,7 @@ fn namespaces(host: &[String]) -> Report {
     Ok(report + &format!("interfaces={names:?}\n"))
 }
 
-/// The lines of mountinfo without ids, device numbers, and numbers of peer groups.
+/// Returns the lines of mountinfo without ids, device numbers and peer group numbers.
 fn mounts() -> Report {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo")?;
     let line = |line: &str| {
@@ -123,7 +123,7 @@ fn mounts() -> Report {
     Ok(mountinfo.lines().map(line).collect())
 }
 
-/// What can be read and written at a path; nothing is.
+/// Returns what could be read and written at a path, without doing so.
 fn view(path: &str) -> String {
     let data = match fs::symlink_metadata(path) {
         Ok(data) if data.is_symlink() => return "a link".to_owned(),
@@ -166,7 +166,7 @@ fn nodes() -> Report {
     Ok(lines.concat())
 }
 
-/// Makes a device in /tmp and opens it.
+/// Creates a device in /tmp and opens it.
 fn device(&(name, kind, major, minor): &(&str, libc::mode_t, u32, u32)) -> String {
     let path = format!("/tmp/{name}");
     let Ok(path_c) = CString::new(path.as_str()) else { return String::new() };
@@ -195,7 +195,7 @@ fn descriptors() -> Report {
     let mut numbers = Vec::new();
     for entry in fs::read_dir("/proc/self/fd")? {
         let path = entry?.path();
-        // The one that reads the directory is closed by then.
+        // The descriptor that reads the directory is closed by then.
         if fs::metadata(&path).is_ok() {
             numbers.push(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
         }
@@ -204,7 +204,7 @@ fn descriptors() -> Report {
     Ok(format!("{numbers:?}"))
 }
 
-/// What system calls say: of the session keyring, of what the profiles of the tests deny, and of signals.
+/// Returns the results of system calls: about the session keyring, calls that the tests' profiles deny, and signals.
 fn calls() -> String {
     const KEYCTL_DESCRIBE: i64 = 6;
     const SESSION_KEYRING: i64 = -3;

@@ -1,5 +1,5 @@
-//! An attacker that lies in wait for new processes of its pid namespace: a runtime that enters it before it has let go of
-//! the host is caught here.
+//! An attacker that waits for new processes of its pid namespace: it detects a runtime that enters the namespace while
+//! it still holds anything of the host.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -15,18 +15,18 @@ use nix::unistd::Pid;
 
 use super::Report;
 
-/// So many pids that are not the newest are still looked at.
+/// The number of pids before the newest that are still attacked.
 const BEHIND: i32 = 3;
-/// How long one process is attacked before the next.
+/// The time to attack one process before the next.
 const MOMENT: Duration = Duration::from_millis(3);
-/// Leads from any directory to the root.
+/// A path from any directory to the root.
 const CLIMB: &str = "../../../../../../../../../../../..";
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Attacks each process that appears, until SIGTERM: `words` are the path of a directory of the host with the file `mark`,
-/// and a secret of the runtime's environment spelt backwards, so that it stands nowhere else. Each success is printed once as `KIND=DETAIL`, and at the end the number of
-/// processes seen.
+/// Attacks each new process until SIGTERM. `words` are the path of a host directory with the file `mark`, and a secret
+/// of the runtime's environment spelt backwards, so that it occurs nowhere else. Prints each kind of success once as
+/// `KIND=DETAIL`, and at the end the number of processes seen.
 pub(super) fn stalk(words: &[String]) -> Report {
     let [directory, secret] = words else { return Err(io::Error::other("DIRECTORY SECRET expected")) };
     extern "C" fn stop(_: libc::c_int) {
@@ -42,7 +42,7 @@ pub(super) fn stalk(words: &[String]) -> Report {
     while !STOPPED.load(Ordering::Relaxed) {
         let newest = newest_pid()?;
         let first = next.max(newest - BEHIND);
-        // The next one is tried before it is there, so that no time is lost once it is.
+        // The next pid is tried before it exists, so that no time is lost once it does.
         for pid in first..=newest.max(first - 1) + 1 {
             let patience = Instant::now() + MOMENT;
             while stalker.attack(pid) {
@@ -57,7 +57,7 @@ pub(super) fn stalk(words: &[String]) -> Report {
     Ok("stopped=1".into())
 }
 
-/// The last pid that was given out in this pid namespace (proc_loadavg(5)).
+/// Returns the last assigned pid of this pid namespace (proc_loadavg(5)).
 fn newest_pid() -> io::Result<i32> {
     let text = fs::read_to_string("/proc/loadavg")?;
     text.split_whitespace().last().and_then(|word| word.parse().ok()).ok_or_else(|| io::Error::other("no pid"))
@@ -71,10 +71,10 @@ struct Stalker<'a> {
 }
 
 impl Stalker<'_> {
-    /// One attempt of each kind on a process; false when there is none.
+    /// Makes one attempt of each kind on a process. Returns false if there is no process.
     fn attack(&mut self, pid: i32) -> bool {
         let process = format!("/proc/{pid}");
-        // The most promising first: the moment is short.
+        // The most promising attempt comes first, because there is little time.
         self.reach(&format!("{process}/root"), "root");
         let Ok(status) = fs::read_to_string(format!("{process}/status")) else { return false };
         self.seen.insert(pid);
@@ -94,7 +94,7 @@ impl Stalker<'_> {
         }
     }
 
-    /// Is the host's directory below this one? Then its file is read, and one is made.
+    /// If the host's directory is below this one, reads its file and creates another.
     fn reach(&mut self, root: &str, kind: &str) {
         if let Ok(mark) = fs::read_to_string(format!("{root}{}/mark", self.directory)) {
             self.success(format!("read-by-{kind}={mark}"));
@@ -104,7 +104,7 @@ impl Stalker<'_> {
         }
     }
 
-    /// The capabilities of each process, and whether a filter confines it.
+    /// Reports the capabilities of each process, and whether a filter confines it.
     fn judge(&mut self, status: &str) {
         let value = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("").trim();
         if value("State:").starts_with('Z') || value("State:").starts_with('X') {
@@ -138,7 +138,7 @@ impl Stalker<'_> {
             let stolen = unsafe { OwnedFd::from_raw_fd(stolen as i32) };
             self.reach(&format!("/proc/self/fd/{}/{CLIMB}", stolen.as_raw_fd()), "stolen-fd");
             if let Ok(link) = fs::read_link(format!("/proc/self/fd/{}", stolen.as_raw_fd())) {
-                // What kind of thing it is, without its number.
+                // Only the type is reported, without its number.
                 let link = link.to_string_lossy();
                 let kind = link.split(|c: char| c == '[' || c.is_ascii_digit()).next().unwrap_or("");
                 self.success(format!("stolen={kind}"));
@@ -154,7 +154,7 @@ impl Stalker<'_> {
         }
     }
 
-    /// Looks for the secret in what the process has to itself.
+    /// Searches the secret in the environment and memory of the process.
     fn read_memory(&mut self, process: &str) {
         let secret = self.secret.as_bytes();
         let holds = |bytes: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
@@ -175,7 +175,7 @@ impl Stalker<'_> {
         }
     }
 
-    /// Stops it for a moment, and calls nothing in its name: that it can be done is the attacker's right.
+    /// Traces it for a moment without running any code in it: being able to is not a finding.
     fn trace(&mut self, pid: i32) {
         let pid = Pid::from_raw(pid);
         if ptrace::seize(pid, ptrace::Options::empty()).is_err() {
