@@ -1,17 +1,15 @@
 //! The caller's terminal and the container's: who takes the master, and what goes to and fro in the foreground.
 
-use std::io::{IoSliceMut, IsTerminal as _};
+use std::io::IsTerminal as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use minirun_spawn::{Part, Watcher};
 use minirun_sys as sys;
+use minirun_sys::Standard;
 use nix::errno::Errno;
 use nix::poll::{PollFlags, PollTimeout, poll};
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, setsockopt, socket,
-    socketpair, sockopt,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, socketpair, sockopt};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::sys::time::TimeVal;
 
@@ -102,19 +100,8 @@ fn keep_line_ends(master: &OwnedFd) -> Result<()> {
 }
 
 fn receive(socket: &OwnedFd) -> Result<OwnedFd> {
-    let mut bytes = [0u8; 64];
-    let mut control = nix::cmsg_space!([std::os::fd::RawFd; 1]);
-    let mut parts = [IoSliceMut::new(&mut bytes)];
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)
-        .context("receive the terminal")?;
-    for part in message.cmsgs().context("receive the terminal")? {
-        if let ControlMessageOwned::ScmRights(fds) = part
-            && let Some(fd) = fds.first()
-        {
-            return sys::own_fd(*fd).context("receive the terminal");
-        }
-    }
-    bail!("the container's init sent no terminal")
+    let received = sys::receive_fd(socket.as_fd()).context("receive the terminal")?;
+    received.context("the container's init sent no terminal")
 }
 
 /// Puts the caller's terminal into raw mode, and back whatever happens.
@@ -150,7 +137,7 @@ pub struct Attended<'a> {
 
 impl<'a> Attended<'a> {
     pub fn of(master: &'a OwnedFd) -> Attended<'a> {
-        Attended { master, output: Flow::new(master.as_fd(), sys::inherited_fd(1)) }
+        Attended { master, output: Flow::new(master.as_fd(), Standard::Output.fd()) }
     }
 
     /// Shows what was written last, which is still in the terminal.
@@ -204,7 +191,7 @@ pub fn drain(output: &mut Flow<'_>) {
 /// Gives the container's terminal the caller's size. Without a terminal there is none to give.
 pub fn copy_size(master: BorrowedFd<'_>) {
     // accepts: ENOTTY; what is no terminal has no size.
-    if let Ok(size) = sys::window_size(sys::inherited_fd(0)) {
+    if let Ok(size) = sys::window_size(Standard::Input.fd()) {
         // accepts: EIO; the container has closed it.
         let _gone = sys::set_window_size(master, size);
     }

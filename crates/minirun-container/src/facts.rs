@@ -13,7 +13,6 @@ use minirun_cgroup::{CgroupMount, Verdict, controllers, delegated, locate, mount
 use minirun_plan::spec::{LinuxNamespaceType, Resources, Spec};
 use minirun_plan::{HostFacts, HostNode, InRoot, NodeKind, Resctrl};
 use minirun_sys as sys;
-use minirun_sys::Forked;
 
 use crate::error::{Context, OnPath, Result};
 use crate::options::{CgroupManager, Cgroups, NoCgroup, RootChange};
@@ -152,18 +151,16 @@ fn joined_denies_setgroups(path: &Path) -> sys::Result<bool> {
     const DENIES: i32 = 1;
     let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| sys::Errno::EINVAL)?;
     let namespace = sys::open(&path, libc::O_RDONLY)?;
-    match sys::clone3(sys::Clone::default())? {
-        Forked::Child => {
-            sys::forbid_allocation();
-            let mut word = [0u8; 8];
-            let read = sys::setns(namespace.as_fd(), libc::CLONE_NEWUSER)
-                .and_then(|()| sys::open(c"/proc/self/setgroups", libc::O_RDONLY))
-                .and_then(|file| sys::read(file.as_fd(), &mut word));
-            // accepts: any error; setgroups(2) itself answers as well.
-            sys::exit(if read.is_ok() && word.starts_with(b"deny") { DENIES } else { 0 })
-        }
-        Forked::Parent { pid, .. } => Ok(libc::WEXITSTATUS(sys::wait(pid)?) == DENIES),
-    }
+    let child = sys::clone3(sys::Clone::default(), |_| {
+        sys::forbid_allocation();
+        let mut word = [0u8; 8];
+        let read = sys::setns(namespace.as_fd(), libc::CLONE_NEWUSER)
+            .and_then(|()| sys::open(c"/proc/self/setgroups", libc::O_RDONLY))
+            .and_then(|file| sys::read(file.as_fd(), &mut word));
+        // accepts: any error; setgroups(2) itself answers as well.
+        if read.is_ok() && word.starts_with(b"deny") { DENIES } else { 0 }
+    })?;
+    Ok(libc::WEXITSTATUS(sys::wait(child.pid)?) == DENIES)
 }
 
 /// Returns the facts that the plan of these limits depends on. Controllers count where they are on offer: in the cgroup at

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use minirun_plan::{Plan, Problems, Request, RootSource, SystemdRequest, compile};
 
 use crate::bundle::Bundle;
+use crate::error::Context as _;
 use crate::error::{Error, Result, bail};
 use crate::facts;
 use crate::observer::Level;
@@ -145,8 +146,7 @@ pub(crate) fn preserved_fds(extra: u32) -> Result<Preserved> {
         bail!("invalid value {extra} for --preserve-fds");
     };
     for fd in 3..3 + total {
-        // accepts: any error, which is EBADF: it is refused.
-        if minirun_sys::fstat(minirun_sys::inherited_fd(fd as i32)).is_err() {
+        if !minirun_sys::is_open(fd as i32).with_context(|| format!("look for descriptor {fd}"))? {
             bail!("unable to stat preserved-fd {} (of {total}): bad file descriptor", fd - 3);
         }
     }

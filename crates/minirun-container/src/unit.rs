@@ -5,7 +5,7 @@
 //! meanwhile, so is either of them, and systemd collects the scope.
 
 use std::cell::Cell;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -15,7 +15,6 @@ use minirun_plan::{
     unit_properties,
 };
 use minirun_sys as sys;
-use minirun_sys::Forked;
 pub use minirun_systemd::Manager;
 use minirun_systemd::{Cause, Error as SystemdError};
 use nix::fcntl::OFlag;
@@ -86,15 +85,14 @@ impl Placeholder {
 
     fn born_in(cgroup: Option<BorrowedFd<'_>>) -> Result<Placeholder> {
         let (theirs, word) = pipe2(OFlag::O_CLOEXEC).context("pipe")?;
-        match sys::clone3(sys::Clone { flags: 0, cgroup }).context("make the scope's first process")? {
-            Forked::Parent { pid, .. } => Ok(Placeholder { pid, word, ended: Cell::new(false) }),
-            Forked::Child => {
-                sys::abandon(word.as_fd());
-                // A signal may interrupt it; anything else is the end.
-                while sys::read(theirs.as_fd(), &mut [0]) == Err(sys::Errno::EINTR) {}
-                sys::exit(0)
-            }
-        }
+        let cloned = sys::clone3(sys::Clone { flags: 0, cgroup }, |child| {
+            child.abandon(&[word.as_raw_fd()]);
+            // A signal may interrupt it; anything else is the end.
+            while sys::read(theirs.as_fd(), &mut [0]) == Err(sys::Errno::EINTR) {}
+            0
+        });
+        let pid = cloned.context("make the scope's first process")?.pid;
+        Ok(Placeholder { pid, word, ended: Cell::new(false) })
     }
 
     /// The descriptor that no other process may keep open.

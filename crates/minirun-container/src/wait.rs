@@ -199,7 +199,7 @@ fn relay(
     mut notify: Option<Notify>,
 ) -> Result<i32> {
     let Attended { master, mut output } = terminal;
-    let mut input = Flow::new(sys::inherited_fd(0), master.as_fd());
+    let mut input = Flow::new(sys::Standard::Input.fd(), master.as_fd());
     loop {
         if let Some(status) = reap(session, init)? {
             drain(&mut output);

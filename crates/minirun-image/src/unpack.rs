@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, PipeReader, Read as _, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -207,9 +207,9 @@ impl<'a> Running<'a> {
         // A smaller one is only slower.
         // accepts: any error; a smaller pipe is only slower.
         let _smaller = fcntl(&into, FcntlArg::F_SETPIPE_SZ(PIPE));
-        let applier = workers.start(|| {
+        let applier = workers.start(|child| {
             // Its own copy must go, or it would wait for itself.
-            sys::abandon(into.as_fd());
+            child.abandon(&[into.as_raw_fd()]);
             let done = apply(out.as_fd(), diff_id, &draft, limits, workers);
             report(
                 teller,
@@ -219,8 +219,8 @@ impl<'a> Running<'a> {
             done
         })?;
         self.workers.push(applier);
-        let feeder = Workers::of_root().start(|| {
-            sys::abandon(out.as_fd());
+        let feeder = Workers::of_root().start(|child| {
+            child.abandon(&[out.as_raw_fd()]);
             feed(blob, expected, limits, &File::from(into), teller)
         })?;
         self.workers.push(feeder);

@@ -2,10 +2,10 @@
 //! user namespace.
 
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use minirun_sys as sys;
-use minirun_sys::{Clone, Errno, Forked};
+use minirun_sys::{Child, Clone, Cloned, Errno};
 use nix::fcntl::OFlag;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,7 +53,7 @@ impl Workers {
     /// Has this done in a new process, waits for it, and returns its error.
     pub(crate) fn run(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
         let (mut said, teller) = std::io::pipe().doing(|| "pipe2")?;
-        let worker = self.start(move || {
+        let worker = self.start(move |_| {
             work().inspect_err(|error| {
                 // accepts: EPIPE; the reader has ended.
                 let _lost = serde_json::to_writer(&teller, error);
@@ -85,32 +85,29 @@ impl Workers {
     }
 
     /// Starts a process that does this and ends. It dies with the caller.
-    pub(crate) fn start(&self, work: impl FnOnce() -> Result<()>) -> Result<Worker> {
+    pub(crate) fn start(&self, work: impl FnOnce(&mut Child) -> Result<()>) -> Result<Worker> {
         let (gate, opener) = nix::unistd::pipe2(OFlag::O_CLOEXEC).doing(|| "pipe2")?;
         let flags = if self.map.is_some() { libc::CLONE_NEWUSER as u64 } else { 0 };
-        match sys::clone3(Clone { flags, cgroup: None }).doing(|| "make a process to unpack in")? {
-            Forked::Child => {
-                // Its own copy must go, or it would wait for itself.
-                drop(opener);
-                let done = settle(&gate, self.map.is_some())
-                    .map_err(|errno| ImageError::of("settle", errno))
-                    .and_then(|()| work());
-                // accepts: no error: the status tells of it.
-                sys::exit(i32::from(done.is_err()))
-            }
-            Forked::Parent { pid, pidfd } => {
-                let worker = Worker { pid, pidfd };
-                if let Some(map) = &self.map
-                    && let Err(error) = map(pid)
-                {
-                    worker.end();
-                    return Err(ImageError::new(error));
-                }
-                // accepts: EPIPE; its end is seen below.
-                let _gone = sys::write(opener.as_fd(), &[0]);
-                Ok(worker)
-            }
+        let cloned = sys::clone3(Clone { flags, cgroup: None }, |child| {
+            // Its own copy must go, or it would wait for itself.
+            child.abandon(&[opener.as_raw_fd()]);
+            let done = settle(&gate, self.map.is_some())
+                .map_err(|errno| ImageError::of("settle", errno))
+                .and_then(|()| work(child));
+            // accepts: no error: the status tells of it.
+            i32::from(done.is_err())
+        });
+        let Cloned { pid, pidfd } = cloned.doing(|| "make a process to unpack in")?;
+        let worker = Worker { pid, pidfd };
+        if let Some(map) = &self.map
+            && let Err(error) = map(pid)
+        {
+            worker.end();
+            return Err(ImageError::new(error));
         }
+        // accepts: EPIPE; its end is seen below.
+        let _gone = sys::write(opener.as_fd(), &[0]);
+        Ok(worker)
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use minirun_plan::{HostOp, JoinedNamespace, Op, Origin, Plan};
 use minirun_sys as sys;
-use minirun_sys::{Clone, Errno, Forked};
+use minirun_sys::{Child, Clone, Cloned, Errno};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::SpawnError;
@@ -138,17 +138,15 @@ pub(crate) fn clone_init(
     }
     let detour = Detour::take(plan, opened)?;
     let flags = if plan.namespaces.entered_by_init() { 0 } else { new_flags(plan) };
-    let born = match sys::clone3(Clone { flags, cgroup }) {
-        Ok(Forked::Child) => {
-            sys::forbid_allocation();
-            if plan.namespaces.entered_by_init() {
-                enter_namespaces(plan, opened, theirs.as_fd());
-            }
-            init(plan, opened, theirs.as_fd(), gate)
+    let born = sys::clone3(Clone { flags, cgroup }, |child| {
+        sys::forbid_allocation();
+        if plan.namespaces.entered_by_init() {
+            enter_namespaces(child, plan, opened, theirs.as_fd());
         }
-        Ok(Forked::Parent { pid, pidfd }) => Ok(Born { pid, pidfd }),
-        Err(errno) => Err(clone_failed(plan, errno)),
-    };
+        init(child, plan, opened, theirs.as_fd(), gate)
+    })
+    .map(|Cloned { pid, pidfd }| Born { pid, pidfd })
+    .map_err(|errno| clone_failed(plan, errno));
     if let Err(error) = detour.go_back() {
         // It would end by itself, once it finds that nobody speaks to it.
         // accepts: its error; the first failure is reported.
@@ -212,9 +210,9 @@ pub(crate) fn not_entered(plan: &Plan, record: Option<&Record>) -> SpawnError {
 }
 
 /// Enters the namespaces that the parent cannot enter for init, and ends with a message where that fails.
-fn enter_namespaces(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>) {
+fn enter_namespaces(child: &mut Child, plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>) {
     let mut record = Record::of(Kind::Failed);
-    if let Err(fault) = try_to_enter(plan, opened, &mut record) {
+    if let Err(fault) = try_to_enter(child, plan, opened, &mut record) {
         (record.call, record.errno) = (fault.call as u32, fault.errno);
         // accepts: any error; the parent sees the end of file.
         let _unheard = record.send(channel);
@@ -225,7 +223,7 @@ fn enter_namespaces(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>) {
 /// New namespaces must belong to the joined user namespace, but a process that has entered one cannot return; nor can root
 /// of a user namespace return to namespaces of the host. So a child enters them, and clones init there as its sibling. If a
 /// pid namespace is joined, this process is init until [`Op::EnterPidNamespace`], and makes the new namespaces itself.
-fn try_to_enter(plan: &Plan, opened: &mut Opened, record: &mut Record) -> Result<(), Fault> {
+fn try_to_enter(child: &mut Child, plan: &Plan, opened: &mut Opened, record: &mut Record) -> Result<(), Fault> {
     let namespaces = &plan.namespaces;
     opened.procfs = start_procfs_maker(plan, opened)?;
     let opened = &*opened;
@@ -253,7 +251,7 @@ fn try_to_enter(plan: &Plan, opened: &mut Opened, record: &mut Record) -> Result
     if namespaces.enters_pid_namespace() {
         return sys::unshare(new_flags(plan) as libc::c_int).in_call(Call::Unshare);
     }
-    if sys::clone_sibling(new_flags(plan)).in_call(Call::Clone)? { Ok(()) } else { sys::exit(0) }
+    child.become_sibling(new_flags(plan)).in_call(Call::Clone)
 }
 
 /// Before the pid namespace is entered, because every child is born there afterwards.

@@ -20,11 +20,11 @@ mod way;
 
 pub(crate) use root::enter_empty_root;
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use minirun_plan::{Op, Plan};
 use minirun_sys as sys;
-use minirun_sys::Errno;
+use minirun_sys::{Child, Errno, Standard};
 
 use crate::clone::make_time_namespace;
 use crate::parent::Gate;
@@ -76,6 +76,7 @@ pub(crate) const NO_STEP: usize = u32::MAX as usize;
 
 /// Init while it works.
 pub(crate) struct Executor<'a> {
+    child: &'a mut Child,
     plan: &'a Plan,
     opened: &'a mut Opened,
     channel: BorrowedFd<'a>,
@@ -107,10 +108,11 @@ pub(crate) struct Executor<'a> {
 }
 
 /// The life of init. It ends in the program, or in `_exit` after a message.
-pub(crate) fn init(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>, gate: Gate<'_>) -> ! {
+pub(crate) fn init(child: &mut Child, plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>, gate: Gate<'_>) -> ! {
     sys::forbid_allocation();
     let watched = opened.watched;
     let mut executor = Executor {
+        child,
         plan,
         opened,
         channel,
@@ -140,11 +142,9 @@ pub(crate) fn init(plan: &Plan, opened: &mut Opened, channel: BorrowedFd<'_>, ga
 impl<'a> Executor<'a> {
     /// What comes before the plan: dying with the parent, and its word to go on.
     fn begin(&mut self) -> Result<(), Fault> {
-        for fd in &self.opened.not_inits {
-            sys::abandon(sys::inherited_fd(*fd));
-        }
+        self.child.abandon(&self.opened.not_inits);
         // Others will be able to read this process's memory, and the runtime's environment is not for them.
-        sys::wipe_environment();
+        self.child.wipe_environment();
         arm_death_signal()?;
         sys::set_name(c"minirun:[init]").in_call(Call::Prctl)?;
         sys::setsid().in_call(Call::Setsid)?;
@@ -201,7 +201,7 @@ impl<'a> Executor<'a> {
         match op {
             Op::Join(i) => self.join(*i),
             Op::EnterContainer(kinds) => self.enter_container(*kinds),
-            Op::EnterPidNamespace { terminal } => enter_pid_namespace(*terminal),
+            Op::EnterPidNamespace { terminal } => enter_pid_namespace(self.child, *terminal),
             Op::LabelQueues(label) => self.label_queues(label),
             Op::NewTime => self.new_time(),
             Op::BecomeRoot { uid, gid } => user::become_root(*uid, *gid),
@@ -360,23 +360,15 @@ impl<'a> Executor<'a> {
             maker.end()?;
         }
         let gate = match self.gate {
-            Gate::Listener(gate) => gate.as_raw_fd(),
-            Gate::Parent => -1,
+            Gate::Listener(gate) => Some(gate),
+            Gate::Parent => None,
         };
-        let number = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, |fd| fd.as_raw_fd());
-        let mut kept = [self.channel.as_raw_fd(), gate, number(&self.opened.state), number(&self.root)];
-        kept.sort_unstable();
-        let mut first = from;
-        for fd in kept {
-            if fd >= first {
-                sys::close_range(first, fd - 1).in_call(Call::CloseRange)?;
-                first = fd + 1;
-            }
-        }
-        sys::close_range(first, RawFd::MAX).in_call(Call::CloseRange)?;
+        let state = self.opened.state.as_ref().map(AsFd::as_fd);
+        let kept = [Some(self.channel), gate, state, self.root.as_ref().map(AsFd::as_fd)];
+        self.child.close_all_but(from, kept).in_call(Call::CloseRange)?;
         // What is preserved was the caller's, and stays open whatever the caller has set.
         for fd in 3..from {
-            sys::keep_on_exec(sys::inherited_fd(fd)).in_call(Call::CloseRange)?;
+            sys::keep_on_exec(fd).in_call(Call::CloseRange)?;
         }
         Ok(())
     }
@@ -425,15 +417,13 @@ impl<'a> Executor<'a> {
 
 /// Goes on as a sibling in the pid namespace that children are born in. The memory is copied, not shared: those who write to
 /// the new process's must not reach this one, which is still outside.
-fn enter_pid_namespace(terminal: bool) -> Result<(), Fault> {
+fn enter_pid_namespace(child: &mut Child, terminal: bool) -> Result<(), Fault> {
     // Not clone3, whose flags a filter cannot see, so that profiles refuse it.
-    if !sys::clone_plain_sibling().in_call(Call::ClonePlain)? {
-        sys::exit(0);
-    }
+    child.become_plain_sibling().in_call(Call::ClonePlain)?;
     arm_death_signal()?;
     sys::setsid().in_call(Call::Setsid)?;
     if terminal {
-        sys::control_terminal(sys::inherited_fd(libc::STDIN_FILENO)).in_call(Call::Ioctl)?;
+        sys::control_terminal(Standard::Input.fd()).in_call(Call::Ioctl)?;
     }
     Ok(())
 }

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
 
 use minirun_plan::{IdMaps, JoinedNamespace, Origin};
 use minirun_sys as sys;
-use minirun_sys::{Clone, Forked};
+use minirun_sys::{Clone, Cloned};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
@@ -84,16 +84,14 @@ pub fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
     let doing = Doing::new(&maps.origin, "make a user namespace to map ids by".to_owned());
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| doing.failed("socketpair", errno))?;
-    let (pid, pidfd) = match sys::clone3(Clone { flags: libc::CLONE_NEWUSER as u64, cgroup: None }) {
-        Ok(Forked::Child) => {
-            // Its own copy of the other end must go, or it would wait for itself.
-            drop(ours);
-            crate::wire::await_word(theirs.as_fd(), GO);
-            sys::exit(0)
-        }
-        Ok(Forked::Parent { pid, pidfd }) => (pid, pidfd),
-        Err(errno) => return Err(doing.failed_with("clone3", errno, clone_hint(errno))),
-    };
+    let mut ours = Some(ours);
+    let Cloned { pid, pidfd } = sys::clone3(Clone { flags: libc::CLONE_NEWUSER as u64, cgroup: None }, |_| {
+        // Its own copy of the other end must go, or it would wait for itself.
+        drop(ours.take());
+        crate::wire::await_word(theirs.as_fd(), GO);
+        0
+    })
+    .map_err(|errno| doing.failed_with("clone3", errno, clone_hint(errno)))?;
     drop(theirs);
     let write = |file: &str, value: &str| {
         let path = format!("/proc/{pid}/{file}");
@@ -106,6 +104,6 @@ pub fn map_namespace(maps: &IdMaps) -> Result<OwnedFd, SpawnError> {
     let _gone = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
     // accepts: ECHILD; it was reaped already.
     let _reaped = waitpid(Pid::from_raw(pid), None);
-    debug_assert!(ours.as_raw_fd() >= 0, "the channel is held until the child is gone");
+    drop(ours);
     opened.map(OwnedFd::from).map_err(|error| doing.failed_io("write", &error))
 }

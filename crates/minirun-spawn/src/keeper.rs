@@ -4,10 +4,10 @@
 //! all, when the runtime asks for it and when the runtime dies. What a hook that has ended leaves running stays; the
 //! keeper's own end gives it to whoever adopts the runtime's orphans.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use minirun_sys as sys;
-use minirun_sys::Errno;
+use minirun_sys::{Child, Errno};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Gets ready, before the hook is started: nothing but SIGKILL ends a keeper early.
@@ -19,9 +19,9 @@ pub(crate) fn prepare() -> sys::Result<()> {
 
 /// Waits for the hook and tells its status word, or ends it and all of its descendants when the other side of the
 /// lifeline is closed.
-pub(crate) fn keep(hook: i32, pidfd: BorrowedFd<'_>, lifeline: BorrowedFd<'_>) -> sys::Result<()> {
+pub(crate) fn keep(child: &mut Child, hook: i32, pidfd: BorrowedFd<'_>, lifeline: BorrowedFd<'_>) -> sys::Result<()> {
     // The runtime's descriptors hold its locks, and the other ends of what others wait to be closed.
-    close_all_but(pidfd.as_raw_fd(), lifeline.as_raw_fd())?;
+    child.close_all_but(0, [Some(pidfd), Some(lifeline)])?;
     let mut list = [PollFd::new(pidfd, PollFlags::POLLIN), PollFd::new(lifeline.as_fd(), PollFlags::POLLIN)];
     poll(&mut list, PollTimeout::NONE)?;
     if list[0].any() == Some(true) {
@@ -99,13 +99,6 @@ pub(crate) fn ends_within(pidfd: BorrowedFd<'_>, milliseconds: i32) -> sys::Resu
             answer => return answer,
         }
     }
-}
-
-fn close_all_but(a: RawFd, b: RawFd) -> sys::Result<()> {
-    let (low, high) = (a.min(b), a.max(b));
-    sys::close_range(0, low - 1)?;
-    sys::close_range(low + 1, high - 1)?;
-    sys::close_range(high + 1, RawFd::MAX)
 }
 
 /// Kills children until there are none: the children of one that dies are adopted before it can be waited for.

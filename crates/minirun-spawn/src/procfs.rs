@@ -5,10 +5,10 @@
 //! own, with an empty root, one descriptor and a filter of its calls. It opens a context of procfs, sends it out and ends. A mount of the context
 //! requires the rights of init, which stays outside.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use minirun_sys as sys;
-use minirun_sys::{Clone, Forked};
+use minirun_sys::{Child, Clone, Cloned};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::execute::{arm_death_signal, enter_empty_root, make_unreadable};
@@ -69,15 +69,13 @@ impl ProcfsMaker {
     pub(crate) fn start(namespaces: [Option<(BorrowedFd<'_>, libc::c_int)>; 2]) -> Result<ProcfsMaker, Fault> {
         let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (ours, theirs) = pair.in_call(Call::Socketpair)?;
-        match sys::clone3(Clone::default()).in_call(Call::Clone)? {
-            Forked::Parent { pid, .. } => Ok(ProcfsMaker { pid, channel: ours }),
-            Forked::Child => {
-                // Whoever waits sees the end of the channel.
-                // accepts: any error; the other side sees the end of the channel.
-                let _unheard = serve(theirs.as_fd(), namespaces);
-                sys::exit(1)
-            }
-        }
+        let Cloned { pid, .. } = sys::clone3(Clone::default(), |child| {
+            // accepts: any error; the other side sees the end of the channel.
+            let ended = serve(child, theirs.as_fd(), namespaces);
+            i32::from(ended.is_err())
+        })
+        .in_call(Call::Clone)?;
+        Ok(ProcfsMaker { pid, channel: ours })
     }
 
     /// A context of procfs, as fsopen(2) gives one.
@@ -93,33 +91,36 @@ impl ProcfsMaker {
     }
 }
 
-fn serve(channel: BorrowedFd<'_>, namespaces: [Option<(BorrowedFd<'_>, libc::c_int)>; 2]) -> Result<(), Fault> {
+fn serve(
+    child: &mut Child,
+    channel: BorrowedFd<'_>,
+    namespaces: [Option<(BorrowedFd<'_>, libc::c_int)>; 2],
+) -> Result<(), Fault> {
     arm_death_signal()?;
-    let number = |namespace: Option<(BorrowedFd<'_>, _)>| namespace.map_or(-1, |(fd, _)| fd.as_raw_fd());
-    close_all_but([channel.as_raw_fd(), number(namespaces[0]), number(namespaces[1])])?;
+    let [first, second] = namespaces.map(|namespace| namespace.map(|(fd, _)| fd));
+    child.close_all_but(0, [Some(channel), first, second]).in_call(Call::CloseRange)?;
     let mut ready = false;
     while sys::read(channel, &mut [0u8; 8]).in_call(Call::Read)? > 0 {
         if !ready {
-            leave_everything(namespaces)?;
-            close_all_but([channel.as_raw_fd(), -1, -1])?;
+            leave_everything(child, namespaces)?;
+            child.close_all_but(0, [Some(channel)]).in_call(Call::CloseRange)?;
             sys::seccomp_set_filter(0, &FILTER).in_call(Call::Seccomp)?;
             ready = true;
         }
-        match sys::clone3(Clone::default()).in_call(Call::Clone)? {
-            Forked::Child => {
-                let sent = sys::fsopen(c"proc").and_then(|context| sys::send_fd(channel, context.as_fd(), b"proc"));
-                // accepts: no error: the status tells of it.
-                sys::exit(i32::from(sent.is_err()))
-            }
-            Forked::Parent { pid, .. } if sys::wait(pid).in_call(Call::Wait)? == 0 => {}
-            Forked::Parent { .. } => return Err(NOT_MADE),
+        let opener = child.clone3(Clone::default(), |_| {
+            let sent = sys::fsopen(c"proc").and_then(|context| sys::send_fd(channel, context.as_fd(), b"proc"));
+            // accepts: no error: the status tells of it.
+            i32::from(sent.is_err())
+        });
+        if sys::wait(opener.in_call(Call::Clone)?.pid).in_call(Call::Wait)? != 0 {
+            return Err(NOT_MADE);
         }
     }
-    sys::exit(0)
+    Ok(())
 }
 
 /// Gives up whatever its child in the pid namespace could be robbed of.
-fn leave_everything(namespaces: [Option<(BorrowedFd<'_>, libc::c_int)>; 2]) -> Result<(), Fault> {
+fn leave_everything(child: &mut Child, namespaces: [Option<(BorrowedFd<'_>, libc::c_int)>; 2]) -> Result<(), Fault> {
     // The namespaces that are joined, and those in which it would be root of something.
     const OWN: libc::c_int = libc::CLONE_NEWUSER
         | libc::CLONE_NEWNS
@@ -133,45 +134,41 @@ fn leave_everything(namespaces: [Option<(BorrowedFd<'_>, libc::c_int)>; 2]) -> R
     }
     sys::unshare(OWN).in_call(Call::Unshare)?;
     enter_empty_root()?;
-    sys::wipe_environment();
+    child.wipe_environment();
     arm_death_signal()?;
     make_unreadable()
 }
 
-/// Closes every descriptor but these; -1 stands for none.
-fn close_all_but(mut kept: [RawFd; 3]) -> Result<(), Fault> {
-    kept.sort_unstable();
-    let mut first = 0;
-    for fd in kept.into_iter().filter(|fd| *fd >= 0) {
-        if fd > first {
-            sys::close_range(first, fd - 1).in_call(Call::CloseRange)?;
-        }
-        first = fd + 1;
-    }
-    sys::close_range(first, RawFd::MAX).in_call(Call::CloseRange)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Command, ExitStatus};
+
     use super::*;
 
-    /// Makes a call in a child under the filter, and returns the child's status word.
-    fn status_after<T>(call: impl FnOnce() -> sys::Result<T>) -> i32 {
-        match sys::clone3(Clone::default()).unwrap() {
-            Forked::Child => {
-                sys::set_no_new_privs().unwrap();
-                sys::seccomp_set_filter(0, &FILTER).unwrap();
-                let _answer = call();
-                sys::exit(7)
-            }
-            Forked::Parent { pid, .. } => sys::wait(pid).unwrap(),
-        }
+    const CALL: &str = "MINIRUN_TEST_FILTERED_CALL";
+
+    /// Runs the test below again, in a process that makes this call under the filter.
+    fn status_after(call: &str) -> ExitStatus {
+        let this = ["--exact", "procfs::tests::the_filter_leaves_its_own_calls_alone"];
+        Command::new(std::env::current_exe().unwrap()).args(this).env(CALL, call).status().unwrap()
     }
 
     #[test]
     fn the_filter_leaves_its_own_calls_alone() {
-        assert_eq!(status_after(|| sys::fsopen(c"proc")), 7 << 8);
-        assert_eq!(status_after(|| sys::unshare(libc::CLONE_NEWNS)) & 0x7f, libc::SIGSYS);
-        assert_eq!(status_after(|| sys::open(c"/", libc::O_PATH)) & 0x7f, libc::SIGSYS);
+        let Ok(call) = std::env::var(CALL) else {
+            assert_eq!(status_after("fsopen").code(), Some(7));
+            assert_eq!(status_after("unshare").signal(), Some(libc::SIGSYS));
+            assert_eq!(status_after("open").signal(), Some(libc::SIGSYS));
+            return;
+        };
+        sys::set_no_new_privs().unwrap();
+        sys::seccomp_set_filter(0, &FILTER).unwrap();
+        let _answer = match call.as_str() {
+            "fsopen" => sys::fsopen(c"proc").map(drop),
+            "unshare" => sys::unshare(libc::CLONE_NEWNS),
+            _ => sys::open(c"/", libc::O_PATH).map(drop),
+        };
+        sys::exit(7)
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use minirun_plan::Hook;
 use minirun_sys as sys;
-use minirun_sys::{Argv, Clone, Errno, Forked};
+use minirun_sys::{Argv, Clone, Cloned, Errno, Standard};
 use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, shutdown, socketpair};
 
 use crate::keeper;
@@ -104,32 +104,35 @@ pub fn start_hook(
         Where::Container { init, kinds } => Where::Container { init, kinds: kinds & !first },
         Where::Runtime => Where::Runtime,
     };
-    let Forked::Parent { pid, pidfd } = sys::clone3(Clone::default())? else {
+    // In either process: says why there is no hook.
+    let fail = |errno: Errno| {
+        let mut record = Record::of(Kind::Failed);
+        record.errno = errno as i32;
+        // accepts: any error; the end of file tells of it.
+        let _unheard = record.send(theirs.as_fd());
+        127
+    };
+    let become_hook = || become_hook(&hook.path, &argv, &envp, (rest, directory), (stdin, output));
+    let Cloned { pid, pidfd } = sys::clone3(Clone::default(), |keeper| {
         sys::forbid_allocation();
-        let born = || -> sys::Result<Forked> {
+        let mut start = || -> sys::Result<Cloned> {
             keeper::prepare()?;
             if let Where::Container { init, kinds } = place
                 && kinds & first != 0
             {
                 sys::setns(init, (kinds & first) as libc::c_int)?;
             }
-            sys::clone3(Clone::default())
+            keeper.clone3(Clone::default(), |_| fail(become_hook()))
         };
-        let failed = match born() {
-            Ok(Forked::Child) => become_hook(&hook.path, &argv, &envp, (rest, directory), (stdin, output)),
-            Ok(Forked::Parent { pid, pidfd }) => {
+        match start() {
+            Ok(Cloned { pid, pidfd }) => {
                 // accepts: any error; the lifeline's end of file tells of it.
-                let _unheard = keeper::keep(pid, pidfd.as_fd(), keepers.as_fd());
-                sys::exit(0)
+                let _unheard = keeper::keep(keeper, pid, pidfd.as_fd(), keepers.as_fd());
+                0
             }
-            Err(errno) => Err(errno),
-        };
-        let mut record = Record::of(Kind::Failed);
-        record.errno = failed.err().map_or(0, |errno| errno as i32);
-        // accepts: any error; the end of file tells of it.
-        let _unheard = record.send(theirs.as_fd());
-        sys::exit(127)
-    };
+            Err(errno) => fail(errno),
+        }
+    })?;
     drop((theirs, keepers));
     let mut bytes = [0u8; RECORD];
     match sys::read(ours.as_fd(), &mut bytes) {
@@ -148,23 +151,28 @@ fn become_hook(
     envp: &Argv,
     (place, directory): (Where<'_>, &CStr),
     (stdin, output): (BorrowedFd<'_>, BorrowedFd<'_>),
-) -> sys::Result<()> {
-    sys::setsid()?;
-    sys::die_with_parent()?;
-    if let Where::Container { init, kinds } = place {
-        sys::setns(init, kinds as libc::c_int)?;
+) -> Errno {
+    let ready = || -> sys::Result<()> {
+        sys::setsid()?;
+        sys::die_with_parent()?;
+        if let Where::Container { init, kinds } = place {
+            sys::setns(init, kinds as libc::c_int)?;
+        }
+        match sys::chdir(directory) {
+            Ok(()) => {}
+            // The bundle may be gone by the time of poststop, and need not let the container's user in: that is no reason not to
+            // run the hook.
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => sys::chdir(c"/")?,
+            Err(errno) => return Err(errno),
+        }
+        sys::become_standard(stdin, Standard::Input)?;
+        sys::become_standard(output, Standard::Output)?;
+        sys::become_standard(output, Standard::Error)?;
+        sys::cloexec_from(3)?;
+        sys::reset_signals()
+    };
+    match ready() {
+        Ok(()) => sys::execve(path, argv, envp),
+        Err(errno) => errno,
     }
-    match sys::chdir(directory) {
-        Ok(()) => {}
-        // The bundle may be gone by the time of poststop, and need not let the container's user in: that is no reason not to
-        // run the hook.
-        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => sys::chdir(c"/")?,
-        Err(errno) => return Err(errno),
-    }
-    sys::become_fd(stdin, 0)?;
-    sys::become_fd(output, 1)?;
-    sys::become_fd(output, 2)?;
-    sys::cloexec_from(3)?;
-    sys::reset_signals()?;
-    Err(sys::execve(path, argv, envp))
 }

@@ -6,7 +6,7 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How much is asked of the kernel at a time, in bytes. Pages that are never touched cost nothing.
 const CHUNK: usize = 1 << 20;
@@ -34,9 +34,12 @@ const LISTS: usize = SMALL + 64;
 /// it back over what was handed out last, and puts everything else on a list. A loop that asks for the same again and
 /// again so comes to rest.
 ///
-/// Not for threads: minirun has none, because `unshare` and `setns` refuse a threaded process.
+/// For one thread, the first that uses it: another one ends the process. minirun has no threads, because `unshare` and
+/// `setns` refuse a process that has some.
 #[derive(Debug)]
 pub struct Bump {
+    /// The thread that uses it, by an address of its own; 0 before the first use.
+    owner: AtomicUsize,
     free: UnsafeCell<Region>,
 }
 
@@ -64,19 +67,37 @@ fn own_mapping(layout: Layout) -> Option<usize> {
     (size > CHUNK && layout.align() <= PAGE).then_some(size)
 }
 
-// SAFETY: the program that installs this allocator is single-threaded (see the type's documentation), so there is never
-// more than one borrow of the cell.
+// SAFETY: the cell is reached through `region` alone, which ends the process in every thread but one.
 unsafe impl Sync for Bump {}
+
+/// An address that no other living thread has. A clone of the process keeps it.
+fn this_thread() -> usize {
+    // Without a destructor this is reachable from the first instruction of a thread to its last, and allocates nothing.
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| std::ptr::from_ref(here).addr())
+}
 
 impl Bump {
     /// An allocator that has asked the kernel for nothing so far.
     pub const fn new() -> Bump {
-        Bump { free: UnsafeCell::new(Region { next: 0, end: 0, lists: [0; LISTS] }) }
+        Bump { owner: AtomicUsize::new(0), free: UnsafeCell::new(Region { next: 0, end: 0, lists: [0; LISTS] }) }
     }
 
+    /// The memory to hand out.
+    ///
+    /// # Safety
+    /// No other reference from this function is in use.
     #[allow(clippy::mut_from_ref, reason = "the cell is what makes it mutable; see the SAFETY note")]
-    fn region(&self) -> &mut Region {
-        // SAFETY: single-threaded (see `Sync` above) and no reference outlives the call that took it.
+    unsafe fn region(&self) -> &mut Region {
+        let this = this_thread();
+        if self.owner.load(Ordering::Relaxed) != this {
+            // An exchange, because two threads can come first together.
+            let first = self.owner.compare_exchange(0, this, Ordering::Relaxed, Ordering::Relaxed);
+            if first.is_err() {
+                crate::calls::die(b"minirun: bug: memory was asked for by a second thread\n");
+            }
+        }
+        // SAFETY: this is the only thread that gets here, and the caller has no other reference.
         unsafe { &mut *self.free.get() }
     }
 }
@@ -100,7 +121,8 @@ unsafe impl GlobalAlloc for Bump {
             return crate::calls::map_memory(size).unwrap_or(0) as *mut u8;
         }
         let Some((size, list)) = class(layout.size()) else { return std::ptr::null_mut() };
-        let region = self.region();
+        // SAFETY: it is not used after this call, and nothing that this call calls uses it.
+        let region = unsafe { self.region() };
         let freed = region.lists[list];
         if freed != 0 && freed.is_multiple_of(layout.align()) {
             // SAFETY: a block on a list is nobody's, has at least GRAIN bytes, and begins with an address.
@@ -128,7 +150,8 @@ unsafe impl GlobalAlloc for Bump {
             return unsafe { crate::calls::unmap_memory(block as usize, size) };
         }
         let Some((size, list)) = class(layout.size()) else { return };
-        let region = self.region();
+        // SAFETY: as in `alloc`.
+        let region = unsafe { self.region() };
         if block as usize + size == region.next {
             region.next = block as usize;
             return;
@@ -148,7 +171,8 @@ unsafe impl GlobalAlloc for Bump {
                 if size == wanted {
                     return block;
                 }
-                let region = self.region();
+                // SAFETY: as in `alloc`, which is called only after its last use.
+                let region = unsafe { self.region() };
                 let start = block as usize;
                 if start + size == region.next && start.saturating_add(wanted) <= region.end {
                     region.next = start + wanted;
@@ -205,9 +229,14 @@ mod tests {
     fn a_loop_comes_to_rest() {
         let bump = Bump::new();
         (0..3).for_each(|_| round(&bump));
-        let before = (bump.region().next, bump.region().end);
+        let state = || {
+            // SAFETY: the reference ends with the closure.
+            let region = unsafe { bump.region() };
+            region.next..region.end
+        };
+        let before = state();
         (0..1000).for_each(|_| round(&bump));
-        assert_eq!((bump.region().next, bump.region().end), before);
+        assert_eq!(state(), before);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Freezes a container while its changes are read, and thaws it whatever happens to this process.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use minirun_sys as sys;
-use minirun_sys::{Clone, Forked};
+use minirun_sys::Clone;
 use nix::fcntl::OFlag;
 
 use crate::error::{Doing as _, Result};
@@ -35,18 +35,16 @@ impl<F: Freeze> Frozen<F> {
     /// Freezes the container. A process of its own session thaws it, which no signal for this process reaches.
     pub(super) fn new(container: F) -> Result<Frozen<F>> {
         let (end, pipe) = nix::unistd::pipe2(OFlag::O_CLOEXEC).doing(|| "pipe2")?;
-        let keeper = match sys::clone3(Clone { flags: 0, cgroup: None }).doing(|| "clone3")? {
-            Forked::Child => {
-                // Its own copy must go, or it would wait for itself.
-                drop(pipe);
-                // accepts: EPERM; it leads a session already.
-                let _already = sys::setsid();
-                while matches!(sys::read(end.as_fd(), &mut [0]), Err(sys::Errno::EINTR)) {}
-                // accepts: no error: the status tells of it.
-                sys::exit(i32::from(container.thaw().is_err()))
-            }
-            Forked::Parent { pid, .. } => pid,
-        };
+        let cloned = sys::clone3(Clone { flags: 0, cgroup: None }, |child| {
+            // Its own copy must go, or it would wait for itself.
+            child.abandon(&[pipe.as_raw_fd()]);
+            // accepts: EPERM; it leads a session already.
+            let _already = sys::setsid();
+            while matches!(sys::read(end.as_fd(), &mut [0]), Err(sys::Errno::EINTR)) {}
+            // accepts: no error: the status tells of it.
+            i32::from(container.thaw().is_err())
+        });
+        let keeper = cloned.doing(|| "clone3")?.pid;
         // Only a frozen container may be thawed, so from here on it is dropped in any case.
         let frozen = Frozen { container, pipe: Some(pipe), keeper };
         frozen.container.freeze()?;

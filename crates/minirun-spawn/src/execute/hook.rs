@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use minirun_sys as sys;
-use minirun_sys::{Argv, Clone, Errno, Forked};
+use minirun_sys::{Argv, Child, Clone, Cloned, Errno, Standard};
 
 use super::Executor;
 use crate::wire::{Call, Decimal, Fault, In};
@@ -29,15 +29,14 @@ impl Executor<'_> {
         sys::rewind(state.as_fd()).in_call(Call::Seek)?;
         // One without an environment has the program's, HOME included.
         let envp = envp.as_ref().unwrap_or(&self.opened.envp);
-        let (pid, pidfd) = match fork().in_call(Call::Clone)? {
-            Forked::Child => {
-                // 127 is what a shell says of a program that cannot be executed.
-                // accepts: any error; status 127 tells of it.
-                let _failed = become_program(&hook.path, argv, envp, state.as_fd(), self.signals_unblocked);
-                sys::exit(127)
-            }
-            Forked::Parent { pid, pidfd } => (pid, pidfd),
-        };
+        let (state, signals_unblocked) = (state.as_fd(), self.signals_unblocked);
+        let Cloned { pid, pidfd } = clone(self.child, || {
+            // 127 is what a shell says of a program that cannot be executed.
+            // accepts: any error; status 127 tells of it.
+            let _failed = become_program(&hook.path, argv, envp, state, signals_unblocked);
+            127
+        })
+        .in_call(Call::Clone)?;
         let milliseconds = hook.timeout.map(|seconds| i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX));
         loop {
             match sys::wait_readable(pidfd.as_fd(), milliseconds) {
@@ -73,9 +72,9 @@ impl Executor<'_> {
 }
 
 /// Filters cannot look into what clone3(2) is asked for, so many deny it, and C libraries go on with clone(2).
-fn fork() -> sys::Result<Forked> {
-    match sys::clone3(Clone::default()) {
-        Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) => sys::clone_plainly(),
+fn clone(child: &mut Child, work: impl Fn() -> i32) -> sys::Result<Cloned> {
+    match child.clone3(Clone::default(), |_| work()) {
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) => child.clone(|_| work()),
         answer => answer,
     }
 }
@@ -89,7 +88,7 @@ fn become_program(
 ) -> sys::Result<()> {
     sys::setsid()?;
     sys::die_with_parent()?;
-    sys::become_fd(stdin, 0)?;
+    sys::become_standard(stdin, Standard::Input)?;
     sys::cloexec_from(3)?;
     if !signals_reset {
         sys::reset_signals()?;

@@ -49,8 +49,8 @@ impl Executor<'_> {
         if uid != 0 {
             sys::fchown(slave.as_fd(), uid, stat.st_gid).in_call(Call::Fchown)?;
         }
-        for stream in 0..3 {
-            sys::become_fd(slave.as_fd(), stream).in_call(Call::Dup)?;
+        for stream in sys::Standard::ALL {
+            sys::become_standard(slave.as_fd(), stream).in_call(Call::Dup)?;
         }
         if controls { sys::control_terminal(slave.as_fd()).in_call(Call::Ioctl) } else { Ok(()) }
     }

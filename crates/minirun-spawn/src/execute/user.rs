@@ -31,8 +31,8 @@ pub(crate) fn session_keyring(name: &CStr) -> Result<(), Fault> {
 
 /// Only what is made for one reader: chown of a file would outlast the container.
 pub(crate) fn own_streams(uid: u32) -> Result<(), Fault> {
-    for number in 0..3 {
-        let stream = sys::inherited_fd(number);
+    for stream in sys::Standard::ALL {
+        let stream = stream.fd();
         // accepts: EBADF; a closed stream has no owner. Not given away, it is only less usable.
         let Ok(stat) = sys::fstat(stream) else { continue };
         let null = stat.st_rdev == libc::makedev(1, 3);

@@ -9,7 +9,8 @@ pub use nix::sys::prctl::{
 
 /// `PR_GET_DUMPABLE`: whether others of the same user can read this process. False also if root alone can, which cannot be set.
 pub fn is_dumpable() -> Result<bool> {
-    check(syscall!(SYS_prctl, libc::PR_GET_DUMPABLE, 0u64, 0u64, 0u64, 0u64)).map(|value| value == 1)
+    // SAFETY: this option reads numbers alone.
+    check(unsafe { syscall!(SYS_prctl, libc::PR_GET_DUMPABLE, 0u64, 0u64, 0u64, 0u64) }).map(|value| value == 1)
 }
 
 /// `PR_SET_PDEATHSIG`: the kernel kills this process when its parent ends. A change of credentials cancels it.
@@ -24,12 +25,15 @@ pub fn outlive_parent() -> Result<()> {
 
 /// `PR_CAPBSET_READ`: whether a capability is in the bounding set; `EINVAL` if the kernel does not know it.
 pub fn read_capbset(capability: u32) -> Result<bool> {
-    check(syscall!(SYS_prctl, libc::PR_CAPBSET_READ, u64::from(capability), 0u64, 0u64, 0u64)).map(|set| set == 1)
+    // SAFETY: this option reads numbers alone.
+    check(unsafe { syscall!(SYS_prctl, libc::PR_CAPBSET_READ, u64::from(capability), 0u64, 0u64, 0u64) })
+        .map(|set| set == 1)
 }
 
 /// `PR_CAPBSET_DROP`: takes a capability out of the bounding set.
 pub fn drop_capbset(capability: u32) -> Result<()> {
-    check(syscall!(SYS_prctl, libc::PR_CAPBSET_DROP, u64::from(capability), 0u64, 0u64, 0u64)).map(drop)
+    // SAFETY: this option reads numbers alone.
+    check(unsafe { syscall!(SYS_prctl, libc::PR_CAPBSET_DROP, u64::from(capability), 0u64, 0u64, 0u64) }).map(drop)
 }
 
 /// `PR_CAP_AMBIENT_IS_SET`: whether a capability is in the ambient set.
@@ -48,12 +52,14 @@ pub fn clear_ambient() -> Result<()> {
 }
 
 fn ambient(operation: libc::c_int, capability: u32) -> Result<libc::c_long> {
-    check(syscall!(SYS_prctl, libc::PR_CAP_AMBIENT, operation as u64, u64::from(capability), 0u64, 0u64))
+    // SAFETY: these operations read numbers alone.
+    check(unsafe { syscall!(SYS_prctl, libc::PR_CAP_AMBIENT, operation as u64, u64::from(capability), 0u64, 0u64) })
 }
 
 /// `PR_SET_SECCOMP` with a filter at address 0: the kernel's answer tells whether it has filters, and none is loaded.
 /// `EFAULT` is the answer of a kernel that has them, `EACCES` that of one that requires `no_new_privs` first.
 pub fn probe_seccomp() -> Result<()> {
     const MODE_FILTER: u64 = 2;
-    check(syscall!(SYS_prctl, libc::PR_SET_SECCOMP, MODE_FILTER, 0u64, 0u64, 0u64)).map(drop)
+    // SAFETY: a filter at address 0 is an error before it is read.
+    check(unsafe { syscall!(SYS_prctl, libc::PR_SET_SECCOMP, MODE_FILTER, 0u64, 0u64, 0u64) }).map(drop)
 }

@@ -11,8 +11,13 @@ pub fn seccomp_set_filter(flags: u32, program: &[u64]) -> Result<Option<OwnedFd>
     const SET_MODE_FILTER: libc::c_uint = 1;
     const NEW_LISTENER: u32 = 1 << 3;
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut().cast() };
-    let answer = syscall!(SYS_seccomp, SET_MODE_FILTER, flags, &raw const program);
-    if flags & NEW_LISTENER != 0 { check_fd(answer).map(Some) } else { check(answer).map(|_| None) }
+    // SAFETY: the kernel reads the struct and the instructions that it counts, copying them.
+    let answer = unsafe { syscall!(SYS_seccomp, SET_MODE_FILTER, flags, &raw const program) };
+    if flags & NEW_LISTENER == 0 {
+        return check(answer).map(|_| None);
+    }
+    // SAFETY: with that flag the answer is a new descriptor.
+    unsafe { check_fd(answer) }.map(Some)
 }
 
 /// The instruction format of classic and extended BPF differs; this is one extended one, as the kernel's header has it.
@@ -50,7 +55,9 @@ pub fn bpf_load_device_filter(program: &[BpfInstruction]) -> Result<OwnedFd> {
         flags: 0,
         name: NAME,
     };
-    check_fd(syscall!(SYS_bpf, PROG_LOAD, &raw const load, size_of::<Load>()))
+    // SAFETY: the kernel reads a struct of this size, the instructions that it counts and the string. The answer is a new
+    // descriptor.
+    unsafe { check_fd(syscall!(SYS_bpf, PROG_LOAD, &raw const load, size_of::<Load>())) }
 }
 
 const CGROUP_DEVICE: u32 = 6;
@@ -68,14 +75,16 @@ pub fn bpf_attach_device_filter(
     let flags = if replaced.is_some() { ALLOW_MULTI | REPLACE } else { ALLOW_MULTI };
     let replaced = replaced.map_or(0, |program| program.as_raw_fd() as u32);
     let attach = [cgroup.as_raw_fd() as u32, program.as_raw_fd() as u32, CGROUP_DEVICE, flags, replaced];
-    check(syscall!(SYS_bpf, PROG_ATTACH, attach.as_ptr(), size_of_val(&attach))).map(drop)
+    // SAFETY: the kernel reads an array of this size.
+    check(unsafe { syscall!(SYS_bpf, PROG_ATTACH, attach.as_ptr(), size_of_val(&attach)) }).map(drop)
 }
 
 /// `BPF_PROG_DETACH` of a device filter from a cgroup.
 pub fn bpf_detach_device_filter(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<()> {
     const PROG_DETACH: libc::c_int = 9;
     let detach = [cgroup.as_raw_fd() as u32, program.as_raw_fd() as u32, CGROUP_DEVICE, 0, 0];
-    check(syscall!(SYS_bpf, PROG_DETACH, detach.as_ptr(), size_of_val(&detach))).map(drop)
+    // SAFETY: the kernel reads an array of this size.
+    check(unsafe { syscall!(SYS_bpf, PROG_DETACH, detach.as_ptr(), size_of_val(&detach)) }).map(drop)
 }
 
 /// `BPF_PROG_QUERY`: the ids of the device filters that are attached to a cgroup itself.
@@ -102,7 +111,8 @@ pub fn bpf_device_filters(cgroup: BorrowedFd<'_>) -> Result<Vec<u32>> {
         count: ids.len() as u32,
         padding: 0,
     };
-    check(syscall!(SYS_bpf, PROG_QUERY, &raw mut query, size_of::<Query>()))?;
+    // SAFETY: the kernel reads and writes a struct of this size, and writes as many ids as that counts.
+    check(unsafe { syscall!(SYS_bpf, PROG_QUERY, &raw mut query, size_of::<Query>()) })?;
     Ok(ids[..(query.count as usize).min(ids.len())].to_vec())
 }
 
@@ -113,7 +123,8 @@ pub fn bpf_own_device_filter(id: u32) -> Result<Option<OwnedFd>> {
     /// Where `struct bpf_prog_info` has the name.
     const NAME_AT: usize = 64;
     let get = [id, 0, 0];
-    let program = check_fd(syscall!(SYS_bpf, GET_FD_BY_ID, get.as_ptr(), size_of_val(&get)))?;
+    // SAFETY: the kernel reads an array of this size, and answers with a new descriptor.
+    let program = unsafe { check_fd(syscall!(SYS_bpf, GET_FD_BY_ID, get.as_ptr(), size_of_val(&get))) }?;
     #[repr(C)]
     struct Ask {
         program: u32,
@@ -125,6 +136,7 @@ pub fn bpf_own_device_filter(id: u32) -> Result<Option<OwnedFd>> {
     let mut info = Info([0; NAME_AT + 16]);
     let length = size_of::<Info>() as u32;
     let ask = Ask { program: program.as_raw_fd() as u32, length, info: info.0.as_mut_ptr() as u64 };
-    check(syscall!(SYS_bpf, GET_INFO_BY_FD, &raw const ask, size_of::<Ask>()))?;
+    // SAFETY: the kernel reads a struct of this size, and writes as many bytes of information as that says.
+    check(unsafe { syscall!(SYS_bpf, GET_INFO_BY_FD, &raw const ask, size_of::<Ask>()) })?;
     Ok((info.0[NAME_AT..] == NAME).then_some(program))
 }

@@ -3,68 +3,63 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
-use super::{check, check_fd, syscall};
+use super::{check, plain, plain_fd, syscall};
 use crate::Result;
 
 /// open_tree(2), Linux 5.2. With `OPEN_TREE_CLONE` the answer is a detached copy of the mount at `path`.
 pub fn open_tree(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_uint) -> Result<OwnedFd> {
-    check_fd(syscall!(SYS_open_tree, at.as_raw_fd(), path.as_ptr(), flags | libc::OPEN_TREE_CLOEXEC))
+    plain_fd!(SYS_open_tree, at, path, flags | libc::OPEN_TREE_CLOEXEC)
 }
 
 /// move_mount(2), Linux 5.2: attaches the detached mount `mount` onto what `target` refers to.
 pub fn move_mount(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
     const EMPTY_PATHS: libc::c_uint = libc::MOVE_MOUNT_F_EMPTY_PATH | libc::MOVE_MOUNT_T_EMPTY_PATH;
-    check(syscall!(SYS_move_mount, mount.as_raw_fd(), c"".as_ptr(), target.as_raw_fd(), c"".as_ptr(), EMPTY_PATHS))
-        .map(drop)
+    check(plain!(SYS_move_mount, mount, c"", target, c"", EMPTY_PATHS)).map(drop)
 }
 
 /// fsopen(2), Linux 5.2.
 pub fn fsopen(filesystem: &CStr) -> Result<OwnedFd> {
     const FSOPEN_CLOEXEC: libc::c_uint = 1;
-    check_fd(syscall!(SYS_fsopen, filesystem.as_ptr(), FSOPEN_CLOEXEC))
+    plain_fd!(SYS_fsopen, filesystem, FSOPEN_CLOEXEC)
 }
 
 /// fspick(2), Linux 5.2: the superblock beneath a mount, for reconfiguring it.
 pub fn fspick(mount: BorrowedFd<'_>) -> Result<OwnedFd> {
     const FSPICK_CLOEXEC: libc::c_uint = 1;
     const FSPICK_EMPTY_PATH: libc::c_uint = 8;
-    check_fd(syscall!(SYS_fspick, mount.as_raw_fd(), c"".as_ptr(), FSPICK_CLOEXEC | FSPICK_EMPTY_PATH))
+    plain_fd!(SYS_fspick, mount, c"", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH)
 }
 
 /// fsconfig(2), Linux 5.2: `FSCONFIG_SET_STRING` with a value, `FSCONFIG_SET_FLAG` without.
 pub fn fsconfig_set(context: BorrowedFd<'_>, key: &CStr, value: Option<&CStr>) -> Result<()> {
     const SET_FLAG: libc::c_uint = 0;
     const SET_STRING: libc::c_uint = 1;
-    let (command, value) = match value {
-        Some(value) => (SET_STRING, value.as_ptr()),
-        None => (SET_FLAG, std::ptr::null()),
-    };
-    check(syscall!(SYS_fsconfig, context.as_raw_fd(), command, key.as_ptr(), value, 0)).map(drop)
+    let command = if value.is_some() { SET_STRING } else { SET_FLAG };
+    check(plain!(SYS_fsconfig, context, command, key, value, 0)).map(drop)
 }
 
 /// fsconfig(2) with `FSCONFIG_SET_FD`: an option whose value is a descriptor.
 pub fn fsconfig_set_fd(context: BorrowedFd<'_>, key: &CStr, value: BorrowedFd<'_>) -> Result<()> {
     const SET_FD: libc::c_uint = 5;
-    let none = std::ptr::null::<u8>();
-    check(syscall!(SYS_fsconfig, context.as_raw_fd(), SET_FD, key.as_ptr(), none, value.as_raw_fd())).map(drop)
+    check(plain!(SYS_fsconfig, context, SET_FD, key, 0, value)).map(drop)
 }
 
 /// fsconfig(2) with `FSCONFIG_CMD_CREATE`: makes the superblock.
 pub fn fsconfig_create(context: BorrowedFd<'_>) -> Result<()> {
     const CMD_CREATE: libc::c_uint = 6;
-    check(syscall!(SYS_fsconfig, context.as_raw_fd(), CMD_CREATE, 0usize, 0usize, 0)).map(drop)
+    check(plain!(SYS_fsconfig, context, CMD_CREATE, 0usize, 0usize, 0)).map(drop)
 }
 
 /// fsconfig(2) with `FSCONFIG_CMD_RECONFIGURE`: the superblock's half of a remount.
 pub fn fsconfig_reconfigure(context: BorrowedFd<'_>) -> Result<()> {
     const CMD_RECONFIGURE: libc::c_uint = 7;
-    check(syscall!(SYS_fsconfig, context.as_raw_fd(), CMD_RECONFIGURE, 0usize, 0usize, 0)).map(drop)
+    check(plain!(SYS_fsconfig, context, CMD_RECONFIGURE, 0usize, 0usize, 0)).map(drop)
 }
 
 /// fsmount(2), Linux 5.2: a detached mount of the superblock, with `MOUNT_ATTR_*` bits.
 pub fn fsmount(context: BorrowedFd<'_>, attributes: u64) -> Result<OwnedFd> {
     const FSMOUNT_CLOEXEC: libc::c_uint = 1;
-    check_fd(syscall!(SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, attributes as libc::c_uint))
+    plain_fd!(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes as libc::c_uint)
 }
 
 /// What [`mount_setattr`] changes of a mount (`struct mount_attr`).
@@ -93,28 +88,31 @@ pub fn mount_setattr(
         userns_fd: userns.map_or(0, |fd| fd.as_raw_fd() as u64),
     };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
-    check(syscall!(
-        SYS_mount_setattr,
-        mount.as_raw_fd(),
-        c"".as_ptr(),
-        flags,
-        &raw const attr,
-        size_of::<libc::mount_attr>()
-    ))
+    // SAFETY: the kernel reads the string and a struct of this size.
+    check(unsafe {
+        syscall!(
+            SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attr,
+            size_of::<libc::mount_attr>()
+        )
+    })
     .map(drop)
 }
 
 /// mount(2). For what the newer calls cannot say: superblock flags that fsconfig(2) lacks, overlayfs before Linux 6.5.
 pub fn mount(source: &CStr, target: &CStr, filesystem: &CStr, flags: u64, data: &CStr) -> Result<()> {
-    check(syscall!(SYS_mount, source.as_ptr(), target.as_ptr(), filesystem.as_ptr(), flags, data.as_ptr())).map(drop)
+    check(plain!(SYS_mount, source, target, filesystem, flags, data)).map(drop)
 }
 
 /// umount2(2) with `MNT_DETACH`.
 pub fn detach(path: &CStr) -> Result<()> {
-    check(syscall!(SYS_umount2, path.as_ptr(), libc::MNT_DETACH)).map(drop)
+    check(plain!(SYS_umount2, path, libc::MNT_DETACH)).map(drop)
 }
 
 /// `pivot_root(".", ".")`: the working directory becomes the root, with the old root mounted over it (pivot_root(2)).
 pub fn pivot_root_here() -> Result<()> {
-    check(syscall!(SYS_pivot_root, c".".as_ptr(), c".".as_ptr())).map(drop)
+    check(plain!(SYS_pivot_root, c".", c".")).map(drop)
 }

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
-use super::syscall;
+use super::{check_one_thread, syscall};
 use crate::Errno;
 
 /// A vector that `execve` takes: pointers into strings that are kept beside them, made before `clone3`.
@@ -13,7 +13,7 @@ pub struct Argv {
     /// Owns what the pointers refer to; moving the vector does not move the strings' heap blocks.
     _strings: Vec<std::ffi::CString>,
     /// Room for one more string, which becomes known only after `clone3`.
-    spare: Box<[u8; Argv::SPARE]>,
+    spare: Vec<u8>,
 }
 
 impl Argv {
@@ -24,7 +24,7 @@ impl Argv {
     pub fn new(strings: Vec<std::ffi::CString>) -> Argv {
         let mut pointers: Vec<*const libc::c_char> = strings.iter().map(|string| string.as_ptr()).collect();
         pointers.extend([std::ptr::null(), std::ptr::null()]);
-        Argv { pointers, _strings: strings, spare: Box::new([0; Argv::SPARE]) }
+        Argv { pointers, _strings: strings, spare: vec![0; Argv::SPARE] }
     }
 
     /// Appends one late string, made of two parts; a second call replaces the first's. False when it does not fit.
@@ -44,19 +44,25 @@ impl Argv {
 
 /// execve(2). Returns only the reason why it failed.
 pub fn execve(path: &CStr, argv: &Argv, envp: &Argv) -> Errno {
-    syscall!(SYS_execve, path.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr());
+    // SAFETY: the vectors end with a null pointer, and keep their strings.
+    unsafe { syscall!(SYS_execve, path.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr()) };
     Errno::last()
 }
 
 /// execveat(2) of the file that `file` refers to; without `envp` with this process's environment. Returns only the reason why
-/// it failed.
+/// it failed: `EINVAL` also if other threads could change that environment.
 pub fn execveat(file: BorrowedFd<'_>, argv: &Argv, envp: Option<&Argv>) -> Errno {
     unsafe extern "C" {
         static environ: *const *const libc::c_char;
     }
-    // SAFETY: a list of strings that ends with a null pointer (environ(7)); there is one thread.
-    let envp = envp.map_or(unsafe { environ }, |envp| envp.pointers.as_ptr());
+    let envp = match (envp, check_one_thread()) {
+        (Some(envp), _) => envp.pointers.as_ptr(),
+        // SAFETY: there is one thread.
+        (None, Ok(())) => unsafe { environ },
+        (None, Err(errno)) => return errno,
+    };
     let (path, argv) = (c"".as_ptr(), argv.pointers.as_ptr());
-    syscall!(SYS_execveat, file.as_raw_fd(), path, argv, envp, libc::AT_EMPTY_PATH);
+    // SAFETY: the vectors end with a null pointer, and keep their strings (environ(7)).
+    unsafe { syscall!(SYS_execveat, file.as_raw_fd(), path, argv, envp, libc::AT_EMPTY_PATH) };
     Errno::last()
 }

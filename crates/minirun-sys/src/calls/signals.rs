@@ -16,7 +16,8 @@ pub fn reset_actions(signals: impl IntoIterator<Item = i32>) -> Result<()> {
     // An all-zero kernel sigaction is SIG_DFL with no flags and no mask.
     let default = [0u8; 64];
     for signal in signals.into_iter().filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
-        check(syscall!(SYS_rt_sigaction, signal, &raw const default, std::ptr::null::<u8>(), 8))?;
+        // SAFETY: the kernel reads a sigaction, which is shorter, and writes none through a null pointer.
+        check(unsafe { syscall!(SYS_rt_sigaction, signal, &raw const default, std::ptr::null::<u8>(), 8) })?;
     }
     Ok(())
 }
@@ -37,19 +38,25 @@ pub fn end_on(signals: &[i32]) -> Result<()> {
         check(answer.into())?;
     }
     let these = signals.iter().fold(0u64, |mask, signal| mask | 1 << (signal - 1));
-    check(syscall!(SYS_rt_sigprocmask, libc::SIG_UNBLOCK, &raw const these, std::ptr::null::<u8>(), 8)).map(drop)
+    // SAFETY: the kernel reads one mask, and writes none through a null pointer.
+    check(unsafe { syscall!(SYS_rt_sigprocmask, libc::SIG_UNBLOCK, &raw const these, std::ptr::null::<u8>(), 8) })
+        .map(drop)
 }
 
 /// Blocks every signal, those included that a C library keeps for itself and leaves out of its full set.
 pub fn block_signals() -> Result<()> {
     let all = u64::MAX;
-    check(syscall!(SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, std::ptr::null::<u8>(), 8)).map(drop)
+    // SAFETY: the kernel reads one mask, and writes none through a null pointer.
+    check(unsafe { syscall!(SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, std::ptr::null::<u8>(), 8) })
+        .map(drop)
 }
 
 /// Makes every signal deliverable; actions stay as they are.
 pub fn unblock_signals() -> Result<()> {
     let none = 0u64;
-    check(syscall!(SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, std::ptr::null::<u8>(), 8)).map(drop)
+    // SAFETY: the kernel reads one mask, and writes none through a null pointer.
+    check(unsafe { syscall!(SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, std::ptr::null::<u8>(), 8) })
+        .map(drop)
 }
 
 /// Makes the end of a child leave something to wait for, also where the caller had SIGCHLD ignored (wait(2)).
@@ -64,7 +71,8 @@ pub fn signal_fd() -> Result<OwnedFd> {
 
 /// The same for some signals: bit 0 stands for signal 1.
 pub fn signal_fd_of(mask: u64) -> Result<OwnedFd> {
-    check_fd(syscall!(SYS_signalfd4, -1, &raw const mask, 8, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))
+    // SAFETY: the kernel reads one mask. The first argument asks for a new descriptor.
+    unsafe { check_fd(syscall!(SYS_signalfd4, -1, &raw const mask, 8, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)) }
 }
 
 /// The number of the next signal of a [`signal_fd`]; none when there is none now.

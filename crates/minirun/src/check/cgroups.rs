@@ -2,7 +2,7 @@
 //!
 //! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -119,16 +119,13 @@ fn inside(cgroup: &Cgroup) -> Vec<Row> {
 /// Does something while a process waits in the cgroup.
 fn beside_a_process(cgroup: &Cgroup, act: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let (ours, theirs) = std::io::pipe().map_err(|error| error.to_string())?;
-    let forked = sys::clone3(sys::Clone { flags: 0, cgroup: Some(cgroup.fd()) }).map_err(|errno| errno.to_string())?;
-    let pid = match forked {
-        sys::Forked::Child => {
-            // Its own copy of the other end must go, or it would wait for itself.
-            sys::abandon(theirs.as_fd());
-            let _end = sys::read(ours.as_fd(), &mut [0u8; 1]);
-            sys::exit(0)
-        }
-        sys::Forked::Parent { pid, .. } => pid,
-    };
+    let cloned = sys::clone3(sys::Clone { flags: 0, cgroup: Some(cgroup.fd()) }, |child| {
+        // Its own copy of the other end must go, or it would wait for itself.
+        child.abandon(&[theirs.as_raw_fd()]);
+        let _end = sys::read(ours.as_fd(), &mut [0u8; 1]);
+        0
+    });
+    let pid = cloned.map_err(|errno| errno.to_string())?.pid;
     let done = act();
     drop(theirs);
     sys::wait(pid).map_err(|errno| errno.to_string())?;

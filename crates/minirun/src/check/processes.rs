@@ -10,14 +10,14 @@ use minirun_sys as sys;
 use minirun_sys::{Argv, Errno};
 
 use super::Row;
-use super::trial::{At as _, Failure, attempt, born_in};
+use super::trial::{At as _, Failure, attempt, attempt_as_child, born_in};
 
 pub fn rows() -> Vec<Row> {
     let kernel = "use a kernel of 5.14 or later; in a container of another runtime ask for its seccomp profile";
-    let close = attempt(born_in(0), || {
+    let close = attempt_as_child(born_in(0), |child| {
         // The report goes over a pipe, so nothing that is open is closed for good.
         sys::cloexec_from(3).at("close_range")?;
-        sys::close_range(1 << 20, 1 << 21).at("close_range")
+        child.close_all_but(1 << 20, []).at("close_range")
     });
     vec![
         Row::of_trial("processes.pidfd", "opened and signalled one", pidfd(), "start, kill, exec and hooks", kernel)
@@ -43,7 +43,7 @@ fn sealed() -> Row {
     let environment = Argv::new(Vec::new());
     let executed = attempt(born_in(0), || {
         let null = sys::open(c"/dev/null", libc::O_WRONLY).at("open /dev/null")?;
-        sys::become_fd(null.as_fd(), 1).at("dup3")?;
+        sys::become_standard(null.as_fd(), sys::Standard::Output).at("dup3")?;
         let copy = minirun_container::seal::read_only_mount().at("open_tree and mount_setattr")?;
         Err(sys::execveat(copy.as_fd(), &argv, Some(&environment))).at("execveat")
     });

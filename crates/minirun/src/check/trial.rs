@@ -6,11 +6,11 @@
 //! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use minirun_sys as sys;
 use minirun_sys::errno_text;
-use minirun_sys::{Clone, Errno, Forked};
+use minirun_sys::{Child, Clone, Errno};
 use nix::fcntl::OFlag;
 
 use super::signals::await_readable;
@@ -106,23 +106,26 @@ pub fn born_in(namespaces: i32) -> Birth<'static> {
 
 /// Does this in a child. In a new or joined user namespace the child becomes its root first.
 pub fn attempt(birth: Birth<'_>, work: impl FnOnce() -> Result<(), Fault>) -> Answer {
+    attempt_as_child(birth, |_| work())
+}
+
+/// As [`attempt`], for work that only a child can do.
+pub fn attempt_as_child(birth: Birth<'_>, work: impl FnOnce(&mut Child) -> Result<(), Fault>) -> Answer {
     let own = Maps::of_caller();
     let pipe = || nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| Failure::of("pipe2", errno));
     let ((ours, theirs), (gate, opener)) = (pipe()?, pipe()?);
     let ask = Clone { flags: birth.namespaces as u64, cgroup: birth.cgroup };
-    let pid = match sys::clone3(ask).map_err(|errno| Failure::of("clone3", errno))? {
-        Forked::Child => {
-            sys::forbid_allocation();
-            // Its own copy must go, or it would wait for itself.
-            sys::abandon(opener.as_fd());
-            let _end_of_file = sys::read(gate.as_fd(), &mut [0]);
-            match settle(birth, &own).and_then(|()| work()) {
-                Ok(()) => sys::exit(0),
-                Err(fault) => tell(theirs.as_fd(), &fault),
-            }
+    let cloned = sys::clone3(ask, |child| {
+        sys::forbid_allocation();
+        // Its own copy must go, or it would wait for itself.
+        child.abandon(&[opener.as_raw_fd()]);
+        let _end_of_file = sys::read(gate.as_fd(), &mut [0]);
+        match settle(birth, &own).and_then(|()| work(child)) {
+            Ok(()) => 0,
+            Err(fault) => tell(theirs.as_fd(), &fault),
         }
-        Forked::Parent { pid, .. } => pid,
-    };
+    });
+    let pid = cloned.map_err(|errno| Failure::of("clone3", errno))?.pid;
     drop(theirs);
     let mapped = birth.maps.map_or(Ok(()), |maps| write_maps(pid, maps));
     drop(opener);
