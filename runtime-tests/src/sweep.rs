@@ -1,6 +1,7 @@
 //! How much of a long sweep a test tries: a tenth, chosen by a seed that is printed, or all of it.
 //!
-//! `MINIRUN_SWEEP=full` tries every point; `MINIRUN_SEED=N` repeats the choice of an earlier run.
+//! `MINIRUN_SWEEP=full` tries every point; `MINIRUN_SEED=N` repeats the choice of an earlier run. The unit tests of the crates
+//! include this file for their random cases.
 
 #![allow(clippy::print_stdout, reason = "a seed that is not printed cannot be repeated")]
 
@@ -38,6 +39,45 @@ impl Random {
     pub fn below(&mut self, limit: u64) -> u64 {
         self.next_number() % limit
     }
+
+    /// Returns an index of a list of this length, which must not be 0.
+    pub fn index(&mut self, length: usize) -> usize {
+        self.below(length as u64) as usize
+    }
+
+    /// Returns this many bytes.
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| self.next_number() as u8).collect()
+    }
+
+    /// Returns a text with a few faults: bytes that are others (of `likely`, or any), parts that are missing or twice there.
+    pub fn damaged(&mut self, good: &[u8], likely: &[u8]) -> Vec<u8> {
+        let mut text = good.to_vec();
+        for _ in 0..=self.index(4) {
+            let (first, second) = (self.index(text.len() + 1), self.index(text.len() + 1));
+            let part = first.min(second)..first.max(second).min(first.min(second) + 64);
+            match self.index(8) {
+                0 => drop(text.drain(part)),
+                1 => {
+                    let again = text[part.clone()].to_vec();
+                    drop(text.splice(part.start..part.start, again));
+                }
+                2 => text.truncate(part.end),
+                _ if text.is_empty() => {}
+                kind => {
+                    let at = self.index(text.len());
+                    text[at] = if kind < 7 { likely[self.index(likely.len())] } else { self.next_number() as u8 };
+                }
+            }
+        }
+        text
+    }
+}
+
+/// Returns how many random cases a test tries: these, or a hundred times as many in full.
+#[must_use]
+pub fn cases(few: usize) -> usize {
+    if is_full_sweep() { few * 100 } else { few }
 }
 
 /// Whether the sweeps are to be tried in full.

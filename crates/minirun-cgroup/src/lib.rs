@@ -144,4 +144,8 @@ impl Cgroup {
 }
 
 #[cfg(test)]
+#[allow(dead_code, missing_docs, reason = "each crate's tests use a part of it")]
+#[path = "../../../runtime-tests/src/sweep.rs"]
+mod sweep;
+#[cfg(test)]
 mod tests;

@@ -177,6 +177,7 @@ fn unescape(field: &[u8]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sweep;
 
     const HYBRID: &[u8] = b"\
         22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw\n\
@@ -203,6 +204,18 @@ mod tests {
     fn escapes() {
         for (field, path) in [("/a\\040b", "/a b"), ("/a\\", "/a\\"), ("/\\134\\012", "/\\\n"), ("/a\\09", "/a\\09")] {
             assert_eq!(unescape(field.as_bytes()), PathBuf::from(path));
+        }
+    }
+
+    #[test]
+    fn damaged_lists_are_read_as_far_as_they_can_be() {
+        let mut random = sweep::Random::for_test("mountinfo");
+        for _ in 0..sweep::cases(5000) {
+            let list = random.damaged(HYBRID, b"\\ \n-0194/,");
+            for line in lines(&list) {
+                assert!(unescape(line.point).as_os_str().len() <= line.point.len());
+            }
+            let (_found, _controllers) = (cgroup2_in(&list), v1_in(&list));
         }
     }
 }

@@ -60,6 +60,10 @@ mod reference;
 mod stack;
 mod store;
 mod stream;
+#[cfg(test)]
+#[allow(dead_code, missing_docs, reason = "each crate's tests use a part of it")]
+#[path = "../../../runtime-tests/src/sweep.rs"]
+mod sweep;
 pub mod tar;
 mod unpack;
 mod users;

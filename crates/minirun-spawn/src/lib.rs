@@ -30,6 +30,10 @@ mod parent;
 mod procfs;
 mod program;
 pub mod resctrl;
+#[cfg(test)]
+#[allow(dead_code, missing_docs, reason = "each crate's tests use a part of it")]
+#[path = "../../../runtime-tests/src/sweep.rs"]
+mod sweep;
 mod watcher;
 mod wire;
 

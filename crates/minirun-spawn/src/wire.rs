@@ -269,6 +269,7 @@ impl<const SIZE: usize> Text<SIZE> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sweep;
 
     #[test]
     fn a_record_survives_the_wire() {
@@ -288,6 +289,39 @@ mod tests {
     fn decimals_are_plain() {
         for number in [0, 7, 10, 4_294_967_295] {
             assert_eq!(Decimal::of(number).digits(), number.to_string().as_bytes());
+        }
+    }
+
+    /// Sends a record, and returns its bytes.
+    fn bytes_of(record: &Record) -> [u8; RECORD] {
+        let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        record.send(std::os::fd::AsFd::as_fd(&ours)).unwrap();
+        let mut bytes = [0; RECORD];
+        assert_eq!(theirs.recv(&mut bytes).unwrap(), RECORD);
+        bytes
+    }
+
+    #[test]
+    fn any_record_survives_the_wire_and_any_bytes_are_read_or_refused() {
+        let mut random = sweep::Random::for_test("wire");
+        for _ in 0..sweep::cases(2000) {
+            let mut record = Record::of(Kind::Step);
+            (record.step, record.call, record.option) =
+                (random.next_number() as u32, random.next_number() as u32, random.next_number() as u32);
+            (record.errno, record.former) = (random.next_number() as i32, (random.next_number(), random.next_number()));
+            for text in [&mut record.subject, &mut record.detail] {
+                let length = random.index(2 * DETAIL);
+                text.push(&random.bytes(length));
+            }
+            let bytes = bytes_of(&record);
+            let back = Record::parse(&bytes).unwrap();
+            assert_eq!(format!("{back:?}"), format!("{record:?}"));
+            for text in [random.damaged(&bytes, &[0, 1, 9, 10, 0xff]), random.bytes(RECORD)] {
+                if let Some(read) = Record::parse(&text) {
+                    assert!(read.subject.as_bytes().len().max(read.detail.as_bytes().len()) <= DETAIL);
+                    assert_eq!(Record::parse(&bytes_of(&read)).map(|again| again.step), Some(read.step));
+                }
+            }
         }
     }
 }

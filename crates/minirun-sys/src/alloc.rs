@@ -197,6 +197,7 @@ unsafe impl GlobalAlloc for Bump {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sweep;
 
     /// What one round of a command that stays may do: blocks of many sizes, freed in another order.
     fn round(bump: &Bump) {
@@ -277,6 +278,87 @@ mod tests {
             bump.dealloc(first, plain);
             assert!((bump.alloc(page) as usize).is_multiple_of(4096));
             bump.dealloc(second, plain);
+        }
+    }
+
+    /// A block with the number that fills it.
+    struct Block {
+        start: *mut u8,
+        layout: Layout,
+        fill: u8,
+    }
+
+    impl Block {
+        fn new(bump: &Bump, layout: Layout, fill: u8) -> Block {
+            // SAFETY: the layout is not empty; the block is written within it.
+            let start = unsafe { bump.alloc(layout) };
+            assert!(!start.is_null() && (start as usize).is_multiple_of(layout.align()), "{layout:?}");
+            Block { start, layout, fill }.filled()
+        }
+
+        fn filled(self) -> Block {
+            // SAFETY: it is as large as its layout says.
+            unsafe { self.start.write_bytes(self.fill, self.layout.size()) };
+            self
+        }
+
+        /// Whether its first bytes are untouched.
+        fn check(&self, length: usize) {
+            // SAFETY: it is that long, and was written in full.
+            let bytes = unsafe { std::slice::from_raw_parts(self.start, length) };
+            assert!(bytes.iter().all(|byte| *byte == self.fill), "{:?} was written by another", self.layout);
+        }
+
+        fn resized(mut self, bump: &Bump, size: usize) -> Block {
+            let kept = self.layout.size().min(size);
+            // SAFETY: it is from this allocator, with this layout.
+            self.start = unsafe { bump.realloc(self.start, self.layout, size) };
+            self.layout = Layout::from_size_align(size, self.layout.align()).unwrap();
+            assert!((self.start as usize).is_multiple_of(self.layout.align()), "{:?}", self.layout);
+            self.check(kept);
+            self.filled()
+        }
+
+        fn free(self, bump: &Bump) {
+            self.check(self.layout.size());
+            // SAFETY: it is from this allocator, with this layout, and not used any more.
+            unsafe { bump.dealloc(self.start, self.layout) };
+        }
+    }
+
+    fn some_size(random: &mut sweep::Random) -> usize {
+        let near = |random: &mut sweep::Random, size: usize| size - 20 + random.index(40);
+        match random.index(20) {
+            0 => near(random, CHUNK),
+            1 => near(random, 2 * CHUNK),
+            2 => near(random, CHUNK / 2),
+            3..6 => 1 + random.index(100_000),
+            _ => 1 + random.index(1500),
+        }
+    }
+
+    #[test]
+    fn blocks_are_aligned_and_keep_their_bytes_whatever_is_asked_for() {
+        let mut random = sweep::Random::for_test("alloc");
+        for _ in 0..sweep::cases(3) {
+            let (bump, mut blocks) = (Bump::new(), Vec::new());
+            for _ in 0..2000 {
+                let fill = random.next_number() as u8;
+                match random.index(3) {
+                    0 if blocks.len() < 60 => {
+                        let align = 1 << [0, 3, 4, 6, 12, 14][random.index(6)];
+                        let layout = Layout::from_size_align(some_size(&mut random), align).unwrap();
+                        blocks.push(Block::new(&bump, layout, fill));
+                    }
+                    _ if blocks.is_empty() => {}
+                    1 => {
+                        let block: Block = blocks.swap_remove(random.index(blocks.len()));
+                        blocks.push(block.resized(&bump, some_size(&mut random)));
+                    }
+                    _ => blocks.swap_remove(random.index(blocks.len())).free(&bump),
+                }
+            }
+            blocks.into_iter().for_each(|block| block.free(&bump));
         }
     }
 }

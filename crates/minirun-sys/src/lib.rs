@@ -11,6 +11,10 @@
 mod alloc;
 mod calls;
 mod flock;
+#[cfg(test)]
+#[allow(dead_code, missing_docs, reason = "each crate's tests use a part of it")]
+#[path = "../../../runtime-tests/src/sweep.rs"]
+mod sweep;
 mod trust;
 
 pub use alloc::{Bump, forbid_allocation};

@@ -11,6 +11,10 @@ mod connection;
 mod error;
 mod manager;
 mod message;
+#[cfg(test)]
+#[allow(dead_code, missing_docs, reason = "each crate's tests use a part of it")]
+#[path = "../../../runtime-tests/src/sweep.rs"]
+mod sweep;
 mod wire;
 
 pub use error::{Cause, Error};

@@ -142,6 +142,7 @@ pub fn rdma(text: &str) -> Option<Vec<((String, String), Limit)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sweep;
 
     #[test]
     fn processors() {
@@ -213,5 +214,26 @@ mod tests {
         assert_eq!(rdma("mlx4_0 hca_handle=2 hca_object=max\n").as_deref(), Some(&expected[..]));
         assert_eq!(rdma(""), Some(vec![]));
         assert_eq!(rdma("mlx4_0 hca_handle\n"), None);
+    }
+
+    #[test]
+    fn damaged_files_are_read_or_refused() {
+        let mut random = sweep::Random::for_test("statistics");
+        let good = [
+            "usage_usec 4242\nuser_usec 4000\nsystem_usec 242\nnr_periods 7\nnr_throttled 3\nthrottled_usec 1500\n",
+            "some avg10=1.50 avg60=0.25 avg300=0.00 total=123456\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=9\n",
+            "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6\n253:1 rbytes=18446744073709551615 wbytes=0\n",
+            "mlx4_0 hca_handle=2 hca_object=max\nocrdma1 hca_handle=3 hca_object=2000\n",
+            "0-3,7,9-65535\n",
+            "max\n",
+        ];
+        for _ in 0..sweep::cases(3000) {
+            for text in good {
+                let text = random.damaged(text.as_bytes(), b"0189 =-:,.\nmax");
+                let text = String::from_utf8_lossy(&text);
+                let _scalars = (number(&text), limit(&text), numbers(&text), cpu(&text));
+                let _tables = (keyed(&text), limits(&text), pressure(&text), io(&text), rdma(&text));
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ use rustbus::wire::unmarshal::{unmarshal_dynamic_header, unmarshal_header, unmar
 use rustbus::{ByteOrder, params};
 
 use super::*;
+use crate::sweep;
 
 const METHOD: Method<'_> = Method { destination: "org.a.B", path: "/org/a", interface: "org.a.I", name: "Do" };
 
@@ -142,39 +143,27 @@ fn unused_values_are_skipped() {
     }
 }
 
-/// A generator of pseudo-random numbers (xorshift), so that a failure can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % below as u64) as usize
-    }
-}
-
 /// All input is parsed or refused, without a panic, an overflow or an endless loop.
 #[test]
 fn random_bytes_are_parsed_or_refused() {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = sweep::Random::for_test("D-Bus messages");
     let mut signal = MessageBuilder::new().signal("org.a.I", "JobRemoved", "/org/a").to("org.some.One").build();
     signal.body.push_variant(vec![(1u8, "text", vec![2u64])]).unwrap();
     let good = write(&signal);
-    for round in 0..200_000 {
+    for round in 0..sweep::cases(20_000) {
         let mut bytes = good.clone();
         if round % 4 == 0 {
-            bytes = (0..random.next(200)).map(|_| random.next(256) as u8).collect();
+            bytes = (0..random.index(200)).map(|_| random.index(256) as u8).collect();
             // Otherwise parsing would always fail at the first bytes.
             for (byte, start) in bytes.iter_mut().zip([b'l', 4, 0, 1, 0, 0, 0, 0]) {
                 *byte = start;
             }
         } else {
-            for _ in 0..=random.next(4) {
-                let at = random.next(bytes.len());
-                bytes[at] = [random.next(256) as u8, 0, 0xff, b'a', b'(', b'v'][random.next(6)];
+            for _ in 0..=random.index(4) {
+                let at = random.index(bytes.len());
+                bytes[at] = [random.index(256) as u8, 0, 0xff, b'a', b'(', b'v'][random.index(6)];
             }
-            let cut = random.next(3) * random.next(bytes.len());
+            let cut = random.index(3) * random.index(bytes.len());
             bytes.truncate(bytes.len().saturating_sub(cut));
         }
         if let Some(prologue) = bytes.first_chunk() {
