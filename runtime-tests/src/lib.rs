@@ -39,7 +39,7 @@ pub use known::{fails_on, is_excused, may_fail_on};
 pub use leaks::Leaks;
 pub use openmetrics::{Sample, read_openmetrics};
 pub use runtime::{Output, Running, Runtime};
-pub use sweep::{Random, is_full_sweep, sample};
+pub use sweep::{Random, cases, is_full_sweep, sample};
 pub use terminal::{Receiver, Terminal};
 pub use trace::{Traced, beside, errat, killat};
 pub use user::{Delegated, User};

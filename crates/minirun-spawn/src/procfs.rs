@@ -33,7 +33,13 @@ const CALLS: [libc::c_long; 9] = [
 ];
 
 /// The native architecture (`AUDIT_ARCH_*`): another has other numbers.
-const ARCHITECTURE: u64 = if cfg!(target_arch = "aarch64") { 0xc000_00b7 } else { 0xc000_003e };
+const ARCHITECTURE: u64 = if cfg!(target_arch = "aarch64") {
+    0xc000_00b7
+} else if cfg!(target_arch = "riscv64") {
+    0xc000_00f3
+} else {
+    0xc000_003e
+};
 
 /// Lets those calls through, and ends who makes another (seccomp(2)).
 const FILTER: [u64; CALLS.len() + 6] = {

@@ -6,16 +6,18 @@
 //!
 //! Two modules are not wrappers: `flock.rs` keeps a lock, and `trust.rs` opens directories that other users cannot exchange.
 //!
-//! Where the `nix` crate has a safe and allocation-free wrapper, the other crates use that one.
+//! Safe functions are safe with every argument; the others say `unsafe`, and stay in this crate. Where the `nix` crate has the
+//! call, processes that allocate use that one.
 
 mod alloc;
 mod calls;
 mod flock;
+mod trust;
+
 #[cfg(test)]
 #[allow(dead_code, missing_docs, reason = "each crate's tests use a part of it")]
 #[path = "../../../runtime-tests/src/sweep.rs"]
 mod sweep;
-mod trust;
 
 pub use alloc::{Bump, forbid_allocation};
 pub use calls::*;
