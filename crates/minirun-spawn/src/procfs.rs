@@ -76,8 +76,8 @@ impl ProcfsMaker {
         let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (ours, theirs) = pair.in_call(Call::Socketpair)?;
         let Cloned { pid, .. } = sys::clone3(Clone::default(), |child| {
-            // accepts: any error; the other side sees the end of the channel.
             let ended = serve(child, theirs.as_fd(), namespaces);
+            // accepts: any error; the other side sees the end of the channel.
             i32::from(ended.is_err())
         })
         .in_call(Call::Clone)?;

@@ -96,10 +96,8 @@ pub fn start_hook(
     let ((ours, theirs), (lifeline, keepers)) = (pair()?, pair()?);
     // What the keeper enters, for its child to be born there. An ordinary user has rights to the other namespaces only in
     // the container's user namespace, which the keeper need not leave again.
-    let first = match nix::unistd::geteuid().is_root() {
-        true => libc::CLONE_NEWPID as u64,
-        false => (libc::CLONE_NEWPID | libc::CLONE_NEWUSER) as u64,
-    };
+    let user = if nix::unistd::geteuid().is_root() { 0 } else { libc::CLONE_NEWUSER };
+    let first = (libc::CLONE_NEWPID | user) as u64;
     let rest = match place {
         Where::Container { init, kinds } => Where::Container { init, kinds: kinds & !first },
         Where::Runtime => Where::Runtime,

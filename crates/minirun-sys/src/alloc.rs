@@ -92,8 +92,8 @@ impl Bump {
         let this = this_thread();
         if self.owner.load(Ordering::Relaxed) != this {
             // An exchange, because two threads can come first together.
-            let first = self.owner.compare_exchange(0, this, Ordering::Relaxed, Ordering::Relaxed);
-            if first.is_err() {
+            // accepts: no error: another owner ends the process.
+            if let Err(_other) = self.owner.compare_exchange(0, this, Ordering::Relaxed, Ordering::Relaxed) {
                 crate::calls::die(b"minirun: bug: memory was asked for by a second thread\n");
             }
         }
