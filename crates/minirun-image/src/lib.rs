@@ -37,6 +37,24 @@
 //! without following links, and everything has a limit ([`Limits`]). The work is done in child processes, which are made by
 //! fork: a process that calls this crate must have one thread. It must not ignore SIGCHLD, and must not wait for children that
 //! it has not started. Only warnings are logged, through the crate `log`; nothing is printed.
+//!
+//! # Decisions
+//!
+//! - The tar reader is our own: hostile input requires a limit on everything that is kept, and an error where two readers would
+//!   differ. Each layer is unpacked by two processes and a pipe, without threads.
+//! - A symbolic link on the way to an entry is followed within its layer, because images have `lib -> usr/lib`. Links of lower
+//!   layers are not followed, because each layer is unpacked on its own.
+//! - Sparse files: GNU tar's four forms are read; pax 1.0 is written for a file with 1 MiB of holes or more. Smaller holes
+//!   compress well as zeros, and every reader understands these.
+//! - An archive from a pipe is kept in an unnamed file in the store's staging directory, because its manifest comes last.
+//! - The files of a bundle are below `private/` with mode 0700, whatever the mode of the bundle: other users of the host must
+//!   not run a container's set-user-id programs (CVE-2021-41091).
+//! - The default seccomp profile is a table of allowed calls, grouped by reason. All other calls fail, newer ones with ENOSYS.
+//! - A layer is in use while the link count of a bundle's `image.json` says so: a bundle that was moved still uses its layers.
+//! - Changes are found by comparing the upper directory with the layers. One in memory is seen through a clone of the root's
+//!   mount, where a file is untouched exactly if its ctime is the layer's, because ctime cannot be set.
+//! - `commit` writes a new archive and replaces the old one by rename. A process in a session of its own thaws the container,
+//!   however the commit ends.
 
 #![forbid(unsafe_code)]
 
