@@ -105,8 +105,8 @@ fn turn_in(text: &str) -> Option<&'static (&'static str, &'static str)> {
         lower.match_indices(turn).any(|(start, _)| {
             let (before, after) = (&lower[..start], &lower[start + turn.len()..]);
             let whole = !before.ends_with(letters) && !after.starts_with(|c| letters(c) && c != '.');
-            // "There is no such device" is plain.
-            whole && !(turn.ends_with(" no") && before.ends_with("there "))
+            // "There is no such device" and "is no longer there" are plain.
+            whole && !(turn.ends_with(" no") && (before.ends_with("there ") || after.starts_with(" longer")))
         })
     })
 }
