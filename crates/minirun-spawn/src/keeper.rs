@@ -69,6 +69,7 @@ pub(crate) fn end_orphans(others: &[i32]) -> sys::Result<()> {
                 sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL)?;
                 await_end(pidfd.as_fd(), pid)
             });
+            // accepts: no error: it is returned when the others have ended.
             if ended.is_err() {
                 known.push(pid);
                 answer = answer.and(ended);
