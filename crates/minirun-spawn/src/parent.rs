@@ -294,6 +294,12 @@ impl Init {
             return Ok(false);
         }
         let doing = Doing::internal("find the process in the pid namespace");
+        // Init changes once. A process that traces it can add children to this one (`CLONE_PARENT`), and have them answer.
+        let former = self.former.take();
+        self.former.set(former);
+        if former.is_some() {
+            return Err(doing.refused("a second process has answered in its place"));
+        }
         let pidfd = sys::pidfd_open(sender).map_err(|errno| doing.failed("pidfd_open", errno))?;
         if !sys::is_child(pidfd.as_fd()).map_err(|errno| doing.failed("waitid", errno))? {
             return Err(doing.refused("another process has answered in its place"));
