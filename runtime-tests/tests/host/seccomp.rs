@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use runtime_tests::{Bundle, Receiver, Runtime, fails_on, may_fail_on};
+use runtime_tests::{Bundle, Receiver, Running, Runtime, fails_on, may_fail_on};
 use serde_json::{Value, json};
 
 /// mkdir with a path that is not there to be read: a filter that lets it through shows as `EFAULT`.
@@ -293,6 +293,53 @@ fn an_agent_is_notified_of_each_process() {
         fails_on(&crun, || assert_eq!(of_exec["state"]["pid"], of_init["pid"]));
         assert_ne!(of_exec["pid"], of_init["pid"]);
     });
+}
+
+/// A process that traces init can send messages in its place, and name any of init's descriptors.
+#[test]
+fn an_agent_gets_no_descriptor_but_a_listener() {
+    use nix::sys::socket::{
+        AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept, bind, listen, recv, send, socket,
+    };
+    use std::os::fd::FromRawFd as _;
+    if !Runtime::from_env().is_minirun() {
+        return;
+    }
+    let bundle = Bundle::base().probe(MKDIR);
+    let path = bundle.home().join("agent");
+    let agent = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    agent.set_nonblocking(true).unwrap();
+    let bundle = bundle.with(|config| config["linux"]["seccomp"] = notifying(path.to_str().unwrap()));
+    let container = bundle.create();
+    let bundle = container.bundle();
+    // The test answers `start` in the place of init.
+    let gate = bundle.state_root().join(bundle.id()).join("start.sock");
+    let kept = bundle.home().join("gate");
+    std::fs::rename(&gate, &kept).unwrap();
+    let impostor = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(impostor.as_raw_fd(), &UnixAddr::new(&gate).unwrap()).unwrap();
+    listen(&impostor, Backlog::new(1).unwrap()).unwrap();
+    let open = std::fs::read_dir(format!("/proc/{}/fd", container.pid())).unwrap();
+    let numbers: Vec<u32> =
+        open.filter_map(|entry| entry.unwrap().file_name().to_string_lossy().parse().ok()).collect();
+    assert!(numbers.len() >= 4, "{numbers:?}");
+    for number in numbers {
+        let start = Running::start(&mut bundle.command(&["start", bundle.id()]), bundle.home());
+        // SAFETY: a new descriptor.
+        let connection = unsafe { OwnedFd::from_raw_fd(accept(impostor.as_raw_fd()).unwrap()) };
+        assert_eq!(recv(connection.as_raw_fd(), &mut [0; 8], MsgFlags::empty()), Ok(1));
+        let mut record = [0u8; 1024];
+        record[0..4].copy_from_slice(&7u32.to_ne_bytes());
+        record[4..8].copy_from_slice(&number.to_ne_bytes());
+        send(connection.as_raw_fd(), &record, MsgFlags::empty()).unwrap();
+        let message = start.finish().failure();
+        assert!(message.contains("linux.seccomp.listenerPath: "), "{message}");
+        assert!(message.contains("not the listener of a seccomp filter"), "{message}");
+        assert_eq!(agent.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
+    std::fs::rename(&kept, &gate).unwrap();
+    container.call(&["delete", "-f"], &[]).success();
+    bundle.assert_nothing_left();
 }
 
 #[test]
