@@ -257,11 +257,15 @@ fn operations_that_require_root_are_refused() {
     let mapped = json!([{"destination": "/m", "type": "bind", "source": "/s", "options": ["bind", "idmap"]}]);
     let problem = "mounts[0]: mapping the ids of a mount requires root";
     assert_eq!(plan(with(single(), "/mounts", mapped), &user()).unwrap_err(), [problem]);
-    let time = with(
-        single(),
-        "/linux/namespaces",
-        json!([{"type": "user"}, {"type": "mount"}, {"type": "pid"}, {"type": "time"}]),
-    );
-    let problem = "linux.namespaces[3].type: a new time namespace requires root";
-    assert_eq!(plan(time, &user()).unwrap_err(), [problem]);
+    let time = |user: Value| {
+        let list = json!([{"type": "mount"}, {"type": "pid"}, {"type": "time"}, user]);
+        with(with(single(), "/linux/namespaces", list), "/linux/timeOffsets", json!({"boottime": {"secs": 5}}))
+    };
+    let new = plan(time(json!({"type": "user"})), &user()).unwrap();
+    let place = |word: &str| new.iter().position(|line| line.starts_with(word));
+    assert!(place("new-time ").is_some_and(|at| Some(at) < place("become-root ")), "{new:?}");
+    let joined = plan(time(json!({"type": "user", "path": "/ns"})), &user()).unwrap_err();
+    let problem =
+        "linux.timeOffsets: setting the clocks requires root, or a new user namespace instead of a joined one";
+    assert!(joined.contains(&problem.to_owned()), "{joined:?}");
 }

@@ -237,7 +237,7 @@ fn try_to_enter(child: &mut Child, plan: &Plan, opened: &mut Opened, record: &mu
     if namespaces.by_go_between {
         write_oom_score(plan, record)?;
         if namespaces.parent_makes_time() {
-            make_time_namespace(plan)?;
+            make_time_namespace(plan, open_clocks(plan)?)?;
         }
         // In its namespaces there may be those who would trace init or read its descriptors.
         make_unreadable()?;
@@ -267,11 +267,18 @@ fn start_procfs_maker(plan: &Plan, opened: &Opened) -> Result<Option<ProcfsMaker
     ProcfsMaker::start([user, joined(libc::CLONE_NEWPID)]).map(Some)
 }
 
+/// Opens the file of this process that sets the clocks of its new time namespace, if the plan sets some.
+pub(crate) fn open_clocks(plan: &Plan) -> Result<Option<OwnedFd>, Fault> {
+    if plan.namespaces.time_offsets.is_none() {
+        return Ok(None);
+    }
+    sys::open(c"/proc/self/timens_offsets", libc::O_WRONLY).map(Some).in_call(Call::Open)
+}
+
 /// A new time namespace is for the children of the process that makes it, and its clocks can be set until one is in it.
-pub(crate) fn make_time_namespace(plan: &Plan) -> Result<(), Fault> {
+pub(crate) fn make_time_namespace(plan: &Plan, clocks: Option<OwnedFd>) -> Result<(), Fault> {
     sys::unshare(libc::CLONE_NEWTIME).in_call(Call::Unshare)?;
-    let Some(offsets) = &plan.namespaces.time_offsets else { return Ok(()) };
-    let file = sys::open(c"/proc/self/timens_offsets", libc::O_WRONLY).in_call(Call::Open)?;
+    let Some((offsets, file)) = plan.namespaces.time_offsets.as_ref().zip(clocks) else { return Ok(()) };
     sys::write(file.as_fd(), offsets.as_bytes()).map(drop).in_call(Call::Write)
 }
 

@@ -26,7 +26,7 @@ use minirun_plan::{Op, Plan};
 use minirun_sys as sys;
 use minirun_sys::{Child, Errno, Standard};
 
-use crate::clone::make_time_namespace;
+use crate::clone::{make_time_namespace, open_clocks};
 use crate::parent::Gate;
 use crate::procfs::ProcfsMaker;
 use crate::wire::{COMMIT, Call, Detail, Fault, GO, In, Kind, Record, START, await_word, read_word};
@@ -103,6 +103,8 @@ pub(crate) struct Executor<'a> {
     filtered: bool,
     /// Which option of the step is at fault, if one is.
     option: Option<usize>,
+    /// Sets the clocks of a new time namespace.
+    clocks: Option<OwnedFd>,
     /// What the kernel says about the failure at hand.
     detail: Detail,
 }
@@ -129,6 +131,7 @@ pub(crate) fn init(child: &mut Child, plan: &Plan, opened: &mut Opened, channel:
         signals_unblocked: false,
         filtered: false,
         option: None,
+        clocks: None,
         detail: Detail::new(),
     };
     let (step, fault) = match executor.begin() {
@@ -158,6 +161,10 @@ impl<'a> Executor<'a> {
         // Its parent may have ended before the death signal was set.
         if sys::has_hung_up(self.channel).in_call(Call::Poll)? {
             sys::exit(1);
+        }
+        // An ordinary user can open it only while /proc/PID belongs to that user.
+        if self.plan.init.iter().any(|step| step.op == Op::NewTime) {
+            self.clocks = open_clocks(self.plan)?;
         }
         // Not before the parent has written the id maps: /proc/PID would be root's alone.
         make_unreadable()?;
@@ -286,7 +293,7 @@ impl<'a> Executor<'a> {
 
     /// Linux moves a process to its children's time namespace at execve only since 6.2.
     fn new_time(&mut self) -> Result<(), Fault> {
-        make_time_namespace(self.plan)?;
+        make_time_namespace(self.plan, self.clocks.take())?;
         let own = sys::open(c"/proc/self/ns/time_for_children", libc::O_RDONLY).in_call(Call::Open)?;
         sys::setns(own.as_fd(), libc::CLONE_NEWTIME).in_call(Call::Setns)
     }

@@ -35,6 +35,10 @@ fn kind_of(typ: LinuxNamespaceType) -> i32 {
     }
 }
 
+fn has_user(linux: &Linux) -> bool {
+    linux.namespaces.iter().any(|namespace| kind_of(namespace.typ()) == libc::CLONE_NEWUSER)
+}
+
 /// Sorts the namespaces into new and joined ones, and adds the steps that enter them.
 pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
     let list = Origin::of("linux.namespaces");
@@ -46,8 +50,9 @@ pub(super) fn namespaces(draft: &mut Draft<'_>, linux: &Linux) {
             continue;
         }
         match namespace.path().as_deref().filter(|path| *path != Path::new("")) {
-            None if kind == libc::CLONE_NEWTIME && draft.facts.euid != 0 => {
-                draft.problem(&origin.field("type"), "a new time namespace requires root");
+            None if kind == libc::CLONE_NEWTIME && draft.facts.euid != 0 && !has_user(linux) => {
+                let text = "a new time namespace requires a user namespace in linux.namespaces, or root";
+                draft.problem(&origin.field("type"), text);
             }
             None => draft.namespaces.new |= kind as u64,
             Some(path) if !path.is_absolute() => {
@@ -239,6 +244,9 @@ fn time_offsets(draft: &mut Draft<'_>, linux: &Linux) {
             );
         }
         let _infallible = writeln!(lines, "{clock} {seconds} {nanoseconds}");
+    }
+    if draft.facts.euid != 0 && draft.namespaces.is_joined(libc::CLONE_NEWUSER) {
+        draft.problem(&origin, "setting the clocks requires root, or a new user namespace instead of a joined one");
     }
     draft.namespaces.time_offsets = Some(lines);
 }

@@ -24,6 +24,21 @@ fn granted_ids_are_mapped_by_the_helpers() {
 }
 
 #[test]
+fn a_user_sets_the_clocks_of_a_new_time_namespace() {
+    fails_on(&[(RUNC, "1.1 knows no time namespace"), (CRUN, "1.8.1 knows no time namespace")], || {
+        for bundle in [mine(), of_ids(User::with_ids())] {
+            let bundle = bundle.namespace("time", Some(json!({"type": "time"}))).probe("clocks");
+            let plain = bundle.run().value("boottime").parse::<u64>().unwrap();
+            let bundle =
+                bundle.with(|config| config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 1_000_000}}));
+            let shifted = bundle.run().value("boottime").parse::<u64>().unwrap();
+            assert!(shifted > plain + 999_000, "{plain} {shifted}");
+            bundle.assert_nothing_left();
+        }
+    });
+}
+
+#[test]
 fn another_user_of_the_container_has_a_granted_id() {
     let bundle = of_ids(User::with_ids()).writable();
     let bundle = bundle.with(|config| config["process"]["user"] = json!({"uid": 33, "gid": 44}));
