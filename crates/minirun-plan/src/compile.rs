@@ -227,6 +227,7 @@ impl<'a> Draft<'a> {
             idmap: None,
             connected,
             node: None,
+            label: None,
             origin: origin.clone(),
         });
         Source::Handle(self.handles.len() - 1, path)

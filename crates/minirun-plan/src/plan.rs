@@ -377,6 +377,8 @@ pub struct Handle {
     pub connected: bool,
     /// The device node that is created on a separate file system in place of the host's at this path.
     pub node: Option<HostNode>,
+    /// The option and the label of that file system, where `linux.mountLabel` is set.
+    pub label: Option<(CString, CString)>,
     /// The field that names it.
     pub origin: Origin,
 }

@@ -16,6 +16,10 @@ use crate::error::Doing;
 pub(crate) fn make_node(handle: &Handle, node: &HostNode) -> Result<OwnedFd, SpawnError> {
     let doing = Doing::new(&handle.origin, format!("make device node {}", handle.path.to_string_lossy()));
     let context = sys::fsopen(c"tmpfs").map_err(|errno| doing.failed("fsopen", errno))?;
+    if let Some((option, label)) = &handle.label {
+        let set = sys::fsconfig_set(context.as_fd(), option, Some(label));
+        set.map_err(|errno| doing.failed_with("fsconfig", errno, "linux.mountLabel must be valid in the policy"))?;
+    }
     sys::fsconfig_create(context.as_fd()).map_err(|errno| doing.failed("fsconfig", errno))?;
     let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
     let tmpfs = sys::fsmount(context.as_fd(), attributes as u64).map_err(|errno| doing.failed("fsmount", errno))?;

@@ -126,12 +126,14 @@ fn made_node(draft: &Draft<'_>, node: &Node, linux: &Linux) -> Result<HostNode, 
 
 fn made_source(draft: &mut Draft<'_>, node: HostNode, host: &str, origin: &Origin) -> Source {
     let path = draft.c_string(host, origin);
+    let label = draft.mount_label.clone().map(|label| (draft.label_option.to_owned(), label));
     let handle = Handle {
         path: path.clone(),
         recursive: false,
         idmap: None,
         connected: false,
         node: Some(node),
+        label,
         origin: origin.clone(),
     };
     draft.handles.push(handle);
@@ -140,8 +142,9 @@ fn made_source(draft: &mut Draft<'_>, node: HostNode, host: &str, origin: &Origi
 
 /// Adds the nodes and links that init creates. The root is the container's by then, so no path can lead out of it.
 pub(super) fn own_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
+    // In the caller's mounts /dev may be the host's.
     if !draft.namespaces.has(libc::CLONE_NEWNS) {
-        return listed_nodes(draft, spec, linux);
+        return;
     }
     let pipes_only = draft.below_initial_user_namespace();
     for Node { path, kind, device, mode, uid, gid, origin } in all_nodes(draft, spec, linux) {
@@ -159,16 +162,6 @@ pub(super) fn own_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
         let (Some(path), target) = (InRoot::new(path), draft.c_string(target, &origin)) else { continue };
         let replace = path.name() == c"ptmx";
         draft.step(Op::Symlink { path, target, replace }, origin);
-    }
-}
-
-/// Adds the nodes of the configuration, for a container without mounts of its own: its /dev can be the host's, where
-/// default devices and links would replace others.
-fn listed_nodes(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
-    for Node { path, kind, device, mode, uid, gid, origin } in all_nodes(draft, spec, linux) {
-        if origin != Origin::of(DEFAULT) {
-            draft.step(Op::Device { path, kind, device, mode, uid, gid }, origin);
-        }
     }
 }
 

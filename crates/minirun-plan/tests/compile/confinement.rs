@@ -119,6 +119,11 @@ fn new_file_systems_get_the_mount_label() {
     }
     let cgroup = and(mount("/c", "cgroup", &[]), "/linux/namespaces/-", json!({"type": "cgroup"}));
     check(label(cgroup), &selinux(), &["new cgroup [linux.namespaces]", "mount /c cgroup2 [mounts[0]]"]);
+    // A node that the parent makes, because the host has no such one.
+    let device = json!([{"type": "c", "path": "/dev/new", "major": 1, "minor": 3}]);
+    let made = plan(&label(and(user_namespace(), "/linux/devices", device)), &selinux()).unwrap();
+    let label_of_node = made.handles.iter().find(|handle| handle.node.is_some()).unwrap().label.clone();
+    assert_eq!(label_of_node, Some((c"context".to_owned(), c"u:r:t:s0:c1,c2".to_owned())));
     // Existing file systems keep their label.
     and_step(mount("/m", "bind", &[]), "bind /m from /src [mounts[0]]");
     and_step(mount("/m", "tmpfs", &["remount", "size=1k"]), "remount /m size=1k [mounts[0]]");
