@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::observer::Observer;
 use crate::prepare::Prepared;
 use crate::record::Record;
+use crate::session::Session;
 use crate::store::Entry;
 use crate::unit::{self, Manager, Placeholder};
 
@@ -16,12 +17,13 @@ pub(crate) const PIDS_MAX: &str = "pids.max";
 
 /// Makes the container's cgroup with its limits, if it gets one; with it comes the first process of systemd's scope.
 pub(crate) fn make_cgroup(
-    observer: &dyn Observer,
+    session: &Session<'_>,
     entry: &Entry,
     record: &mut Record,
     prepared: &Prepared,
     manager: Option<Manager>,
 ) -> Result<Option<(Cgroup, Option<Placeholder>)>> {
+    let observer = session.observer;
     let (plan, mark) = (&prepared.plan.cgroup, mark_of(entry, record));
     let Some(known) = &mut record.cgroup else { return Ok(None) };
     let (cgroup, placeholder) = {
@@ -29,7 +31,7 @@ pub(crate) fn make_cgroup(
         let (mut cgroup, mut placeholder) = match plan.unit.as_ref().zip(manager) {
             None => (Cgroup::create(&prepared.cgroup_mount, plan)?, None),
             Some((unit, manager)) => {
-                let (cgroup, placeholder) = unit::start(manager, unit, &mark, (&prepared.cgroup_mount, plan))?;
+                let (cgroup, placeholder) = unit::start(manager, unit, &mark, (session, &prepared.cgroup_mount, plan))?;
                 (cgroup, Some(placeholder))
             }
         };

@@ -232,7 +232,7 @@ impl Work<'_> {
             }
         }
         make_groups(observer, entry, record, prepared)?;
-        let (cgroup, placeholder) = make_cgroup(observer, entry, record, prepared, manager)?.unzip();
+        let (cgroup, placeholder) = make_cgroup(session, entry, record, prepared, manager)?.unzip();
         let placeholder = placeholder.flatten();
         let mut held = cgroup.iter().flat_map(Cgroup::descriptors).chain([entry.fd()]).collect::<Vec<_>>();
         held.extend(placeholder.as_ref().map(Placeholder::word));

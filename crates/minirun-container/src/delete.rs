@@ -152,7 +152,7 @@ pub(crate) fn remove_traces(session: &Session<'_>, entry: Entry, record: &Record
     }
     remove_cgroup(session, record, home?, deadline)?;
     if let (Some(unit), Some(known)) = (&record.unit, &record.cgroup) {
-        unit::remove(session.observer, record, (unit, known), deadline)?;
+        unit::remove(session, record, (unit, known), deadline)?;
     }
     wait_for_init(init.as_ref())?;
     if let Some(init) = &init {

@@ -101,6 +101,11 @@ impl<'o> Session<'o> {
         }
     }
 
+    /// Whether a signal has asked this process to end.
+    pub fn was_interrupted(&self) -> bool {
+        self.signal.get().is_some()
+    }
+
     /// Readable when this process is asked to end before there is a program to pass that on to; the same descriptor for all
     /// waits. None where signals are not blocked, and end it without being asked.
     pub fn interruptions(&self) -> sys::Result<Option<BorrowedFd<'_>>> {

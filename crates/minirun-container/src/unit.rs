@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Instant;
 
 use minirun_cgroup::{Cgroup, Hierarchy, Mark};
@@ -25,6 +26,7 @@ use crate::facts;
 use crate::observer::Observer;
 use crate::options::CgroupManager;
 use crate::record::{CgroupRecord, Record, UnitRecord, elsewhere};
+use crate::session::Session;
 
 /// From this version on a scope has the property `OOMPolicy`.
 const OOM_POLICY_SINCE: u32 = 253;
@@ -67,7 +69,8 @@ pub fn guess(cgroups_path: &str, id: &str) -> Result<Option<UnitRecord>> {
 /// A process in a scope that has no other yet.
 pub struct Placeholder {
     pid: i32,
-    /// A word here, or its end, ends the process.
+    pidfd: OwnedFd,
+    /// The end of this one ends the process.
     word: OwnedFd,
     ended: Cell<bool>,
 }
@@ -87,12 +90,15 @@ impl Placeholder {
         let (theirs, word) = pipe2(OFlag::O_CLOEXEC).context("pipe")?;
         let cloned = sys::clone3(sys::Clone { flags: 0, cgroup }, |child| {
             child.abandon(&[word.as_raw_fd()]);
+            // The end of file does not end a process that is frozen.
+            // accepts: no errno; if there were one, the end of file is left.
+            let _pipe_is_left = sys::die_with_parent();
             // A signal may interrupt it; anything else is the end.
             while sys::read(theirs.as_fd(), &mut [0]) == Err(sys::Errno::EINTR) {}
             0
         });
-        let pid = cloned.context("make the scope's first process")?.pid;
-        Ok(Placeholder { pid, word, ended: Cell::new(false) })
+        let cloned = cloned.context("make the scope's first process")?;
+        Ok(Placeholder { pid: cloned.pid, pidfd: cloned.pidfd, word, ended: Cell::new(false) })
     }
 
     /// The descriptor that no other process may keep open.
@@ -103,8 +109,9 @@ impl Placeholder {
     /// Ends it: there is another process in the scope.
     pub fn end(&self) {
         if !self.ended.replace(true) {
-            // accepts: EPIPE; it has ended already.
-            let _ended_already = sys::write(self.word.as_fd(), b"\n");
+            // Its cgroup can be frozen, because one above is.
+            // accepts: ESRCH; it has ended already.
+            let _ended_already = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
             // accepts: ECHILD; it was reaped already.
             let _reaped_already = sys::wait(self.pid);
         }
@@ -125,6 +132,32 @@ pub fn reach(plan: &CgroupPlan, user: bool) -> Result<Option<Manager>> {
 /// Makes the scope of a plan through systemd, and opens its cgroup. The placeholder must live until init is there.
 pub fn start(
     mut manager: Manager,
+    unit: &UnitPlan,
+    mark: &Mark,
+    (session, mount, plan): (&Session<'_>, &Path, &CgroupPlan),
+) -> Result<(Cgroup, Placeholder)> {
+    interrupt(&mut manager, session)?;
+    let started = try_to_start(&mut manager, unit, mark, (mount, plan));
+    // The signal must not interrupt the undoing as well.
+    if let Err(error) = &started
+        && matches!(error.kind(), Kind::Systemd(error) if error.cause == Cause::Interrupted)
+        && let Some(signals) = session.interruptions().context("signalfd")?
+    {
+        session.take_interruption(signals).context("read a signal")?;
+    }
+    started
+}
+
+/// Lets signals end every wait for this systemd.
+fn interrupt(manager: &mut Manager, session: &Session<'_>) -> Result<()> {
+    if let Some(signals) = session.interruptions().context("signalfd")? {
+        manager.interrupted_by(Rc::new(signals.try_clone_to_owned().context("signalfd")?));
+    }
+    Ok(())
+}
+
+fn try_to_start(
+    manager: &mut Manager,
     unit: &UnitPlan,
     mark: &Mark,
     (mount, plan): (&Path, &CgroupPlan),
@@ -166,11 +199,12 @@ fn signature(token: &str) -> String {
 /// Stops a container's scope if it is there, and removes what its cgroup holds. A unit of the same name that is not the
 /// container's stays as it is.
 pub fn remove(
-    observer: &dyn Observer,
+    session: &Session<'_>,
     record: &Record,
     (unit, known): (&UnitRecord, &CgroupRecord),
     deadline: Instant,
 ) -> Result<()> {
+    let observer = session.observer;
     let _stop = observer.doing("unit", || format!("stop {}", unit.name), "");
     let mut manager = match Manager::connect(unit.user) {
         Ok(manager) => manager,
@@ -181,6 +215,10 @@ pub fn remove(
         }
         Err(error) => return Err(error.into()),
     };
+    // What was asked to end undoes its work, and a second signal ends the wait of that: systemd may not answer at all.
+    if session.was_interrupted() {
+        interrupt(&mut manager, session)?;
+    }
     let Some(scope) = manager.scope(&unit.name)? else { return Ok(()) };
     if record.mark.is_empty() || !scope.description.ends_with(&signature(&record.mark)) {
         return Ok(());

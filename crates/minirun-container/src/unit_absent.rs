@@ -12,6 +12,7 @@ use crate::error::{Error, Result, bail};
 use crate::observer::Observer;
 use crate::options::CgroupManager;
 use crate::record::{CgroupRecord, Record, UnitRecord};
+use crate::session::Session;
 
 /// The systemd that shall make the cgroup; there is none.
 pub struct Driver {
@@ -68,19 +69,19 @@ pub fn start(
     manager: Manager,
     _unit: &UnitPlan,
     _mark: &Mark,
-    _place: (&Path, &CgroupPlan),
+    _place: (&Session<'_>, &Path, &CgroupPlan),
 ) -> Result<(Cgroup, Placeholder)> {
     match manager {}
 }
 
 /// The scope of another build's container ends with the last process in its cgroup, and systemd collects it.
 pub fn remove(
-    observer: &dyn Observer,
+    session: &Session<'_>,
     _record: &Record,
     (unit, _): (&UnitRecord, &CgroupRecord),
     _deadline: Instant,
 ) -> Result<()> {
-    observer.warn(&format!("unit {}: {}", unit.name, unsupported()));
+    session.observer.warn(&format!("unit {}: {}", unit.name, unsupported()));
     Ok(())
 }
 

@@ -1,13 +1,15 @@
 //! A connection to systemd or to a message bus: connects, authenticates, sends and receives, always with a deadline.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use minirun_sys::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
@@ -33,17 +35,42 @@ pub(crate) struct Connection {
     serial: u32,
     /// The received bytes that are not processed yet.
     buffer: Vec<u8>,
+    interruptions: Option<Interruptions>,
+}
+
+/// A descriptor that can be read when nothing shall be waited for any more.
+pub(crate) type Interruptions = Rc<OwnedFd>;
+
+/// Whether it can be read, now or within this time.
+pub(crate) fn is_interrupted(interruptions: Option<&Interruptions>, time: Duration) -> bool {
+    let Some(interruptions) = interruptions else {
+        std::thread::sleep(time);
+        return false;
+    };
+    let mut list = [PollFd::new(interruptions.as_fd(), PollFlags::POLLIN)];
+    // accepts: EINTR; the time is shorter then.
+    poll(&mut list, milliseconds(time)).is_ok_and(|ready| ready > 0)
+}
+
+/// Rounded up, so that the last wait does not spin.
+fn milliseconds(time: Duration) -> PollTimeout {
+    PollTimeout::try_from(time.as_millis() + 1).unwrap_or(PollTimeout::MAX)
 }
 
 impl Connection {
     /// Connects to the first of these sockets that accepts.
-    pub(crate) fn open(candidates: &[Address], deadline: Instant) -> Result<(Connection, bool), Cause> {
+    pub(crate) fn open(
+        candidates: &[Address],
+        deadline: Instant,
+        interruptions: Option<&Interruptions>,
+    ) -> Result<(Connection, bool), Cause> {
         let mut tried = Vec::new();
         for address in candidates {
             match open_socket(address, deadline) {
                 Ok(stream) => {
                     let path = address.path.clone();
-                    let mut connection = Connection { stream, path, serial: 0, buffer: Vec::new() };
+                    let interruptions = interruptions.cloned();
+                    let mut connection = Connection { stream, path, serial: 0, buffer: Vec::new(), interruptions };
                     connection.authenticate(deadline)?;
                     return Ok((connection, address.is_bus));
                 }
@@ -85,6 +112,11 @@ impl Connection {
         }
     }
 
+    /// From here on, waiting ends when this can be read.
+    pub(crate) fn interrupted_by(&mut self, interruptions: Interruptions) {
+        self.interruptions = Some(interruptions);
+    }
+
     /// Sends a call and returns its serial number.
     pub(crate) fn call(
         &mut self,
@@ -116,6 +148,7 @@ impl Connection {
     }
 
     fn receive(&mut self, deadline: Instant) -> Result<(), Cause> {
+        self.ready(PollFlags::POLLIN, deadline)?;
         let left = self.left(deadline)?;
         self.stream.set_read_timeout(Some(left)).map_err(|error| self.broken(&error))?;
         let mut chunk = [0; 4096];
@@ -132,6 +165,7 @@ impl Connection {
 
     fn send(&mut self, mut bytes: &[u8], deadline: Instant) -> Result<(), Cause> {
         while !bytes.is_empty() {
+            self.ready(PollFlags::POLLOUT, deadline)?;
             let left = self.left(deadline)?;
             self.stream.set_write_timeout(Some(left)).map_err(|error| self.broken(&error))?;
             match self.stream.write(bytes) {
@@ -141,6 +175,25 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Waits until the stream is ready for this, where the wait can be interrupted; otherwise the stream's own timeout ends it.
+    fn ready(&self, events: PollFlags, deadline: Instant) -> Result<(), Cause> {
+        let Some(interruptions) = &self.interruptions else { return Ok(()) };
+        loop {
+            let mut list =
+                [PollFd::new(self.stream.as_fd(), events), PollFd::new(interruptions.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut list, milliseconds(self.left(deadline)?)) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(self.broken(&errno.into())),
+            }
+            if list[1].any() == Some(true) {
+                return Err(Cause::Interrupted);
+            }
+            if list[0].any() == Some(true) {
+                return Ok(());
+            }
+        }
     }
 
     /// Returns the remaining time; never zero, which would mean no limit.

@@ -27,6 +27,8 @@ pub enum Cause {
     },
     /// The job of the unit ended with this result: `failed`, `timeout`, `canceled`, `dependency`, `skipped`.
     Job(String),
+    /// The wait for its answer was interrupted ([`crate::Manager::interrupted_by`]).
+    Interrupted,
     /// systemd did not answer in time on this socket.
     Silent(PathBuf, Duration),
     /// The connection over this socket broke.
@@ -67,6 +69,7 @@ impl fmt::Display for Error {
                 }
             }
             Cause::Job(result) => write!(f, "systemd's job ended with {result:?}"),
+            Cause::Interrupted => f.write_str("interrupted by a signal"),
             Cause::Silent(path, time) => {
                 write!(f, "systemd did not answer on {} within {} s", path.display(), time.as_secs())
             }

@@ -1,12 +1,14 @@
 //! systemd's manager object: the methods that a runtime calls (org.freedesktop.systemd1(5)).
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use minirun_plan::{Property, Value};
 
 use crate::address::{Address, candidates};
-use crate::connection::{Connection, PATIENCE};
+use crate::connection::{Connection, Interruptions, PATIENCE, is_interrupted};
 use crate::error::Cause;
 use crate::message::{ERROR, Message, Method, RETURN, SIGNAL};
 use crate::wire::Writer;
@@ -34,6 +36,8 @@ pub struct Manager {
     ended: Vec<Job>,
     /// The unit whose jobs are recorded.
     unit: String,
+    /// Ends every wait, also after another connection was made.
+    interruptions: Option<Interruptions>,
 }
 
 /// A job that has ended.
@@ -62,7 +66,7 @@ impl Manager {
         let deadline = Instant::now() + PATIENCE;
         let failed = |cause| Error::new(if user { "ask the user's systemd" } else { "ask systemd" }, cause);
         let candidates = candidates(user, |name| std::env::var_os(name).filter(|value| !value.is_empty()));
-        Manager::at(&candidates, deadline, RESTART, None).map_err(failed)
+        Manager::at(&candidates, deadline, (RESTART, None), None).map_err(failed)
     }
 
     /// Connects, once more and again where systemd goes away meanwhile, or has gone away for this cause; for so long at
@@ -70,13 +74,13 @@ impl Manager {
     fn at(
         candidates: &[Address],
         deadline: Instant,
-        restart: Duration,
-        gone: Option<Cause>,
+        (restart, gone): (Duration, Option<Cause>),
+        interruptions: Option<&Interruptions>,
     ) -> std::result::Result<Manager, Cause> {
         let start = Instant::now();
         let mut first = gone;
         loop {
-            let cause = match Manager::try_at(candidates, deadline) {
+            let cause = match Manager::try_at(candidates, deadline, interruptions) {
                 Ok(manager) => return Ok(manager),
                 Err(cause) => cause,
             };
@@ -86,18 +90,31 @@ impl Manager {
                 return Err(cause);
             }
             first = Some(cause);
-            std::thread::sleep(Duration::from_millis(50));
+            if is_interrupted(interruptions, Duration::from_millis(50)) {
+                return Err(Cause::Interrupted);
+            }
         }
     }
 
-    fn try_at(candidates: &[Address], deadline: Instant) -> std::result::Result<Manager, Cause> {
-        let (connection, is_bus) = Connection::open(candidates, deadline)?;
+    fn try_at(
+        candidates: &[Address],
+        deadline: Instant,
+        interruptions: Option<&Interruptions>,
+    ) -> std::result::Result<Manager, Cause> {
+        let (connection, is_bus) = Connection::open(candidates, deadline, interruptions)?;
         let candidates = candidates.to_vec();
-        let mut manager = Manager { connection, candidates, ended: Vec::new(), unit: String::new() };
+        let interruptions = interruptions.cloned();
+        let mut manager = Manager { connection, candidates, ended: Vec::new(), unit: String::new(), interruptions };
         if is_bus {
             manager.greet(deadline)?;
         }
         Ok(manager)
+    }
+
+    /// Ends every wait with [`Cause::Interrupted`] from the moment at which this can be read.
+    pub fn interrupted_by(&mut self, interruptions: Rc<OwnedFd>) {
+        self.connection.interrupted_by(interruptions.clone());
+        self.interruptions = Some(interruptions);
     }
 
     /// Does something that may be done twice: once more where systemd goes away meanwhile.
@@ -108,7 +125,7 @@ impl Manager {
     ) -> std::result::Result<T, Cause> {
         match act(self) {
             Err(cause) if is_restart(&cause) => {
-                *self = Manager::at(&self.candidates, deadline, RESTART, Some(cause))?;
+                *self = Manager::at(&self.candidates, deadline, (RESTART, Some(cause)), self.interruptions.as_ref())?;
                 act(self)
             }
             answer => answer,
@@ -147,7 +164,8 @@ impl Manager {
         match start(self) {
             // systemd may have created the unit already, and continues after its restart.
             Err(cause) if is_restart(&cause) => {
-                *self = Manager::at(&self.candidates, deadline, RESTART, Some(cause)).map_err(failed)?;
+                *self = Manager::at(&self.candidates, deadline, (RESTART, Some(cause)), self.interruptions.as_ref())
+                    .map_err(failed)?;
                 match start(self).map_err(failed) {
                     Err(error) if error.is_refusal("UnitExists") && self.is_such(unit, properties)? => {
                         self.wait_until_active(unit, deadline).map_err(failed)
@@ -181,7 +199,10 @@ impl Manager {
             let path = self.unit_path(unit, deadline)?;
             match self.property(&path, UNIT, "ActiveState", deadline)?.as_str() {
                 "active" => return Ok(()),
-                "activating" => std::thread::sleep(Duration::from_millis(50)),
+                "activating" if is_interrupted(self.interruptions.as_ref(), Duration::from_millis(50)) => {
+                    return Err(Cause::Interrupted);
+                }
+                "activating" => {}
                 other => return Err(Cause::Job(other.to_owned())),
             }
         }

@@ -1,10 +1,13 @@
 //! The systemd cgroup driver where there is no systemd, or one that does not answer. What it does with one that does is
 //! tested on a machine that has one (tests/systemd.rs).
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use runtime_tests::{Bundle, Output, Running, fails_on};
 
 /// Creates a container by systemd, whose directory in /run this call sees as the script makes it.
@@ -53,5 +56,30 @@ fn a_systemd_that_does_not_answer_is_waited_for_half_a_minute() {
         }
         refused(&bundle, call.finish(), &["systemd did not answer on /run/systemd/private within 30 s"]);
         assert!(start.elapsed() > Duration::from_secs(29), "{:?}", start.elapsed());
+    });
+}
+
+/// It accepts the connection and says nothing more; no one answers when the creation is undone.
+#[test]
+fn a_systemd_that_does_not_answer_any_more_is_not_waited_for_after_a_signal() {
+    fails_on(&PEERS, || {
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+            let bundle = Bundle::base().globals(&["--systemd-cgroup"]);
+            let socket = bundle.home().join("silent");
+            let listener = UnixListener::bind(&socket).unwrap();
+            let call = create_with(&bundle, &format!("ln -s {} /run/systemd/private", socket.display()));
+            let (mut stream, _) = listener.accept().unwrap();
+            drop(listener);
+            stream.read_exact(&mut [0; "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n".len()]).unwrap();
+            stream.write_all(b"DATA\r\nOK 0123456789abcdef0123456789abcdef\r\n").unwrap();
+            // The first call, for a unit.
+            stream.read_exact(&mut [0; 16]).unwrap();
+            let start = Instant::now();
+            kill(Pid::from_raw(call.pid()), signal).unwrap();
+            let output = call.finish();
+            assert!(start.elapsed() < Duration::from_secs(2), "{signal}: {:?}", start.elapsed());
+            assert_eq!(output.status, 128 + signal as i32, "{output:?}");
+            bundle.assert_nothing_left();
+        }
     });
 }

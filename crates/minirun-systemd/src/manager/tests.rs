@@ -32,7 +32,12 @@ impl Peer {
     }
 
     fn connect(&self) -> std::result::Result<Manager, Cause> {
-        Manager::at(std::slice::from_ref(&self.address), Instant::now() + Duration::from_secs(20), Duration::ZERO, None)
+        Manager::at(
+            std::slice::from_ref(&self.address),
+            Instant::now() + Duration::from_secs(20),
+            (Duration::ZERO, None),
+            None,
+        )
     }
 }
 
@@ -193,7 +198,7 @@ fn connect_waits_for_a_restart() {
         authenticate(&mut UnixListener::bind(&path).unwrap().accept().unwrap().0);
     });
     let soon = Instant::now() + Duration::from_secs(20);
-    Manager::at(std::slice::from_ref(&peer.address), soon, Duration::from_secs(20), None).unwrap();
+    Manager::at(std::slice::from_ref(&peer.address), soon, (Duration::from_secs(20), None), None).unwrap();
     again.join().unwrap();
 }
 
@@ -217,7 +222,8 @@ fn a_request_interrupted_by_a_restart_is_repeated() {
         }
     });
     let address = Address { path, is_abstract: false, is_bus: false };
-    let mut manager = Manager::at(&[address], Instant::now() + Duration::from_secs(20), Duration::ZERO, None).unwrap();
+    let mut manager =
+        Manager::at(&[address], Instant::now() + Duration::from_secs(20), (Duration::ZERO, None), None).unwrap();
     manager.start("a.scope", &property()).unwrap();
     peer.join().unwrap();
     std::fs::remove_dir_all(directory).unwrap();
@@ -228,7 +234,7 @@ fn unreachable_and_silent_sockets_are_errors() {
     let addresses =
         ["/nowhere/a", "/dev/null"].map(|path| Address { path: path.into(), is_abstract: false, is_bus: false });
     let soon = || Instant::now() + Duration::from_millis(50);
-    let cause = Manager::at(&addresses, soon(), Duration::ZERO, None).unwrap_err();
+    let cause = Manager::at(&addresses, soon(), (Duration::ZERO, None), None).unwrap_err();
     let text = Error::new("ask systemd", cause).to_string();
     assert!(text.contains("/nowhere/a: no such file or directory; /dev/null: "), "{text}");
 
@@ -238,7 +244,25 @@ fn unreachable_and_silent_sockets_are_errors() {
     // The connection succeeds, but is never read.
     let _listener = UnixListener::bind(&path).unwrap();
     let address = Address { path: path.clone(), is_abstract: false, is_bus: false };
-    let cause = Manager::at(&[address], soon(), Duration::ZERO, None).unwrap_err();
+    let cause = Manager::at(&[address], soon(), (Duration::ZERO, None), None).unwrap_err();
     assert_eq!(cause, Cause::Silent(path, PATIENCE));
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// A signal that asks the program to end makes such a descriptor readable.
+#[test]
+fn every_wait_can_be_interrupted() {
+    let peer = Peer::new("interrupted", |mut stream| {
+        authenticate(&mut stream);
+        receive(&mut stream);
+        // No answer until the other side has gone.
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    });
+    let mut manager = peer.connect().unwrap();
+    let (interruptions, mut signal) = std::io::pipe().unwrap();
+    manager.interrupted_by(Rc::new(interruptions.into()));
+    signal.write_all(b"x").unwrap();
+    let start = Instant::now();
+    let error = manager.start("x.scope", &[]).unwrap_err();
+    assert_eq!((error.cause, start.elapsed() < Duration::from_secs(5)), (Cause::Interrupted, true));
 }
