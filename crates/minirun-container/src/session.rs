@@ -102,6 +102,7 @@ impl<'o> Session<'o> {
     }
 
     /// Whether a signal has asked this process to end.
+    #[cfg(feature = "systemd")]
     pub fn was_interrupted(&self) -> bool {
         self.signal.get().is_some()
     }

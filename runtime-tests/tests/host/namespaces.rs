@@ -281,6 +281,7 @@ fn without_a_mount_namespace_what_would_change_mounts_is_refused_by_name() {
         ("/linux/readonlyPaths", json!(["/etc"]), "linux.readonlyPaths"),
         ("/root/readonly", json!(true), "root.readonly"),
         ("/linux/rootfsPropagation", json!("private"), "linux.rootfsPropagation"),
+        ("/linux/devices", json!([{"type": "c", "path": "/dev/made", "major": 1, "minor": 3}]), "linux.devices"),
     ] {
         let bundle = Bundle::base().in_callers_mounts().with(|config| {
             let (parent, name) = pointer.rsplit_once('/').unwrap();
@@ -288,6 +289,7 @@ fn without_a_mount_namespace_what_would_change_mounts_is_refused_by_name() {
         });
         let message = bundle.refused();
         assert!(message.contains(&format!("{place}: requires a mount namespace")), "{message}");
+        assert!(!bundle.rootfs().join("dev/made").exists(), "{place}");
     }
     assert_eq!(mounts(), before);
 }

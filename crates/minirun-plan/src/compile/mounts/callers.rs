@@ -22,10 +22,12 @@ pub(super) fn refuse_mounts(draft: &mut Draft<'_>, spec: &Spec, linux: &Linux) {
     if spec.root.as_ref().is_some_and(|root| root.readonly) {
         refused.push(Origin::of("root.readonly"));
     }
-    if draft.below_initial_user_namespace() && !linux.devices.is_empty() {
-        refused.push(Origin::of("linux.devices"));
-    }
     for origin in refused {
         draft.problem(&origin, "requires a mount namespace in linux.namespaces: it would change the caller's mounts");
+    }
+    if !linux.devices.is_empty() {
+        let text =
+            "requires a mount namespace in linux.namespaces: the nodes would be made in the caller's file systems";
+        draft.problem(&Origin::of("linux.devices"), text);
     }
 }
