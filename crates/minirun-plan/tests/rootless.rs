@@ -259,7 +259,9 @@ fn operations_that_require_root_are_refused() {
     assert_eq!(plan(with(single(), "/mounts", mapped), &user()).unwrap_err(), [problem]);
     let time = |user: Value| {
         let list = json!([{"type": "mount"}, {"type": "pid"}, {"type": "time"}, user]);
-        with(with(single(), "/linux/namespaces", list), "/linux/timeOffsets", json!({"boottime": {"secs": 5}}))
+        let mut config = with(single(), "/linux/namespaces", list);
+        config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 5}});
+        config
     };
     let new = plan(time(json!({"type": "user"})), &user()).unwrap();
     let place = |word: &str| new.iter().position(|line| line.starts_with(word));
