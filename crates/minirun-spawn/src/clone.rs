@@ -5,16 +5,19 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use minirun_plan::{HostOp, JoinedNamespace, Op, Origin, Plan};
+use minirun_plan::{HostOp, Op, Origin, Plan};
 use minirun_sys as sys;
 use minirun_sys::{Child, Clone, Cloned, Errno};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::SpawnError;
-use crate::error::{Doing, LIMIT_ON_PROCESSES};
-use crate::execute::{Opened, init, make_unreadable};
+use crate::child::{make_time_namespace, make_unreadable, open_clocks};
+use crate::error::Doing;
+use crate::execute::init;
+use crate::gate::Gate;
+use crate::hint::{LIMIT_ON_PROCESSES, clone_hint};
 use crate::host::OOM_SCORE_HINT;
-use crate::parent::Gate;
+use crate::opened::Opened;
 use crate::procfs::ProcfsMaker;
 use crate::wire::{Call, Fault, In, Kind, Record};
 
@@ -31,24 +34,6 @@ const LEAVABLE: [(libc::c_int, &str); 5] = [
 pub(crate) struct Born {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
-}
-
-/// Opens the namespaces to be joined, and checks that each is what the configuration says it is.
-pub(crate) fn open_namespaces(plan: &Plan) -> Result<Vec<OwnedFd>, SpawnError> {
-    plan.namespaces.join.iter().map(open_namespace).collect()
-}
-
-pub(crate) fn open_namespace(joined: &JoinedNamespace) -> Result<OwnedFd, SpawnError> {
-    let doing = Doing::new(&joined.origin, format!("open namespace {}", joined.path.display()));
-    let path = CString::new(joined.path.as_os_str().as_encoded_bytes()).unwrap_or_default();
-    let fd = sys::open(&path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY)
-        .map_err(|errno| doing.failed("open", errno))?;
-    match sys::namespace_kind(fd.as_fd()) {
-        Ok(kind) if kind as u64 == joined.kind => Ok(fd),
-        Ok(_) => Err(doing.refused("it is a namespace of another type")),
-        Err(Errno::ENOTTY | Errno::EINVAL) => Err(doing.refused("it is not a namespace")),
-        Err(errno) => Err(doing.failed("ioctl", errno)),
-    }
 }
 
 /// The namespaces to return to after the clone: dropping it does not return, because that can fail.
@@ -182,17 +167,6 @@ fn clone_failed(plan: &Plan, errno: Errno) -> SpawnError {
     }
 }
 
-/// The kernels that minirun runs on all have clone3(2) (Linux 5.3).
-pub(crate) fn clone_hint(errno: Errno) -> &'static str {
-    match errno {
-        Errno::ENOSYS => {
-            "a seccomp profile around the runtime refuses clone3, as that of Docker before 20.10.10 does: update that \
-             engine, or run it with --security-opt seccomp=unconfined"
-        }
-        _ => "",
-    }
-}
-
 /// The failure of the first process in the namespaces that it enters itself.
 pub(crate) fn not_entered(plan: &Plan, record: Option<&Record>) -> SpawnError {
     let user = plan.namespaces.join.iter().find(|joined| joined.kind == libc::CLONE_NEWUSER as u64);
@@ -265,21 +239,6 @@ fn start_procfs_maker(plan: &Plan, opened: &Opened) -> Result<Option<ProcfsMaker
     };
     let user = if plan.namespaces.by_go_between { joined(libc::CLONE_NEWUSER) } else { None };
     ProcfsMaker::start([user, joined(libc::CLONE_NEWPID)]).map(Some)
-}
-
-/// Opens the file of this process that sets the clocks of its new time namespace, if the plan sets some.
-pub(crate) fn open_clocks(plan: &Plan) -> Result<Option<OwnedFd>, Fault> {
-    if plan.namespaces.time_offsets.is_none() {
-        return Ok(None);
-    }
-    sys::open(c"/proc/self/timens_offsets", libc::O_WRONLY).map(Some).in_call(Call::Open)
-}
-
-/// A new time namespace is for the children of the process that makes it, and its clocks can be set until one is in it.
-pub(crate) fn make_time_namespace(plan: &Plan, clocks: Option<OwnedFd>) -> Result<(), Fault> {
-    sys::unshare(libc::CLONE_NEWTIME).in_call(Call::Unshare)?;
-    let Some((offsets, file)) = plan.namespaces.time_offsets.as_ref().zip(clocks) else { return Ok(()) };
-    sys::write(file.as_fd(), offsets.as_bytes()).map(drop).in_call(Call::Write)
 }
 
 /// The score is inherited. `record` is told which step of the parent's this is.

@@ -8,68 +8,28 @@ mod hook;
 mod mounts;
 mod nodes;
 mod overlay;
+mod parent;
 mod path;
 mod program;
 mod root;
 mod seccomp;
+
 mod terminal;
 mod user;
 mod verify;
 mod views;
 mod way;
 
-pub(crate) use root::enter_empty_root;
-
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use minirun_plan::{Op, Plan};
 use minirun_sys as sys;
-use minirun_sys::{Child, Errno, Standard};
+use minirun_sys::{Child, Standard};
 
-use crate::clone::{make_time_namespace, open_clocks};
-use crate::parent::Gate;
-use crate::procfs::ProcfsMaker;
-use crate::wire::{COMMIT, Call, Detail, Fault, GO, In, Kind, Record, START, await_word, read_word};
-
-/// What the parent opened for init before the clone.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    /// What init must not hold, by number: the container's lock and the parent's end of the channel, which would outlive
-    /// the parent with it, and the host's cgroups.
-    pub(crate) not_inits: Vec<RawFd>,
-    /// The joined namespaces, in the order of the plan.
-    pub(crate) namespaces: Vec<OwnedFd>,
-    /// Detached copies of the mounts that are sources of bind mounts.
-    pub(crate) handles: Vec<OwnedFd>,
-    /// The mounts that init makes, by number: a place for each.
-    pub(crate) mounts: Vec<Option<mounts::Made>>,
-    /// User namespaces to map mounts' ids by.
-    pub(crate) idmaps: Vec<OwnedFd>,
-    /// The running container that init enters, if it does.
-    pub(crate) container: Option<Container>,
-    /// Makes a procfs of a joined pid namespace where the kernel cannot otherwise.
-    pub(crate) procfs: Option<ProcfsMaker>,
-    /// Where the terminal's master goes.
-    pub(crate) console: Option<OwnedFd>,
-    /// Does the parent want to hear of each step?
-    pub(crate) watched: bool,
-    /// The startContainer hooks' vectors, of which the second may be the program's, and the file that each of them reads the state from.
-    pub(crate) hooks: Vec<(sys::Argv, Option<sys::Argv>)>,
-    pub(crate) state: Option<OwnedFd>,
-    /// Argument vector of the program.
-    pub(crate) argv: sys::Argv,
-    /// Its environment, with a place for HOME.
-    pub(crate) envp: sys::Argv,
-}
-
-/// A container that runs already, by descriptors that were opened on the host.
-#[derive(Debug)]
-pub struct Container {
-    /// Its init.
-    pub init: OwnedFd,
-    /// Its root directory, where it has no mount namespace whose root that is.
-    pub root: Option<OwnedFd>,
-}
+use crate::child::{arm_death_signal, make_time_namespace, make_unreadable, open_clocks, set_propagation};
+use crate::gate::Gate;
+use crate::opened::Opened;
+use crate::wire::{Call, Detail, Fault, GO, In, Kind, Record, await_word};
 
 /// Stands for what init does before the first step of the plan.
 pub(crate) const NO_STEP: usize = u32::MAX as usize;
@@ -218,7 +178,7 @@ impl<'a> Executor<'a> {
             Op::LsmAttribute { file, value } => program::lsm_attribute(file, value),
             Op::Sysctl { path, value } => program::sysctl(path, value),
             Op::LoopbackUp => sys::bring_up(c"lo").in_call(Call::Ioctl),
-            Op::Propagation(flags) => root::set_propagation(*flags),
+            Op::Propagation(flags) => set_propagation(*flags),
             Op::PrivateParent(path) => root::make_parent_private(path),
             Op::BindRoot(source, place) => self.bind_root(source, place),
             Op::OverlayStage { place, size } => self.overlay_stage(place, size),
@@ -255,7 +215,7 @@ impl<'a> Executor<'a> {
             Op::MaskedPath { path, label, number } => self.mask(path, label.as_deref(), *number),
             Op::ReadonlyPath { path, number } => self.make_read_only(path, *number),
             Op::VerifyMount { path, number } => self.verify_mount(path, *number),
-            Op::RootPropagation(flags) => root::set_propagation(*flags),
+            Op::RootPropagation(flags) => set_propagation(*flags),
             Op::ReadonlyRoot => self.make_root_read_only(),
             Op::Limit { resource, soft, hard } => {
                 sys::prlimit(0, *resource, Some((*soft, *hard))).map(drop).in_call(Call::Setrlimit)
@@ -314,52 +274,6 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// Tells the parent that the container is created, and waits: for the parent's word that the record is safe, and then
-    /// for the word to start, from the parent itself, where that is the same word, or from a peer that connects to the gate.
-    fn await_start(&mut self) -> Result<(), Fault> {
-        // accepts: any error; if its parent has ended, so does init.
-        if Record::of(Kind::Created).send(self.channel).is_err() {
-            sys::exit(1);
-        }
-        // While the parent is at work. All signals are blocked.
-        self.reset_actions()?;
-        let Gate::Listener(listener) = self.gate else { return self.await_parents_start() };
-        if !await_word(self.channel, COMMIT) {
-            sys::exit(1);
-        }
-        sys::outlive_parent().in_call(Call::Prctl)?;
-        // Without an answer the parent could end, and take init along, before it gets here.
-        // accepts: any error; if its parent has ended, so does init.
-        if Record::of(Kind::Kept).send(self.channel).is_err() {
-            sys::exit(1);
-        }
-        // This may be long, and whoever stops a container that was never started expects it to stop.
-        let ending = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
-        sys::end_on(&ending).in_call(Call::Sigaction)?;
-        loop {
-            match sys::accept(listener) {
-                Ok(peer) if await_word(peer.as_fd(), START) => {
-                    self.starter = Some(peer);
-                    self.started = true;
-                    return sys::reset_actions(ending).in_call(Call::Sigaction);
-                }
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno).in_call(Call::Accept),
-            }
-        }
-    }
-
-    /// The parent waits for the end of file, which would look like an execve: so every failure is told.
-    fn await_parents_start(&mut self) -> Result<(), Fault> {
-        self.started = true;
-        match read_word(self.channel).in_call(Call::Read)? {
-            Some(START) => sys::outlive_parent().in_call(Call::Prctl),
-            Some(_) => Err(Fault::check("expected the word to start")),
-            // The parent has ended.
-            None => sys::exit(1),
-        }
-    }
-
     /// Closes everything of the host, now and not only at execve: until then a path of the container could lead through
     /// /proc/self/fd (CVE-2024-21626), for the program, its interpreter, or a hook.
     fn close_descriptors(&mut self, from: RawFd) -> Result<(), Fault> {
@@ -380,42 +294,6 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// Lets the parent run its hooks.
-    fn await_hooks(&mut self, readable: bool) -> Result<(), Fault> {
-        if readable {
-            sys::set_dumpable(true).in_call(Call::Prctl)?;
-        }
-        // accepts: any error; if its parent has ended, so does init.
-        let gone = Record::of(Kind::AtHooks).send(self.channel).is_err();
-        if gone || !await_word(self.channel, GO) { sys::exit(1) } else { make_unreadable() }
-    }
-
-    /// Tells whoever waits what failed.
-    fn report(&self, step: usize, fault: Fault) {
-        let mut record = Record::of(Kind::Failed);
-        record.step = step as u32;
-        record.call = fault.call as u32;
-        record.errno = fault.errno;
-        record.option = self.option.map_or(0, |index| index as u32 + 1);
-        if let Some(step) = self.plan.init.get(step).filter(|_| self.started) {
-            // Whoever waits now has no plan to look the step up in.
-            let verb = if matches!(step.op, Op::RunHook(_)) { "" } else { step.op.verb() };
-            for part in [step.origin.as_str(), ": ", verb, if verb.is_empty() { "" } else { ": " }] {
-                record.subject.push(part.as_bytes());
-            }
-        }
-        record.detail.push(fault.text.as_bytes());
-        record.detail.push(self.detail.as_bytes());
-        // Nobody is left to be told if this fails; the exit status still says that something did.
-        // accepts: any error; the exit status still says that something failed.
-        let _unheard = record.send(self.audience());
-    }
-
-    /// Whoever waits for what becomes of init.
-    fn audience(&self) -> BorrowedFd<'_> {
-        self.starter.as_ref().map_or(self.channel, |starter| starter.as_fd())
-    }
-
     /// The root's descriptor. Steps inside the root come after the one that mounts it; a plan with another order is a bug.
     fn root(&self) -> Result<BorrowedFd<'_>, Fault> {
         self.root.as_ref().map(|root| root.as_fd()).ok_or(Fault::check("no root file system is mounted"))
@@ -433,15 +311,4 @@ fn enter_pid_namespace(child: &mut Child, terminal: bool) -> Result<(), Fault> {
         sys::control_terminal(Standard::Input.fd()).in_call(Call::Ioctl)?;
     }
     Ok(())
-}
-
-/// Until the commit, init dies with its parent. A change of credentials disarms it (prctl(2)), so it is armed again after
-/// those; the end of file on the channel covers the moment between.
-pub(crate) fn arm_death_signal() -> Result<(), Fault> {
-    sys::die_with_parent().in_call(Call::Prctl)
-}
-
-/// No process of the container may trace init or read its descriptors before it has become the container's program.
-pub(crate) fn make_unreadable() -> Result<(), Fault> {
-    sys::set_dumpable(false).in_call(Call::Prctl)
 }

@@ -13,8 +13,9 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use crate::SpawnError;
-use crate::clone::{clone_hint, open_namespace};
 use crate::error::Doing;
+use crate::hint::clone_hint;
+use crate::namespaces::open_namespace;
 use crate::wire::GO;
 
 /// Waits until a descriptor can be read, or returns early; [`crate::Watcher::waits`] is one. `EINTR` ends the wait.

@@ -16,20 +16,30 @@
 
 #![forbid(unsafe_code)]
 
+mod attendant;
+mod bring_up;
 mod channel;
+mod child;
 mod clone;
 mod error;
 mod execute;
+mod gate;
+mod handle;
+mod hint;
 mod host;
 mod idmap;
+mod init;
 mod keeper;
+mod namespaces;
 mod net_device;
 mod netlink;
 mod node;
-mod parent;
+mod opened;
 mod procfs;
 mod program;
 pub mod resctrl;
+mod spawn;
+mod start;
 #[cfg(test)]
 #[allow(dead_code, missing_docs, reason = "each crate's tests use a part of it")]
 #[path = "../../../runtime-tests/src/sweep.rs"]
@@ -37,10 +47,16 @@ mod sweep;
 mod watcher;
 mod wire;
 
-pub use error::{Failure, SpawnError, StartError, hint_for_source};
-pub use execute::Container;
+pub use attendant::Attendant;
+pub use error::{Failure, SpawnError, StartError};
+pub use gate::Gate;
+pub use hint::hint_for_source;
 pub use host::scheduler_attributes;
 pub use idmap::{map_ids, map_namespace};
-pub use parent::{Attendant, Extras, Gate, HandOver, Init, ask_to_start, check_namespace, spawn, spawn_into};
+pub use init::Init;
+pub use namespaces::check_namespace;
+pub use opened::Container;
 pub use program::{Running, Where, start_hook};
+pub use spawn::{Extras, spawn, spawn_into};
+pub use start::{HandOver, ask_to_start};
 pub use watcher::{Part, Watcher};

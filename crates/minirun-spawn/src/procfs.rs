@@ -11,7 +11,7 @@ use minirun_sys as sys;
 use minirun_sys::{Child, Clone, Cloned};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
-use crate::execute::{arm_death_signal, enter_empty_root, make_unreadable};
+use crate::child::{arm_death_signal, enter_empty_root, make_unreadable};
 use crate::wire::{Call, Fault, In};
 
 const NOT_MADE: Fault = Fault::check(

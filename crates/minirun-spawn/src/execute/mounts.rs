@@ -10,6 +10,7 @@ use minirun_sys::Errno;
 
 use super::path::Point;
 use super::{Executor, copy_up};
+use crate::opened::Made;
 use crate::wire::{Call, Decimal, Fault, In, Text};
 
 /// What a tmpfs takes over from the directory beneath it.
@@ -19,15 +20,6 @@ pub(crate) struct TmpfsModes {
     pub(crate) inherit: bool,
     /// Its contents.
     pub(crate) copy_up: bool,
-}
-
-/// A mount that init has made.
-#[derive(Debug)]
-pub(crate) struct Made {
-    /// Its id.
-    pub(crate) id: u64,
-    /// Its root, where later steps start from it.
-    pub(crate) root: Option<OwnedFd>,
 }
 
 /// A plan that counts its mounts wrongly is a bug.

@@ -9,13 +9,6 @@ use minirun_sys as sys;
 use super::Executor;
 use crate::wire::{Call, Fault, In};
 
-/// Changes the propagation of the mount at `/`, of everything beneath it with `MS_REC`.
-pub(crate) fn set_propagation(flags: u64) -> Result<(), Fault> {
-    let root = sys::open(c"/", libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)?;
-    let attr = sys::MountAttr { propagation: flags & !libc::MS_REC, ..Default::default() };
-    sys::mount_setattr(root.as_fd(), flags & libc::MS_REC != 0, attr, None).in_call(Call::MountSetattr)
-}
-
 /// Makes the mount that a directory is on private. Only the root of a mount takes propagation (EINVAL elsewhere), so the
 /// way leads up from the directory.
 pub(crate) fn make_parent_private(path: &CStr) -> Result<(), Fault> {
@@ -40,19 +33,6 @@ pub(crate) fn open_place(place: &RootPlace) -> Result<OwnedFd, Fault> {
         RootPlace::At(path) => path,
     };
     sys::open(path, libc::O_PATH | libc::O_DIRECTORY).in_call(Call::Open)
-}
-
-/// Makes an empty, detached file system the root of this mount namespace, which has no other mounts then.
-pub(crate) fn enter_empty_root() -> Result<(), Fault> {
-    set_propagation(libc::MS_PRIVATE | libc::MS_REC)?;
-    let context = sys::fsopen(c"tmpfs").in_call(Call::Fsopen)?;
-    sys::fsconfig_create(context.as_fd()).in_call(Call::Fsconfig)?;
-    let empty = sys::fsmount(context.as_fd(), 0).in_call(Call::Fsmount)?;
-    sys::move_mount(empty.as_fd(), open_place(&RootPlace::OverSlash)?.as_fd()).in_call(Call::MoveMount)?;
-    sys::fchdir(empty.as_fd()).in_call(Call::Fchdir)?;
-    sys::pivot_root_here().in_call(Call::PivotRoot)?;
-    sys::detach(c".").in_call(Call::Umount)?;
-    sys::chdir(c"/").in_call(Call::Chdir)
 }
 
 impl Executor<'_> {

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use minirun_sys as sys;
 use minirun_sys::Errno;
 
-use super::{arm_death_signal, make_unreadable};
+use crate::child::{arm_death_signal, make_unreadable};
 use crate::wire::{Call, Decimal, Detail, Fault, In};
 
 /// Becomes the root of a user namespace: files that init makes belong to the container's root.
