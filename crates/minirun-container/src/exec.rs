@@ -13,7 +13,7 @@ use minirun_sys::Errno;
 use crate::agent::NotifyingProcess;
 use crate::console::{Console, arrive, connect_to};
 use crate::error::{Context, Error, OnPath, Operation, Result, bail};
-use crate::options::{Exec, UserIds};
+use crate::options::{Children, Exec, UserIds};
 use crate::prepare::preserved_fds;
 use crate::process::Identity;
 use crate::record::Record;
@@ -38,6 +38,9 @@ impl<'r> Container<'r> {
     /// process has several threads or is not sealed.
     pub fn exec(&self, options: &Exec) -> Result<Running<'r>> {
         let session = self.making_session()?;
+        if options.children == Children::All {
+            session.take_all_children();
+        }
         match self.exec_in(&session, options) {
             Ok((init, terminal)) => Ok(Running { session, init, terminal, notify: None, container: None }),
             Err(error) => Err(session.explain(error)),

@@ -100,6 +100,17 @@ pub enum Orphans {
     Adopt,
 }
 
+/// Whose exit statuses the calling process takes while it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Children {
+    /// Those of the process alone.
+    #[default]
+    Made,
+    /// Those of *every* child that ends. A process in a container can make siblings of itself (`CLONE_PARENT`, clone(2)), which
+    /// are children of the calling process and remain as zombies otherwise.
+    All,
+}
+
 /// A container to be made and started.
 #[derive(Debug, Clone, Default)]
 pub struct Run {
@@ -122,6 +133,8 @@ pub struct Exec {
     pub process: Option<Process>,
     /// Whether the calling process stays with it.
     pub stay: Stay,
+    /// Whose exit statuses are taken while the calling process stays.
+    pub children: Children,
     /// Whether it gets a terminal.
     pub tty: bool,
     /// Its working directory.

@@ -29,6 +29,8 @@ pub(crate) struct Session<'o> {
     /// Whether the caller was dumpable, and adopted orphans, if that has changed.
     dumpable: Cell<bool>,
     subreaper: Cell<Option<bool>>,
+    /// Whether the status of every child is taken.
+    all_children: Cell<bool>,
 }
 
 /// Why a wait is over.
@@ -45,7 +47,7 @@ impl<'o> Session<'o> {
     pub fn new(observer: &'o dyn Observer) -> Session<'o> {
         let (mask, signals, signal) = (Cell::new(None), OnceCell::new(), Cell::new(None));
         let (signals_after, dumpable, subreaper) = (SignalsAfter::default(), Cell::new(false), Cell::new(None));
-        Session { observer, signals_after, mask, signals, signal, dumpable, subreaper }
+        Session { observer, signals_after, mask, signals, signal, dumpable, subreaper, all_children: Cell::new(false) }
     }
 
     /// An operation that makes a process in a container. It leaves this process unreadable for others until it is over.
@@ -71,9 +73,14 @@ impl<'o> Session<'o> {
         Ok(())
     }
 
-    /// Whether orphans are adopted, so that every child has to be waited for.
-    pub fn adopts_orphans(&self) -> bool {
-        self.subreaper.get().is_some()
+    /// Takes the exit statuses of all children from here on.
+    pub fn take_all_children(&self) {
+        self.all_children.set(true);
+    }
+
+    /// Whether the exit status of every child is taken, as it must be if orphans are adopted.
+    pub fn takes_all_children(&self) -> bool {
+        self.all_children.get() || self.subreaper.get().is_some()
     }
 
     /// Blocks every signal, to be read from a descriptor instead. Before the clone, so that none is lost; init makes them

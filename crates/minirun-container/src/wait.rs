@@ -153,10 +153,10 @@ fn pass_on(session: &Session<'_>, init: &Init, signal: i32) {
     }
 }
 
-/// Takes the status word of init if it has ended; and of every other child, if this process adopts orphans.
+/// Takes the status word of init if it has ended; and of every other child, if the session takes all.
 fn reap(session: &Session<'_>, init: &Init) -> Result<Option<i32>> {
     loop {
-        let ended = if session.adopts_orphans() { sys::reap_any() } else { sys::reap(init.pid) };
+        let ended = if session.takes_all_children() { sys::reap_any() } else { sys::reap(init.pid) };
         match ended {
             Ok(None) => return Ok(None),
             Ok(Some((pid, status))) if pid == init.pid => return Ok(Some(status)),

@@ -69,6 +69,7 @@ const VERBS: &[Verb] = &[
     Verb("pause", "", |_| pause()),
     Verb("signals", "", |_| signals()),
     Verb("notify", "TEXT...", notify),
+    Verb("siblings", "", |_| siblings()),
     Verb("stalk", "DIRECTORY SECRET", stalk::stalk),
 ];
 
@@ -539,4 +540,20 @@ fn signals() -> Report {
             std::process::exit(7);
         }
     }
+}
+
+/// Gives its parent two more children: one that has ended, and one that stays.
+fn siblings() -> io::Result<String> {
+    for stays in [false, true] {
+        // SAFETY: there is one thread, and the child runs on a copy of this stack.
+        match unsafe { libc::syscall(libc::SYS_clone, libc::CLONE_PARENT, 0, 0, 0, 0) } {
+            -1 => return Err(io::Error::last_os_error()),
+            0 if stays => return pause(),
+            0 => std::process::exit(0),
+            _ => {}
+        }
+    }
+    println!("siblings=2");
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    Ok(String::new())
 }

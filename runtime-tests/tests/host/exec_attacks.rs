@@ -166,3 +166,30 @@ fn joining_a_pid_namespace_shows_nothing_of_the_host() {
         assert_confined(&found, DEFAULT);
     });
 }
+
+/// A process of `exec` is a child of the runtime, and so are its siblings (`CLONE_PARENT`).
+#[test]
+fn exec_reaps_children_that_it_has_not_made_and_does_not_wait_for_them() {
+    let container = Bundle::base().probe("pause").create();
+    container.start();
+    let bundle = container.bundle();
+    let mut exec = bundle.command(&["exec", bundle.id(), "/bin/probe", "siblings"]);
+    let start = std::time::Instant::now();
+    let call = runtime_tests::Running::start(&mut exec, bundle.home());
+    runtime_tests::wait_until("the siblings", || call.stdout().contains("siblings=2"));
+    let children = || {
+        let list = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", call.pid())).unwrap();
+        let state =
+            |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?.rsplit(") ").next()?.chars().next();
+        list.split_whitespace().filter_map(state).collect::<String>()
+    };
+    // The program and the sibling that stays.
+    runtime_tests::wait_until(
+        "the end of the other sibling",
+        || matches!(children().as_bytes(), [a, b] if *a != b'Z' && *b != b'Z'),
+    );
+    call.finish().success();
+    assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+    container.call(&["delete", "-f"], &[]).success();
+    bundle.assert_nothing_left();
+}

@@ -69,6 +69,7 @@ impl Perform for Exec {
             args,
             process: self.process.as_deref().map(read_process).transpose()?,
             stay: stay_of(self.detach),
+            children: minirun_container::options::Children::All,
             tty: self.tty,
             cwd: self.cwd,
             env: self.env,
