@@ -169,7 +169,7 @@ fn of_host(rows: &[Row], runs: bool) -> String {
         }
         line(&mut text, format_args!("  {:<8} {:<width$}  {}", word(row.verdict), label(row), printable(&row.seen)));
     }
-    explain(&mut text, rows, "needed by");
+    explain(&mut text, rows, "needed by", |verdict| format!("{}: ", word(verdict)));
     let whose = if nix::unistd::geteuid().is_root() { "" } else { " of spec --rootless" };
     line(&mut text, format_args!("\na default bundle{whose} {} run here", if runs { "can" } else { "cannot" }));
     text
@@ -178,19 +178,21 @@ fn of_host(rows: &[Row], runs: bool) -> String {
 /// For a bundle only what stands in the way, or is worth knowing.
 fn of_bundle(rows: &[Row], runs: bool) -> String {
     let mut text = String::new();
-    explain(&mut text, rows, "step");
+    // A problem of a bundle needs no verdict: a value can be invalid rather than missing.
+    let verdict = |verdict| if verdict == Verdict::Missing { String::new() } else { format!("{}: ", word(verdict)) };
+    explain(&mut text, rows, "step", verdict);
     let places = rows.len();
     line(&mut text, format_args!("\nthis bundle {} run here ({places} places)", if runs { "can" } else { "cannot" }));
     text.trim_start_matches('\n').to_owned()
 }
 
 /// What is not as it should be, each with why that matters and what to do; neighbours that are alike together.
-fn explain(text: &mut String, rows: &[Row], matters: &str) {
+fn explain(text: &mut String, rows: &[Row], matters: &str, verdict: impl Fn(Verdict) -> String) {
     let bad: Vec<&Row> = rows.iter().filter(|row| row.verdict != Verdict::Ok).collect();
     for alike in bad.chunk_by(|a, b| a.verdict == b.verdict && a.advice == b.advice && !a.advice.is_empty()) {
         line(text, format_args!(""));
         for row in alike {
-            line(text, format_args!("{}: {}: {}", printable(&row.name), word(row.verdict), printable(&row.seen)));
+            line(text, format_args!("{}: {}{}", printable(&row.name), verdict(row.verdict), printable(&row.seen)));
             if !row.matters.is_empty() {
                 line(text, format_args!("  {matters:<9}  {}", printable(&row.matters)));
             }

@@ -124,8 +124,9 @@ fn every_problem_is_told_at_once() {
         let output = bundle.call(&["check", bundle.path().to_str().unwrap()]);
         assert_eq!(output.status, 1);
         for place in ["process.args[0]", "mounts[7].source", "hooks.createRuntime[0].path", "process.rlimits[0]"] {
-            assert!(output.stdout.contains(&format!("{place}: missing: ")), "{place}: {}", output.stdout);
+            assert!(output.stdout.contains(&format!("{place}: ")), "{place}: {}", output.stdout);
         }
+        assert!(!output.stdout.contains(": missing: "), "{}", output.stdout);
         assert!(output.stdout.contains("to do") && output.stdout.contains("cannot run here"), "{}", output.stdout);
     });
 }
