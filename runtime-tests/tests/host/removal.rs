@@ -106,7 +106,7 @@ fn a_hidden_cgroup2_is_an_error_while_processes_may_live() {
             let container = two_processes();
             let bundle = container.bundle();
             let message = delete_in_view(bundle, &[], script).failure();
-            assert!(!bundle.runtime().is_minirun() || message.contains("cgroup2 is not mounted"), "{message}");
+            assert!(!bundle.runtime().is_minirun() || message.contains("cgroup2 is no longer mounted"), "{message}");
             assert!(bundle.state_root().join(bundle.id()).exists(), "the record was lost");
             bundle.call(&["delete", "-f", bundle.id()]).success();
             bundle.assert_nothing_left();

@@ -66,7 +66,7 @@ fn annotations_are_properties() {
         ("NoSuchThing", "true", "NoSuchThing"),
         ("TimeoutStopUSec", "'soon'", "refuses"),
         ("PIDs", "[uint32 1]", "annotations[\"org.systemd.property.PIDs\"]: the runtime sets this property itself"),
-        ("Abc", "[", "is not a value in gvariant's text form"),
+        ("Abc", "[", "invalid gvariant text \"[\""),
     ] {
         let bundle = scope();
         let unit = unit_of(&bundle);
@@ -81,7 +81,7 @@ fn annotations_are_properties() {
 fn what_is_no_unit_is_refused_before_anything_is_made() {
     for (path, words) in [
         ("/a/b", "expected cgroupsPath to be of format \\\"slice:prefix:name\\\""),
-        ("x:y:z", "is not the name of a slice"),
+        ("x:y:z", "invalid slice name"),
         ("a.slice:b:c.slice", "is a slice"),
     ] {
         let message = scope().with(set_path(path)).refused();
