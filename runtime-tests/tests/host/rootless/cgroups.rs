@@ -166,7 +166,10 @@ fn without_a_cgroup_and_a_pid_namespace_the_first_process_is_found() {
     });
     let output = container.call(&["delete", "-f"], &[]);
     assert_eq!(output.status, 0, "{output:?}");
-    assert!(!bundle.runtime().is_minirun() || output.stderr.contains("only its init process can be found"), "{output:?}");
+    assert!(
+        !bundle.runtime().is_minirun() || output.stderr.contains("only its init process can be found"),
+        "{output:?}"
+    );
     bundle.assert_nothing_left();
     let container = running(host(mine()));
     container.kill("KILL");
