@@ -54,7 +54,6 @@ mod layers;
 mod lists;
 mod marks;
 mod mount;
-mod text;
 
 pub use layers::{Directory, LayerStack, Problem, Size, Upper, features};
 pub use marks::{Mark, Marks};

@@ -9,10 +9,9 @@ use std::fmt;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use minirun_sys as sys;
-use minirun_sys::Errno;
+use minirun_sys::{Errno, Text, TooLong};
 
 use crate::MOST_LAYERS;
-use crate::text::{Text, TooLong};
 
 /// A system call of this file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,8 +32,7 @@ pub(crate) fn open_handle(handle: &Handle, idmaps: &[OwnedFd]) -> Result<OwnedFd
             }
         })?;
     if !handle.connected {
-        let cut_off = sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() };
-        sys::mount_setattr(tree.as_fd(), true, cut_off, None).map_err(|errno| doing.failed("mount_setattr", errno))?;
+        sys::make_slave(tree.as_fd()).map_err(|errno| doing.failed("mount_setattr", errno))?;
     }
     if let Some((i, all)) = handle.idmap {
         let attr = sys::MountAttr { set: libc::MOUNT_ATTR_IDMAP as u64, ..Default::default() };

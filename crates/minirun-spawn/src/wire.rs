@@ -1,6 +1,5 @@
 //! The messages between init and its parent: fixed sizes, no serialisation.
 
-use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
 use minirun_sys as sys;
@@ -195,13 +194,19 @@ pub(crate) struct Fault {
     pub(crate) text: &'static str,
 }
 
+impl From<sys::TooLong> for Fault {
+    fn from(_: sys::TooLong) -> Fault {
+        Fault::check("too long")
+    }
+}
+
 impl Fault {
     /// A check that did not hold.
     pub(crate) const fn check(text: &'static str) -> Fault {
         Fault { call: Call::Check, errno: 0, text }
     }
 
-    /// Did this call fail with this number?
+    /// Whether this call failed with this number.
     pub(crate) fn is(&self, errno: Errno) -> bool {
         self.errno == errno as i32
     }
@@ -236,33 +241,6 @@ impl Decimal {
 
     pub(crate) fn digits(&self) -> &[u8] {
         &self.0[self.1..11]
-    }
-}
-
-/// A C string that is put together without asking for memory: paths below /proc/self/fd, options of an overlay.
-pub(crate) struct Text<const SIZE: usize> {
-    bytes: [u8; SIZE],
-    length: usize,
-}
-
-impl<const SIZE: usize> Text<SIZE> {
-    pub(crate) const fn new() -> Text<SIZE> {
-        Text { bytes: [0; SIZE], length: 0 }
-    }
-
-    /// Appends; a text that does not fit is a fault.
-    pub(crate) fn push(&mut self, part: &[u8]) -> Result<(), Fault> {
-        let end = self.length + part.len();
-        if end >= SIZE {
-            return Err(Fault::check("too long: the kernel supports one page of mount options"));
-        }
-        self.bytes[self.length..end].copy_from_slice(part);
-        self.length = end;
-        Ok(())
-    }
-
-    pub(crate) fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_with_nul(&self.bytes[..=self.length]).unwrap_or(c"")
     }
 }
 

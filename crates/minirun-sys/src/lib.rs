@@ -4,7 +4,8 @@
 //! interface. A wrapper takes C strings and descriptors, makes one call, and returns the kernel's answer; it decides
 //! nothing, allocates nothing and logs nothing, so that all of them may be used between `clone3` and `execve`.
 //!
-//! Two modules are not wrappers: `flock.rs` keeps a lock, and `trust.rs` opens directories that other users cannot exchange.
+//! Three modules are not wrappers: `flock.rs` keeps a lock, `trust.rs` opens directories that other users cannot exchange, and
+//! `text.rs` puts C strings together without allocating memory.
 //!
 //! Safe functions are safe with every argument; the others say `unsafe`, and stay in this crate. Where the `nix` crate has the
 //! call, processes that allocate use that one.
@@ -12,6 +13,7 @@
 mod alloc;
 mod calls;
 mod flock;
+mod text;
 mod trust;
 
 #[cfg(test)]
@@ -23,6 +25,7 @@ pub use alloc::{Bump, forbid_allocation};
 pub use calls::*;
 pub use flock::{Flock, FlockArg};
 pub use nix::errno::Errno;
+pub use text::{Text, TooLong};
 pub use trust::{Untrusted, in_initial_user_namespace, open_trusted, trust, trust_file};
 
 /// What a system call returned, or its error number.

@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use minirun_plan::{Attributes, FsOption, MountPoint, NodeKind, PointKind, Source};
 use minirun_sys as sys;
-use minirun_sys::Errno;
+use minirun_sys::{Errno, Text};
 
 use super::path::Point;
 use super::{Executor, copy_up};
 use crate::opened::Made;
-use crate::wire::{Call, Decimal, Fault, In, Text};
+use crate::wire::{Call, Fault, In};
 
 /// What a tmpfs takes over from the directory beneath it.
 #[derive(Clone, Copy)]
@@ -323,8 +323,7 @@ pub(crate) fn here() -> BorrowedFd<'static> {
 /// `/proc/self/fd/N`.
 pub(crate) fn descriptor_path(fd: BorrowedFd<'_>) -> Result<Text<32>, Fault> {
     let mut path = Text::new();
-    path.push(b"/proc/self/fd/")?;
-    path.push(Decimal::of(std::os::fd::AsRawFd::as_raw_fd(&fd) as u32).digits())?;
+    path.push_number(b"/proc/self/fd/", std::os::fd::AsRawFd::as_raw_fd(&fd) as u32)?;
     Ok(path)
 }
 

@@ -42,7 +42,7 @@ impl Executor<'_> {
         // The compiler has refused a link; one that has taken the directory's place since then is refused here.
         let tree = self.tree_with(source, libc::AT_RECURSIVE | libc::AT_SYMLINK_NOFOLLOW)?;
         // The copy of a shared mount is its peer: what the container mounts would appear on the host.
-        make_slave(tree.as_fd()).in_call(Call::MountSetattr)?;
+        sys::make_slave(tree.as_fd()).in_call(Call::MountSetattr)?;
         let target = open_place(place)?;
         let inode = |fd: BorrowedFd<'_>| sys::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).in_call(Call::Stat);
         // The path was opened twice, and hooks of the host trust what they find there.
@@ -60,7 +60,7 @@ impl Executor<'_> {
         sys::pivot_root_here().in_call(Call::PivotRoot)?;
         // The old root is now mounted over the new one, and both are "."; what is unmounted there must not be unmounted
         // on the host as well.
-        make_slave(old.as_fd()).in_call(Call::MountSetattr)?;
+        sys::make_slave(old.as_fd()).in_call(Call::MountSetattr)?;
         sys::fchdir(old.as_fd()).in_call(Call::Fchdir)?;
         // umount2(2) takes the topmost mount, and others may lie over the old root: the stage of an overlay does. Only when
         // the old root itself is in no namespace any more does the kernel answer EINVAL. It is asked twice, because all of
@@ -95,7 +95,7 @@ impl Executor<'_> {
             let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
             let opened = sys::open(view, flags).in_call(Call::Open)?;
             let magic = sys::fstatfs(opened.as_fd()).in_call(Call::Statfs)?.magic;
-            match make_slave(opened.as_fd()) {
+            match sys::make_slave(opened.as_fd()) {
                 // Nothing is mounted there any more.
                 Err(sys::Errno::EINVAL) if found => return Ok(()),
                 Err(sys::Errno::EINVAL) => return Err(Fault::check("another mount above it hides it")),
@@ -132,9 +132,4 @@ impl Executor<'_> {
         let attr = sys::MountAttr { set: libc::MOUNT_ATTR_RDONLY as u64, ..Default::default() };
         sys::mount_setattr(self.root()?, false, attr, None).in_call(Call::MountSetattr)
     }
-}
-
-/// Makes the mount and all mounts below it slaves of their peers: events there no longer reach the host.
-fn make_slave(mount: BorrowedFd<'_>) -> sys::Result<()> {
-    sys::mount_setattr(mount, true, sys::MountAttr { propagation: libc::MS_SLAVE, ..Default::default() }, None)
 }

@@ -102,6 +102,12 @@ pub fn mount_setattr(
     .map(drop)
 }
 
+/// mount_setattr(2) of a mount and all mounts below it: they become slaves of their peers, so that events there no longer reach
+/// the host.
+pub fn make_slave(mount: BorrowedFd<'_>) -> Result<()> {
+    mount_setattr(mount, true, MountAttr { propagation: libc::MS_SLAVE, ..MountAttr::default() }, None)
+}
+
 /// mount(2). For what the newer calls cannot say: superblock flags that fsconfig(2) lacks, overlayfs before Linux 6.5.
 pub fn mount(source: &CStr, target: &CStr, filesystem: &CStr, flags: u64, data: &CStr) -> Result<()> {
     check(plain!(SYS_mount, source, target, filesystem, flags, data)).map(drop)

@@ -4,20 +4,32 @@ use std::ffi::CStr;
 
 /// A text that is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooLong;
+pub struct TooLong;
 
-pub(crate) struct Text<const SIZE: usize> {
+/// A C string of at most `SIZE - 1` bytes.
+#[derive(Debug)]
+pub struct Text<const SIZE: usize> {
     bytes: [u8; SIZE],
     length: usize,
 }
 
+impl<const SIZE: usize> Default for Text<SIZE> {
+    fn default() -> Text<SIZE> {
+        Text::new()
+    }
+}
+
 impl<const SIZE: usize> Text<SIZE> {
-    pub(crate) const fn new() -> Text<SIZE> {
+    /// An empty text.
+    pub const fn new() -> Text<SIZE> {
         Text { bytes: [0; SIZE], length: 0 }
     }
 
-    /// Appends. The last byte stays NUL.
-    pub(crate) fn push(&mut self, part: &[u8]) -> Result<(), TooLong> {
+    /// Appends bytes. The last byte stays NUL.
+    ///
+    /// # Errors
+    /// They do not fit; nothing is appended then.
+    pub fn push(&mut self, part: &[u8]) -> Result<(), TooLong> {
         let end = self.length + part.len();
         if end >= SIZE {
             return Err(TooLong);
@@ -27,8 +39,11 @@ impl<const SIZE: usize> Text<SIZE> {
         Ok(())
     }
 
-    /// Appends a text and a number in decimal digits.
-    pub(crate) fn push_number(&mut self, before: &[u8], number: u32) -> Result<(), TooLong> {
+    /// Appends bytes and a number in decimal digits.
+    ///
+    /// # Errors
+    /// They do not fit.
+    pub fn push_number(&mut self, before: &[u8], number: u32) -> Result<(), TooLong> {
         self.push(before)?;
         let (mut digits, mut at, mut rest) = ([0u8; 10], 10, number);
         loop {
@@ -42,7 +57,7 @@ impl<const SIZE: usize> Text<SIZE> {
     }
 
     /// The text so far. The options and digits that were pushed hold no NUL byte.
-    pub(crate) fn as_c_str(&self) -> &CStr {
+    pub fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_with_nul(&self.bytes[..=self.length]).unwrap_or(c"")
     }
 }
