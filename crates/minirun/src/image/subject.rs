@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use minirun_container::bundle::Bundle;
-use minirun_container::{Kind, Runtime, Snapshot};
+use minirun_container::{Errno, Kind, Listed, Runtime, Snapshot};
 use minirun_image::{ImageError, Root, Source};
 
 use super::workers;
@@ -22,7 +22,7 @@ impl Subject {
     pub fn of(runtime: &Runtime<'_>, argument: &str) -> Result<Subject> {
         if argument.contains('/') {
             let bundle = Bundle::load(Path::new(argument))?;
-            if let Some(id) = container_of(runtime, &bundle.dir)
+            if let Some(id) = container_of(runtime, &bundle.dir)?
                 && let Some(subject) = Subject::of_container(runtime, &id)?
             {
                 return Ok(subject);
@@ -72,13 +72,26 @@ impl Subject {
     }
 }
 
-/// The container that has processes and was made from the bundle in this directory.
-fn container_of(runtime: &Runtime<'_>, bundle: &Path) -> Option<String> {
-    // A state directory that is not there has no containers, also where it was named.
-    // accepts: any error; a store that cannot be read has no container that could be frozen.
-    let listed = runtime.list().unwrap_or_default();
-    let is_made_from = |snapshot: &Result<Snapshot, _>| matches!(snapshot, Ok(made) if made.pid().is_some() && made.bundle() == bundle);
-    listed.into_iter().find(|listed| is_made_from(&listed.snapshot)).map(|listed| listed.id)
+/// Returns the id of the container that has processes and was made from the bundle in this directory.
+fn container_of(runtime: &Runtime<'_>, bundle: &Path) -> Result<Option<String>> {
+    // A user without a runtime directory has no containers.
+    if runtime.root().is_none() {
+        return Ok(None);
+    }
+    let listed = match runtime.list() {
+        // A state directory that does not exist has none either, even if it was named.
+        Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(None),
+        listed => listed?,
+    };
+    for Listed { id, snapshot, .. } in listed {
+        match snapshot {
+            Ok(made) if made.pid().is_some() && made.bundle() == bundle => return Ok(Some(id)),
+            Ok(_) => {}
+            // It can be this bundle's, and would have to be frozen; more likely it is another's.
+            Err(error) => log::warn!("container {id}: {error}"),
+        }
+    }
+    Ok(None)
 }
 
 /// Carries out `minirun diff`.
