@@ -7,10 +7,11 @@ use minirun_container::{Create, Error, Running, Runtime};
 use nix::sys::prctl::{get_child_subreaper, get_dumpable};
 
 /// The signal mask, whether others can read this process and whether it adopts orphans, and its open descriptors.
+#[allow(clippy::expect_used, reason = "without /proc there is nothing to show")]
 fn attributes() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let blocked = status.lines().find(|line| line.starts_with("SigBlk")).unwrap_or_default();
-    let descriptors = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let status = std::fs::read_to_string("/proc/self/status").expect("its status");
+    let blocked = status.lines().find(|line| line.starts_with("SigBlk")).expect("the mask in its status");
+    let descriptors = std::fs::read_dir("/proc/self/fd").expect("its descriptors").count();
     format!("{blocked}, {:?}, {:?}, {descriptors} descriptors", get_dumpable(), get_child_subreaper())
 }
 

@@ -194,6 +194,7 @@ impl Walk<'_, '_> {
 
     fn work(&mut self, origin: &Origin, path: &Path) {
         self.directory(origin, path);
+        // accepts: any error; it is reported as the problem of the directory itself.
         let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
         let upper = self.upper.clone().unwrap_or_default();
         if let (Some(a), Some(b)) = (device(&upper), device(path))
@@ -254,7 +255,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// May the first part of a path that is not there be made in this directory?
+    /// Whether the first part of a path that does not exist can be made in this directory.
     fn may_make(&mut self, origin: &Origin, path: &Path, holder: &Path) -> bool {
         let (host, metadata) = match self.view.resolve(Path::new("/"), holder, true) {
             Ok(Found::File { host, metadata, .. }) => (host, metadata),
@@ -288,7 +289,7 @@ impl Walk<'_, '_> {
         false
     }
 
-    /// May init make something in this directory? Root may, in a user namespace where the owners have ids.
+    /// Whether init can make something in this directory. Root can, in a user namespace where the owners have ids.
     fn may_write(&self, directory: &std::fs::Metadata) -> bool {
         let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
         let (uid, gid, all) = match &self.ranges {
