@@ -8,6 +8,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::host;
 
 /// The program under test.
@@ -169,6 +172,17 @@ impl Running {
             nap = (nap * 2).min(Duration::from_millis(20));
         };
         self.output(status)
+    }
+
+    /// Sends the call a signal that asks it to end. Fails unless it ends within two seconds, with 128 plus the signal.
+    #[track_caller]
+    pub fn end_by(self, signal: Signal) -> Output {
+        let start = Instant::now();
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
+        let output = self.finish();
+        assert!(start.elapsed() < Duration::from_secs(2), "{signal}: {:?}", start.elapsed());
+        assert_eq!(output.status, 128 + signal as i32, "{output:?}");
+        output
     }
 
     fn output(&self, status: ExitStatus) -> Output {

@@ -3,23 +3,11 @@
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use runtime_tests::{Bundle, Container, Output, Running, may_fail_on, wait_until};
+use nix::sys::signal::Signal;
+use runtime_tests::{Bundle, Container, Running, may_fail_on, wait_until};
 use serde_json::json;
 
 const SIGNALS: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
-
-/// Sends a signal and waits for the end of the call, for two seconds at most.
-#[track_caller]
-fn ended_by(call: Running, signal: Signal) -> Output {
-    let start = Instant::now();
-    kill(Pid::from_raw(call.pid()), signal).unwrap();
-    let output = call.finish();
-    assert!(start.elapsed() < Duration::from_secs(2), "{signal}: {:?}", start.elapsed());
-    assert_eq!(output.status, 128 + signal as i32, "{output:?}");
-    output
-}
 
 fn start(container: &Container, words: &[&str]) -> Running {
     let bundle = container.bundle();
@@ -44,7 +32,7 @@ fn exec_into_a_frozen_cgroup_ends_when_it_is_asked_to() {
             for signal in SIGNALS {
                 let call = start(&container, &[detach, &[container.bundle().id(), "/bin/true"]].concat());
                 wait_until("the process", busy);
-                ended_by(call, signal);
+                call.end_by(signal);
                 wait_until("the end of the process", || !busy());
             }
         }
@@ -62,7 +50,7 @@ fn exec_into_a_paused_container_ends_when_it_is_asked_to() {
         let procs = container.cgroup().join("cgroup.procs");
         let call = start(&container, &["exec", "--ignore-paused", container.bundle().id(), "/bin/true"]);
         wait_until("the process", || std::fs::read_to_string(&procs).unwrap().lines().count() == 2);
-        ended_by(call, Signal::SIGTERM);
+        call.end_by(Signal::SIGTERM);
         assert_eq!(container.status(), "paused");
         container.call(&["delete", "-f"], &[]).success();
         container.bundle().assert_nothing_left();
@@ -87,7 +75,7 @@ fn a_creation_that_is_asked_to_end_is_undone() {
                 let bundle = sleeping("createRuntime", "touch HOME/begun; SLEEP 1000");
                 let call = Running::start(&mut bundle.command_for(verb, &[]), bundle.home());
                 wait_until("the hook", || bundle.home().join("begun").exists());
-                ended_by(call, signal);
+                call.end_by(signal);
                 bundle.assert_nothing_left();
             }
         }
@@ -115,7 +103,7 @@ fn a_creation_in_a_frozen_cgroup_ends_when_it_is_asked_to() {
             let call = Running::start(&mut bundle.command_for("create", &[]), bundle.home());
             let procs = cgroup.join("cgroup.procs");
             wait_until("the process", || std::fs::read_to_string(&procs).is_ok_and(|pids| !pids.is_empty()));
-            ended_by(call, Signal::SIGTERM);
+            call.end_by(Signal::SIGTERM);
             bundle.assert_nothing_left();
         }
         std::fs::remove_dir(&parent).unwrap();
@@ -132,7 +120,7 @@ fn run_ends_when_it_is_asked_to_while_the_container_starts() {
             let bundle = bundle.with(|config| config["hooks"]["startContainer"] = hook);
             let call = bundle.run_in_background();
             wait_until("the hook", || bundle.rootfs().join("begun").exists());
-            ended_by(call, signal);
+            call.end_by(signal);
             bundle.assert_nothing_left();
         }
     });
