@@ -38,13 +38,13 @@ pub(crate) struct Met<'a> {
     /// Itself, if it is a directory.
     pub(crate) directory: Option<&'a OwnedFd>,
     pub(crate) beneath: Option<&'a Beneath>,
-    /// Is it a directory that hides everything that the layers have in it?
+    /// Whether it is a directory that hides everything that the layers have in it.
     pub(crate) opaque: bool,
 }
 
 /// Hears of what was changed, a directory before what is in it, names sorted.
 pub(crate) trait Visitor {
-    /// Is it to hear what makes a layer: absences before everything else in a directory, and none in an opaque one?
+    /// Whether it gets the changes as a layer has them: absences first in a directory, and none in an opaque one.
     const LAYER: bool;
 
     /// The container has this; what the layers have there may be the same.
@@ -57,7 +57,7 @@ pub(crate) trait Visitor {
 /// Goes through what a container has.
 struct Walk<'a, V> {
     stack: &'a Stack,
-    /// Is it the whole root, in which there is what the layers have as well?
+    /// Whether it is the whole root, with the files of the layers.
     whole: bool,
     path: Vec<u8>,
     visitor: &'a mut V,
@@ -67,7 +67,7 @@ struct Walk<'a, V> {
 struct Level {
     directory: OwnedFd,
     beneath: Vec<Part>,
-    /// Is nothing of that to be seen here?
+    /// Whether nothing of that can be seen here.
     hides: bool,
 }
 
@@ -189,7 +189,7 @@ fn too_deep() -> ImageError {
     ImageError::limit(format!("more than {DEPTH} directories inside each other"))
 }
 
-/// Is what a root shows that of a layer? The overlay shows the times of the file that it takes, and nobody can set the time of
+/// Whether a root shows the file of a layer. The overlay shows the times of the file that it takes, and the time cannot be set of
 /// the last change of status; in the directories above a changed file something was changed, too.
 fn is_untouched(found: &FileStat, beneath: &FileStat) -> bool {
     kind_of(found) == kind_of(beneath)

@@ -53,7 +53,7 @@ impl Descriptor {
         self.annotations.get(REF_NAME).map(String::as_str)
     }
 
-    /// Is it an index of more manifests?
+    /// Whether it is an index of more manifests.
     pub fn is_index(&self) -> bool {
         matches!(
             self.media_type.as_str(),
@@ -61,7 +61,7 @@ impl Descriptor {
         )
     }
 
-    /// Is it an image's manifest?
+    /// Whether it is an image's manifest.
     pub fn is_manifest(&self) -> bool {
         matches!(
             self.media_type.as_str(),

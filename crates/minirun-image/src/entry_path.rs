@@ -37,7 +37,7 @@ impl<'a> EntryPath<'a> {
         Ok(EntryPath(names))
     }
 
-    /// Is it something that AUFS keeps for itself?
+    /// Whether AUFS keeps it for itself.
     pub(crate) fn is_aufs(&self) -> bool {
         let own = |name: &&[u8]| name.starts_with(AUFS) && *name != OPAQUE;
         self.0.iter().any(own)

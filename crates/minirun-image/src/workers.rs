@@ -149,7 +149,7 @@ fn settle(gate: &OwnedFd, mapped: bool) -> sys::Result<()> {
     Ok(())
 }
 
-/// Are ids what they are on the host? Then root may use `trusted.*` attributes.
+/// Whether ids are those of the host. Then root may use `trusted.*` attributes.
 // accepts: any error; then the marks are `user.*` attributes, which every namespace can write.
 fn in_first_namespace() -> bool {
     // accepts: as above.

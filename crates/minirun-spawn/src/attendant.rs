@@ -7,7 +7,7 @@ use minirun_sys as sys;
 use crate::init::Init;
 use crate::watcher::{Part, Watcher};
 
-/// Who has something to do at certain moments of init's making. An error ends init.
+/// Acts at certain moments while init is made. An error ends init.
 pub trait Attendant: Watcher {
     /// Init is at work; what is done now is done beside it.
     ///

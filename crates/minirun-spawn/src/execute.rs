@@ -41,7 +41,7 @@ pub(crate) struct Executor<'a> {
     opened: &'a mut Opened,
     channel: BorrowedFd<'a>,
     gate: Gate<'a>,
-    /// The connection of whoever asked for the start, to be told if it fails.
+    /// The connection of `start`, which is told of a failure.
     starter: Option<OwnedFd>,
     /// The root of the container's file system, once it is mounted.
     root: Option<OwnedFd>,
@@ -51,9 +51,9 @@ pub(crate) struct Executor<'a> {
     program: usize,
     /// The working directory did not let root in.
     cwd_denied: bool,
-    /// Has the word to start come?
+    /// Whether the word to start has come.
     started: bool,
-    /// Does the parent want to hear of each step?
+    /// Whether the parent is to hear of each step.
     watched: bool,
     /// Whether the actions of signals are those that the program expects.
     actions_reset: bool,

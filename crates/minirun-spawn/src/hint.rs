@@ -111,7 +111,7 @@ fn is_on_fuse(path: &Path) -> bool {
     mounts.lines().filter_map(mount).max_by_key(|(length, _)| *length).is_some_and(|(_, fuse)| fuse)
 }
 
-/// Does a mount take its label from `linux.mountLabel`, rather than from an option of its own?
+/// Whether a mount gets its label from `linux.mountLabel`, and not from an option of its own.
 fn is_labelled(options: &[FsOption]) -> bool {
     options.iter().any(|option| option.key.to_bytes().ends_with(b"context") && option.index.is_none())
 }

@@ -100,7 +100,6 @@ impl Init {
 
     /// Ends init, and waits until it has ended.
     pub fn kill(&self) {
-        // It may have ended by itself, which is as well.
         // accepts: ESRCH; it has ended by itself.
         let _gone = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
         self.reap();
@@ -109,8 +108,8 @@ impl Init {
 
     fn reap_former(&self) {
         if let Some(pid) = self.former.take() {
-            // It could not be waited for if somebody else had, and then it is gone.
-            // accepts: ECHILD; somebody else has waited for it.
+            // If another function has waited for it, it is gone.
+            // accepts: ECHILD; another function has waited for it.
             let _gone = sys::wait(pid);
         }
     }

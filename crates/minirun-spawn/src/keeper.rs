@@ -2,7 +2,7 @@
 //!
 //! While the hook runs, its processes are the keeper's descendants, whatever sessions they make: the keeper can end them
 //! all, when the runtime asks for it and when the runtime dies. What a hook that has ended leaves running stays; the
-//! keeper's own end gives it to whoever adopts the runtime's orphans.
+//! keeper's own end gives it to the process that adopts the runtime's orphans.
 
 use std::os::fd::{AsFd, BorrowedFd};
 

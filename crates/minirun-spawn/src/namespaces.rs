@@ -50,7 +50,7 @@ fn refuse_own_namespace(plan: &Plan, joined: &JoinedNamespace, fd: BorrowedFd<'_
     if same.map_err(|errno| doing.failed("fstat", errno))? { Err(doing.refused(why)) } else { Ok(()) }
 }
 
-/// Is what a plan wants to join there, of the right type, and not the runtime's own where that is refused?
+/// Whether the namespaces to join exist, have the right type, and are not the runtime's own where that is refused.
 ///
 /// # Errors
 /// It is not.

@@ -15,7 +15,7 @@ const ADDRESS: usize = 8;
 const IFLA_NEW_IFINDEX: u16 = 49;
 /// linux/if_addr.h.
 const IFA_RT_PRIORITY: u16 = 9;
-/// The flags of an address that whoever adds it may set: nodad, home, mngtmpaddr, noprefixroute, autojoin.
+/// The flags of an address that its creator can set: nodad, home, mngtmpaddr, noprefixroute, autojoin.
 const SETTABLE: u32 = 0x02 | 0x10 | 0x100 | 0x200 | 0x400;
 
 /// A network device.

@@ -26,7 +26,7 @@ pub(crate) struct Opened {
     pub(crate) procfs: Option<ProcfsMaker>,
     /// Where the terminal's master goes.
     pub(crate) console: Option<OwnedFd>,
-    /// Does the parent want to hear of each step?
+    /// Whether the parent is to hear of each step.
     pub(crate) watched: bool,
     /// The startContainer hooks' vectors, of which the second may be the program's, and the file that each of them reads the state from.
     pub(crate) hooks: Vec<(sys::Argv, Option<sys::Argv>)>,

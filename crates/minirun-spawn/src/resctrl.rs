@@ -97,7 +97,7 @@ impl MadeGroups {
     }
 }
 
-/// Has a shared group that is there already what it must have?
+/// Whether a shared group that exists has what it must have.
 ///
 /// # Errors
 /// It has not.
@@ -245,7 +245,7 @@ fn difference(line: &str, schemata: &str, granularity: u64) -> Option<String> {
     if domains(wanted).iter().all(holds) { None } else { Some(there.trim().to_owned()) }
 }
 
-/// Do two texts mean the same? Masks of caches are hexadecimal, bandwidth is decimal and may be rounded up.
+/// Whether two texts mean the same. Masks of caches are hexadecimal, bandwidth is decimal and may be rounded up.
 fn same(resource: &str, wanted: &str, now: &str, granularity: u64) -> bool {
     if !resource.ends_with("MB") && !resource.ends_with("MBA") {
         return number(wanted, 16).is_some() && number(wanted, 16) == number(now, 16);

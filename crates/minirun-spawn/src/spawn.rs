@@ -134,7 +134,7 @@ fn open_all(
 
 /// Init is a copy of this process, and must not be readable for those in a joined pid namespace, not even before its first
 /// instruction. Where this process is not root of the host it has to write /proc/PID of a readable init, and joins nothing
-/// that belongs to somebody else.
+/// that belongs to another user.
 fn become_unreadable() -> Result<(), SpawnError> {
     let done = sys::set_dumpable(false);
     done.map_err(|errno| Doing::internal("become unreadable").failed("prctl", errno))

@@ -8,7 +8,7 @@ use crate::channel::Channel;
 use crate::error::StartError;
 use crate::wire::{GO, Kind, Record, START};
 
-/// Hands the listener of a seccomp filter to whoever answers its notifications, given its number among init's descriptors.
+/// Hands the listener of a seccomp filter to the agent, given its number among init's descriptors.
 /// An error in words ends init.
 pub type HandOver<'a> = &'a mut dyn FnMut(RawFd) -> Result<(), String>;
 
@@ -42,7 +42,7 @@ pub(crate) fn await_execution(
 /// seccomp filter that notifies.
 ///
 /// # Errors
-/// Why it could not be executed, or that nobody listens any more.
+/// Why it could not be executed, or that init no longer listens.
 pub fn ask_to_start(connection: BorrowedFd<'_>, hand_over: HandOver<'_>) -> Result<(), StartError> {
     let channel = Channel::new(connection);
     channel.send(START).map_err(StartError::Unreachable)?;

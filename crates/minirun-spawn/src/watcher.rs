@@ -13,9 +13,9 @@ pub enum Part {
     Init(usize),
 }
 
-/// Who hears of everything that is done as it begins. A step of init costs a message then, so that is not done for nobody.
+/// Hears of each part of a plan as it begins. Each step of init costs a message then.
 pub trait Watcher {
-    /// Is there somebody who listens?
+    /// Whether steps are to be reported.
     fn watches(&self) -> bool;
 
     /// This part of the plan begins. For a step of init: the one before it began and ended at these times

@@ -54,7 +54,7 @@ struct Row {
     matters: String,
     /// What to do about it; empty when nothing is to be done.
     advice: String,
-    /// Does every container need it?
+    /// Whether every container needs it.
     #[serde(skip)]
     essential: bool,
 }

@@ -90,7 +90,7 @@ struct Change {
 }
 
 impl Removed {
-    /// Is this about something that is missing, or stands in for what is missing, only because it was taken out?
+    /// Whether the value is missing, or a substitute, only because it was taken out.
     fn caused(&self, place: &JsonPath, reason: &str) -> bool {
         let text = self.origin_of(place, reason);
         self.members

@@ -23,7 +23,7 @@ pub enum Source {
     Inside {
         /// A pidfd.
         init: OwnedFd,
-        /// Does it have a user namespace of its own?
+        /// Whether it has a user namespace of its own.
         user_namespace: bool,
     },
 }

@@ -70,7 +70,7 @@ impl Entry {
         self.parts.as_ref().map_or(self.size, |parts| parts.iter().map(|part| part.length).sum())
     }
 
-    /// Is there a file for it in the directory of its layer? Whiteouts, and what AUFS keeps for itself, have none.
+    /// Whether the directory of its layer has a file for it. Whiteouts, and what AUFS keeps for itself, have none.
     pub fn is_made(&self) -> bool {
         self.path.split(|byte| *byte == b'/').all(|name| !name.starts_with(b".wh."))
     }

@@ -122,7 +122,7 @@ impl Block {
         })
     }
 
-    /// Is it from before POSIX, when a directory was told by its name?
+    /// Whether it is from before POSIX, when a directory was known by its name.
     pub(super) fn is_old(&self) -> bool {
         self.0[TYPE] == b'\0' || self.0[TYPE] == b'0' && !self.0[MAGIC].starts_with(b"ustar")
     }

@@ -17,9 +17,9 @@ const BUFFER: usize = 256 << 10;
 pub struct Reader<R, K = Sink> {
     input: R,
     kept: K,
-    /// Is the input what another reader has kept?
+    /// Whether the input is the output of another reader.
     bare: bool,
-    /// Does the current content go on as well?
+    /// Whether the current content is passed on too.
     keeping: bool,
     buffer: Vec<u8>,
     /// What of the buffer is not used yet.

@@ -31,7 +31,7 @@ impl Executor<'_> {
         if Record::of(Kind::Kept).send(self.channel).is_err() {
             sys::exit(1);
         }
-        // This may be long, and whoever stops a container that was never started expects it to stop.
+        // This can be long, and a container that was never started must still end on a signal.
         let ending = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
         sys::end_on(&ending).in_call(Call::Sigaction)?;
         loop {
@@ -68,7 +68,7 @@ impl Executor<'_> {
         if gone || !await_word(self.channel, GO) { sys::exit(1) } else { make_unreadable() }
     }
 
-    /// Tells whoever waits what failed.
+    /// Reports the failure to the parent, or to `start`.
     pub(super) fn report(&self, step: usize, fault: Fault) {
         let mut record = Record::of(Kind::Failed);
         record.step = step as u32;
@@ -76,7 +76,7 @@ impl Executor<'_> {
         record.errno = fault.errno;
         record.option = self.option.map_or(0, |index| index as u32 + 1);
         if let Some(step) = self.plan.init.get(step).filter(|_| self.started) {
-            // Whoever waits now has no plan to look the step up in.
+            // The process that waits now (`start`) has no plan to look the step up in.
             let verb = if matches!(step.op, Op::RunHook(_)) { "" } else { step.op.verb() };
             for part in [step.origin.as_str(), ": ", verb, if verb.is_empty() { "" } else { ": " }] {
                 record.subject.push(part.as_bytes());
@@ -89,7 +89,7 @@ impl Executor<'_> {
         let _unheard = record.send(self.audience());
     }
 
-    /// Whoever waits for what becomes of init.
+    /// The socket to the process that waits for init.
     pub(super) fn audience(&self) -> BorrowedFd<'_> {
         self.starter.as_ref().map_or(self.channel, |starter| starter.as_fd())
     }

@@ -46,7 +46,7 @@ impl Executor<'_> {
         done.inspect_err(|_| self.detail.push(BLAME))
     }
 
-    /// Has the filter's listener taken by whoever started init.
+    /// Has the filter's listener taken by the process that starts init.
     fn hand_over(&self, listener: OwnedFd) {
         // Handing it over by itself would take a sendmsg, about which nobody may answer yet.
         let mut record = Record::of(Kind::Listener);

@@ -22,7 +22,7 @@ pub(crate) struct Masks {
     empty: Option<OwnedFd>,
 }
 
-/// Is it the null device (major 1, minor 3)?
+/// Whether it is the null device (major 1, minor 3).
 fn is_null(fd: BorrowedFd<'_>) -> Result<bool, Fault> {
     let stat = sys::fstat(fd).in_call(Call::Stat)?;
     Ok(stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3))

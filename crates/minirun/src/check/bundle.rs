@@ -1,4 +1,4 @@
-//! Can this bundle run here? Its plan is gone through, and each thing in it looked at or tried in a child that ends.
+//! Whether this bundle can run here: each step of its plan is examined, or tried in a child that ends.
 //!
 //! Nothing of the container is made. What only the container itself would show, a program that finds its libraries missing,
 //! is beyond this.

@@ -98,7 +98,7 @@ fn hard_limits() -> Row {
         .advice("keep to these limits, or run with CAP_SYS_RESOURCE; RLIMIT_NOFILE ends at sysctl fs.nr_open")
 }
 
-/// Can a hard limit be set to this?
+/// Whether a hard limit can be set to this.
 pub fn raise(resource: u32, hard: u64) -> super::trial::Answer {
     attempt(born_in(0), || {
         let (soft, now) = sys::prlimit(0, resource, None).at("prlimit64")?;
@@ -109,7 +109,7 @@ pub fn raise(resource: u32, hard: u64) -> super::trial::Answer {
     })
 }
 
-/// Can the score be set to this?
+/// Whether the score can be set to this.
 pub fn score(value: &str) -> super::trial::Answer {
     attempt(born_in(0), || {
         let file = sys::open(c"/proc/self/oom_score_adj", libc::O_WRONLY).at("open /proc/self/oom_score_adj")?;

@@ -55,7 +55,7 @@ impl Target {
         }
     }
 
-    /// Is it there, and may it be written to? A file is made.
+    /// Whether it exists and can be written to. A file is made.
     pub fn check(&self) -> Result<()> {
         match self {
             Target::File(path) => open(path).map(drop),

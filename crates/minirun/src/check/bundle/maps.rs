@@ -38,7 +38,7 @@ impl IdRanges {
         to_host(&self.gids, inside)
     }
 
-    /// Are both owners of a file known inside?
+    /// Whether both owners of a file are mapped inside.
     pub fn knows(&self, uid: u32, gid: u32) -> bool {
         has(&self.uids, uid) && has(&self.gids, gid)
     }

@@ -1,4 +1,4 @@
-//! Can a program be executed: is it there, may this user, and is what it needs there as well (execve(2))?
+//! Whether a program can be executed: whether it exists, this user can, and its interpreter and libraries exist (execve(2)).
 //!
 //! accepts: any error in a look at the host; `check` advises, and enforces nothing.
 
@@ -46,7 +46,7 @@ impl Who {
 pub struct Obstacle {
     pub seen: String,
     pub advice: &'static str,
-    /// Is it only doubtful?
+    /// Whether it is only doubtful.
     pub doubtful: bool,
 }
 
@@ -76,7 +76,7 @@ pub fn find(view: &View, who: &Who, cwd: &Path, candidates: &[PathBuf], search: 
     Err(obstacle(seen, "give the whole path, or correct PATH in process.env or the root file system"))
 }
 
-/// Is it there, and may it be executed?
+/// Whether it exists and can be executed.
 fn admit(view: &View, who: &Who, cwd: &Path, path: &Path) -> Result<Found, Obstacle> {
     let shown = path.display();
     let found = match view.resolve(cwd, path, true) {
@@ -132,7 +132,7 @@ fn closed_directory(view: &View, who: &Who, inside: &Path) -> Option<PathBuf> {
     })
 }
 
-/// Does the kernel take the file, and is its interpreter there?
+/// Whether the kernel accepts the file, and its interpreter exists.
 fn executable(view: &View, who: &Who, found: &Found, depth: usize) -> Result<(), Obstacle> {
     let Found::File { inside, host, .. } = found else { return Ok(()) };
     let Ok(mut file) = File::open(host) else { return Ok(()) };
@@ -279,7 +279,7 @@ fn name_of(machine: u16) -> String {
     name.to_owned()
 }
 
-/// Is an emulator registered (binfmt_misc.rst)?
+/// Whether an emulator is registered (binfmt_misc.rst).
 fn has_emulators() -> bool {
     let entries = std::fs::read_dir("/proc/sys/fs/binfmt_misc").into_iter().flatten().flatten();
     entries.into_iter().any(|entry| entry.file_name() != "register" && entry.file_name() != "status")

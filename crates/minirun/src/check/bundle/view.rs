@@ -67,7 +67,7 @@ pub enum Found {
         /// Where it is on the host.
         host: PathBuf,
         metadata: Box<Metadata>,
-        /// Is it mounted without the right to execute?
+        /// Whether it is mounted without the right to execute.
         noexec: bool,
     },
     /// A directory that is made for a mount, or is the root of an empty file system.
@@ -141,7 +141,7 @@ impl View {
         }
     }
 
-    /// Is something mounted exactly there?
+    /// Whether something is mounted exactly there.
     pub fn is_mount(&self, path: &Path) -> bool {
         let node = parts(path).try_fold(&self.root, |node, part| node.inner.get(&part));
         node.is_some_and(|node| node.mounted.is_some())
