@@ -1,5 +1,8 @@
 //! Commits of containers that run: they stand still meanwhile, and go on whatever becomes of the commit.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use runtime_tests::wait_until;
 
 use crate::home::{CHANGES, Home};
@@ -60,5 +63,20 @@ fn a_commit_that_is_killed_leaves_a_running_container_and_no_image() {
     for to in ["oci:img:new", "oci:fresh", "docker-archive:new.tar"] {
         home.call(&["commit", "--compress", "none", home.0.id(), to]).success();
     }
+    home.assert_clean();
+}
+
+/// A bundle's container must be frozen, so it must be known whether it has one.
+#[test]
+fn a_state_directory_that_cannot_be_trusted_is_an_error_for_a_bundle() {
+    let home = Home::new();
+    home.start("web", CHANGES, &[]);
+    let set_mode = |mode| fs::set_permissions(home.0.state_root(), fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(0o777);
+    for words in [&["diff", "web/"][..], &["commit", "web/", "oci:img:new"]] {
+        let message = home.call(words).failure();
+        assert!(message.contains("state directory"), "{message}");
+    }
+    set_mode(0o700);
     home.assert_clean();
 }
